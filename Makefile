@@ -1,0 +1,333 @@
+# Makefile: builds, tests and installs vdb; `make help` lists the targets.
+#
+# One make for the whole tree, sources found by wildcard, one folder of output per MODE:
+# build/MODE/bin and libexec mirror the installed layout, so that a tool finds its helper in either.
+# Nothing here runs pkg-config or looks for a header while it is being read: `make deps` has to work
+# where neither is installed.
+#
+# SPDX-License-Identifier: BSD-2-Clause
+
+MODES := release debug asan ubsan tsan clang coverage fuzz
+MODE  := $(or $(MODE),release)
+ifeq ($(filter $(MODE),$(MODES)),)
+$(error MODE is one of: $(MODES))
+endif
+
+B   := build/$(MODE)
+OBJ := $(B)/obj
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# ---- compilers and flags --------------------------------------------------------------------
+
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := $(if $(filter clang fuzz,$(MODE)),clang,gcc)
+endif
+ifneq ($(filter default undefined,$(origin AR)),)
+AR := ar
+endif
+ifneq ($(filter default undefined,$(origin CXX)),)
+CXX := g++
+endif
+OBJCOPY ?= objcopy
+
+OPT_release  := -O2
+OPT_debug    := -Og
+OPT_clang    := -O2
+OPT_asan     := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+OPT_ubsan    := -O1 -fsanitize=undefined -fno-sanitize-recover=all
+OPT_tsan     := -O1 -fsanitize=thread
+OPT_coverage := -O0 --coverage
+OPT_fuzz     := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+                -fno-sanitize-recover=all
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototypes \
+        $(if $(filter 1,$(WERROR)),-Werror)
+
+# -ffp-contract=off is part of the format: with it, every build rounds alike. The user's own flags
+# come last and win.
+BASE_CPPFLAGS := -D_GNU_SOURCE -Ilib -Itools
+BASE_CFLAGS   := -std=c11 $(OPT_$(MODE)) -g -ffp-contract=off -fvisibility=hidden -fPIC -pthread
+COMPILE        = $(CC) $(BASE_CPPFLAGS) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS)
+LINK           = $(CC) $(BASE_CFLAGS) $(CFLAGS) -Wl,--as-needed $(LDFLAGS)
+
+LIB_LIBS  := -lxxhash -llz4 -lm -pthread
+TOOL_LIBS := -ljansson -lz $(LIB_LIBS)
+
+# Asked for in recipes alone, by when `make deps` has run.
+HDF5_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags hdf5))
+HDF5_LIBS     = $(shell pkg-config --libs hdf5)
+
+# `make V=1` shows whole commands, else a line a file.
+Q   := $(if $(filter 1,$(V)),,@)
+say  = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $(2))
+
+# ---- what there is --------------------------------------------------------------------------
+
+LIB_SRC   := $(wildcard lib/*.c lib/*/*.c)
+PROG_SRC  := $(wildcard tools/vdb-*.c)
+SHARE_SRC := $(filter-out $(PROG_SRC),$(wildcard tools/*.c tools/*/*.c))
+TEST_SRC  := $(wildcard tests/unit/test_*.c tests/spec/test_*.c tests/golden/test_*.c \
+               tests/fault/test_*.c)
+UTIL_SRC  := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c tests/fault/*.c))
+AID_SRC   := $(wildcard tests/tools/*.c)
+BENCH_SRC := $(wildcard tests/bench/*.c tests/bench/*.cc)
+FUZZ_AID  := fuzz/replay.c fuzz/file.c
+FUZZ_SRC  := $(filter-out $(FUZZ_AID),$(wildcard fuzz/*.c))
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+
+HELPERS   := $(filter tools/vdb-hdf5.c,$(PROG_SRC))
+BINS      := $(patsubst tools/%.c,$(B)/bin/%,$(filter-out $(HELPERS),$(PROG_SRC)))
+LIBEXECS  := $(patsubst tools/%.c,$(B)/libexec/vdb/%,$(HELPERS))
+TESTS     := $(addprefix $(B)/tests/,$(notdir $(TEST_SRC:.c=)))
+AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)))
+BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
+REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
+BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
+MAN1      := $(sort $(wildcard tools/*.1))
+MAN3      := $(sort $(wildcard lib/*.3))
+C_FILES   := $(wildcard lib/*.[ch] lib/*/*.[ch] tools/*.[ch] tools/*/*.[ch] fuzz/*.[ch] \
+               tests/*/*.[ch])
+
+LIBS := $(B)/libvdb.a $(B)/libvdb.so.0 $(B)/libvdb.so
+
+# ---- building -------------------------------------------------------------------------------
+
+.PHONY: all debug asan ubsan tsan clang
+all: $(LIBS) $(BINS) $(LIBEXECS)                ## build the library and the tools (MODE=release)
+debug asan ubsan tsan clang:                    ## the same as `make MODE=debug`, ...
+	+@$(MAKE) --no-print-directory MODE=$@ $(JOBS_FLAG) all
+
+# As many jobs as processors, unless the user's own make has its say.
+JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
+JOBS_FLAG  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
+
+# Objects are made anew when the flags change.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(COMPILE) | $(LINK))' | cmp -s - $@ || \
+	  echo '$(subst ','\'',$(COMPILE) | $(LINK))' > $@
+FORCE:
+
+$(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/%.o: EXTRA = $(HDF5_CPPFLAGS)
+$(OBJ)/tests/%.o $(OBJ)/fuzz/%.o: EXTRA = -Itests -Ifuzz -I.
+
+$(OBJ)/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) $(EXTRA) -MMD -MP -c -o $@ $<
+
+# Everything in lib/, for unit tests and fuzzing, which look behind vdb.h.
+$(B)/libvdb-internal.a: $(call objects,$(LIB_SRC))
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
+
+# One object with only vdb_* visible, so that a program's own `graph_build` is no clash.
+$(B)/libvdb.a: $(call objects,$(LIB_SRC))
+	@rm -f $@
+	$(Q)$(CC) -nostdlib -r -o $(OBJ)/libvdb.o $^
+	$(Q)$(OBJCOPY) --localize-hidden $(OBJ)/libvdb.o
+	$(Q)$(AR) rcs $@ $(OBJ)/libvdb.o
+
+$(B)/libvdb.so.0: $(call objects,$(LIB_SRC)) lib/libvdb.map
+	$(call say,LD,$@)
+	$(Q)$(LINK) -shared -Wl,-soname,libvdb.so.0 -Wl,--version-script,lib/libvdb.map -o $@ \
+	  $(filter %.o,$^) $(LIB_LIBS)
+$(B)/libvdb.so: $(B)/libvdb.so.0
+	$(Q)ln -sf libvdb.so.0 $@
+
+$(B)/libtools.a: $(call objects,$(SHARE_SRC))
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
+
+$(B)/bin/%: $(OBJ)/tools/%.o $(B)/libtools.a $(B)/libvdb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+$(B)/libexec/vdb/%: $(OBJ)/tools/%.o $(B)/libtools.a $(B)/libvdb.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(HDF5_LIBS) $(TOOL_LIBS)
+
+# ---- testing --------------------------------------------------------------------------------
+
+$(B)/libtest.a: $(call objects,$(UTIL_SRC))
+	@rm -f $@
+	$(call say,AR,$@)
+	$(Q)$(AR) rcs $@ $^
+
+TEST_NEEDS = $(B)/libtest.a $(B)/libtools.a $(B)/libvdb-internal.a
+define link_test
+@mkdir -p $(@D)
+$(call say,LD,$@)
+$(Q)$(LINK) -o $@ $^ -lcmocka $(TOOL_LIBS)
+endef
+$(B)/tests/%: $(OBJ)/tests/unit/%.o $(TEST_NEEDS)
+	$(link_test)
+$(B)/tests/%: $(OBJ)/tests/spec/%.o $(TEST_NEEDS)
+	$(link_test)
+$(B)/tests/%: $(OBJ)/tests/golden/%.o $(TEST_NEEDS)
+	$(link_test)
+$(B)/tests/%: $(OBJ)/tests/fault/%.o $(TEST_NEEDS)
+	$(link_test)
+$(B)/tests/aid/%: $(OBJ)/tests/tools/%.o $(TEST_NEEDS)
+	$(link_test)
+
+# What a test finds in its environment.
+TEST_ENV = VDB_SOURCE_DIR='$(CURDIR)' VDB_BUILD='$(CURDIR)/$(B)' VDB_BIN='$(CURDIR)/$(B)/bin' \
+           VDB_MODE=$(MODE) CC='$(CC)' WERROR='$(WERROR)' PATH='$(CURDIR)/$(B)/bin':"$$PATH" \
+           ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:$$ASAN_OPTIONS \
+           UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS \
+           TSAN_OPTIONS=halt_on_error=1:$$TSAN_OPTIONS
+
+.PHONY: test check test-programs
+test: deps                                      ## run every test (MODE=asan make test: under ASan and UBSan)
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) test-programs
+	+@$(MAKE) --no-print-directory MODE=$(MODE) check
+
+test-programs: all $(TESTS) $(AIDS) $(REPLAYS) spec
+
+# T=tests/tools/add.bats runs that alone.
+check:
+	@$(TEST_ENV) prove -j$(JOBS) --failures --comments -e tests/run $(or $(T),$(TESTS) $(BATS))
+
+.PHONY: coverage
+coverage:                                       ## run the tests and print the lines they reach
+	+@$(MAKE) --no-print-directory MODE=coverage $(JOBS_FLAG) test
+	@gcov -n $$(find build/coverage/obj/lib build/coverage/obj/tools -name '*.gcda') | awk -F"[':%]" \
+	  '/^File/ {f = $$2} /^Lines/ && f ~ /^(lib|tools)\// {printf "%6.1f%%  %s\n", $$3, f}' | sort -n
+
+# ---- the spec -------------------------------------------------------------------------------
+
+SPEC := $(sort $(wildcard format-spec/*.md))
+
+.PHONY: spec
+spec: $(if $(wildcard tests/spec/spec_assert.py),$(OBJ)/spec_assert.o) ## hold the tables of format-spec/ against the code
+$(B)/spec_assert.c: tests/spec/spec_assert.py lib/format/disk.h $(SPEC)
+	@mkdir -p $(@D)
+	$(call say,SPEC,$@)
+	$(Q)python3 $< $(SPEC) > $@
+$(OBJ)/spec_assert.o: $(B)/spec_assert.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)
+	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+
+# ---- demo and benchmarks --------------------------------------------------------------------
+
+# hnswlib, the peer, is built as its authors advise: for this very CPU.
+$(B)/tests/bench/%: tests/bench/%.cc
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) -O3 -march=native -std=c++17 -pthread -MMD -MP -o $@ $<
+$(B)/tests/bench/%: $(OBJ)/tests/bench/%.o $(B)/libtools.a $(B)/libvdb-internal.a
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+
+.PHONY: demo bench bench-programs
+demo: deps                                      ## index 60,000 images and search them
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) bench-programs
+	@$(TEST_ENV) tests/bench/demo
+bench: deps                                     ## measure against hnswlib, side by side
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) bench-programs
+	@$(TEST_ENV) tests/bench/run
+bench-programs: all $(BENCHES)
+
+# ---- packages -------------------------------------------------------------------------------
+
+# A question mark: worth having, but nothing fails where a system has no such package.
+DEPS := gcc g++ make pkg-config libxxhash-dev liblz4-dev libjansson-dev libhdf5-dev zlib1g-dev \
+        libcmocka-dev bats mandoc python3 perl dataset-fashion-mnist? libhnswlib-dev?
+DEPS_CI := $(DEPS) clang clang-format cppcheck
+
+.PHONY: deps deps-ci
+deps:                                           ## install what is missing, through apt-get
+	@tests/deps $(foreach d,$(DEPS),'$d')
+deps-ci:
+	@tests/deps $(foreach d,$(DEPS_CI),'$d')
+
+# ---- tidiness -------------------------------------------------------------------------------
+
+.PHONY: lint format format-check man
+lint:                                           ## hold the tree against its own rules
+	python3 tests/lint/lint.py .
+	$(if $(MAN1)$(MAN3),mandoc -T lint -W warning $(MAN1) $(MAN3))
+	@command -v cppcheck >/dev/null || { echo 'lint: no cppcheck here, going without'; exit 0; }; \
+	  set -x; cppcheck -q -j$(JOBS) --std=c11 --enable=portability --inline-suppr \
+	  --suppress=missingIncludeSystem --suppress=autoVariables --suppress=nullPointer:tools/cli.c \
+	  --error-exitcode=1 $(BASE_CPPFLAGS) -D__GNUC__ -D__x86_64__ lib tools fuzz
+format:                                         ## clang-format every file
+	clang-format -i $(C_FILES)
+format-check:
+	clang-format --dry-run -Werror $(C_FILES)
+man: $(patsubst %,$(B)/man/%.html,$(notdir $(MAN1) $(MAN3))) ## check the man pages and format them as HTML
+$(B)/man/%.html: tools/%
+	@mkdir -p $(@D)
+	mandoc -T html -W warning $< > $@
+$(B)/man/%.html: lib/%
+	@mkdir -p $(@D)
+	mandoc -T html -W warning $< > $@
+
+# ---- fuzzing --------------------------------------------------------------------------------
+
+SECONDS ?= 60
+.PHONY: fuzz fuzz-replay seeds
+fuzz:                                           ## T=open SECONDS=60: libFuzzer on one target (needs clang)
+	@test -f 'fuzz/$(T).c' || { echo 'T is one of: $(basename $(notdir $(FUZZ_SRC)))' >&2; exit 2; }
+	+@$(MAKE) --no-print-directory MODE=fuzz $(JOBS_FLAG) build/fuzz/fuzz/$(T) seeds
+	@mkdir -p build/fuzz/corpus/$(T) build/fuzz/crash
+	build/fuzz/fuzz/$(T) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=1048576 \
+	  -artifact_prefix=build/fuzz/crash/$(T)- build/fuzz/corpus/$(T) fuzz/corpus/$(T) \
+	  build/fuzz/seeds/$(T)
+build/fuzz/fuzz/%: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/file.o $(TEST_NEEDS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
+seeds: all
+	@$(TEST_ENV) python3 fuzz/seeds.py $(B)/seeds
+
+fuzz-replay: all $(REPLAYS)                     ## run each fuzz target over what is kept, without libFuzzer
+	@$(TEST_ENV) tests/run fuzz/replay.bats
+$(B)/fuzz/replay-%: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/replay.o $(OBJ)/fuzz/file.o $(TEST_NEEDS)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+
+# ---- installing -----------------------------------------------------------------------------
+
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+MANDIR  ?= $(PREFIX)/share/man
+DESTDIR ?=
+VERSION  = $(shell sed -n 's/^\#define VDB_VERSION_STRING "\(.*\)"/\1/p' lib/vdb.h)
+
+# bin and libexec stay side by side below PREFIX: a tool looks for its helper from where it stands.
+.PHONY: install
+install: all                                    ## PREFIX=/usr/local DESTDIR=
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/vdb $(DESTDIR)$(PREFIX)/include \
+	  $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
+	$(if $(BINS),install $(BINS) $(DESTDIR)$(PREFIX)/bin)
+	$(if $(LIBEXECS),install $(LIBEXECS) $(DESTDIR)$(PREFIX)/libexec/vdb)
+	install -m 644 lib/vdb.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libvdb.a $(DESTDIR)$(LIBDIR)
+	install -m 755 $(B)/libvdb.so.0 $(DESTDIR)$(LIBDIR)
+	ln -sf libvdb.so.0 $(DESTDIR)$(LIBDIR)/libvdb.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+	  lib/vdb.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/vdb.pc
+	$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(MANDIR)/man1)
+	$(if $(MAN3),install -m 644 $(MAN3) $(DESTDIR)$(MANDIR)/man3)
+
+.PHONY: help clean
+help:                                           ## this list
+	@awk -F' *## *' '/^[a-z][^$$:=]*:[^=]*##/ {sub(/:.*/, "", $$1); printf "%-32s %s\n", $$1, $$2}' Makefile
+clean:                                          ## remove build/
+	rm -rf build
+
+-include $(shell find build/$(MODE) -name '*.d' 2>/dev/null)
