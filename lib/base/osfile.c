@@ -1,0 +1,217 @@
+/* osfile.c: the calls on files, over POSIX and Linux's open-file-description locks.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "base/osfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static int open_retrying(struct osfile *file, const char *path, int flags, mode_t mode)
+{
+    do {
+        file->fd = open(path, flags | O_CLOEXEC, mode);
+    } while (file->fd < 0 && errno == EINTR);
+    return file->fd < 0 ? errno : 0;
+}
+
+int osfile_open(struct osfile *file, const char *path, bool writable)
+{
+    /* O_NONBLOCK: a FIFO of that name must not hang the open; it has no effect on regular files. */
+    return open_retrying(file, path, (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK, 0);
+}
+
+int osfile_create(struct osfile *file, const char *path, mode_t mode)
+{
+    return open_retrying(file, path, O_RDWR | O_CREAT | O_EXCL, mode);
+}
+
+/* The directory of `path`, to be freed. */
+static char *directory_of(const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy) return NULL;
+    char *directory = strdup(dirname(copy));
+    free(copy);
+    return directory;
+}
+
+int osfile_create_unnamed(struct osfile *file, const char *path)
+{
+    char *directory = directory_of(path);
+    if (!directory) return ENOMEM;
+    int failed = open_retrying(file, directory, O_TMPFILE | O_RDWR, 0600);
+    if (failed == EOPNOTSUPP || failed == EISDIR) { /* a file system without O_TMPFILE */
+        char *name = NULL;
+        if (asprintf(&name, "%s/.vdb-spool-XXXXXX", directory) < 0) {
+            failed = ENOMEM;
+        } else {
+            file->fd = mkostemp(name, O_CLOEXEC);
+            failed = file->fd < 0 ? errno : 0;
+            if (!failed) unlink(name);
+            free(name);
+        }
+    }
+    free(directory);
+    return failed;
+}
+
+void osfile_close(struct osfile *file)
+{
+    if (file->fd >= 0) close(file->fd);
+    file->fd = -1;
+}
+
+static void stat_convert(const struct stat *from, struct osfile_stat *to)
+{
+    *to = (struct osfile_stat){
+        .identity = {(uint64_t)from->st_dev, (uint64_t)from->st_ino},
+        .size = (uint64_t)from->st_size,
+        .mode = from->st_mode & 07777,
+        .owner = from->st_uid,
+        .group = from->st_gid,
+        .links = (uint64_t)from->st_nlink,
+        .regular = S_ISREG(from->st_mode),
+    };
+}
+
+int osfile_stat(const struct osfile *file, struct osfile_stat *out)
+{
+    struct stat found;
+    if (fstat(file->fd, &found) < 0) return errno;
+    stat_convert(&found, out);
+    return 0;
+}
+
+int osfile_stat_path(const char *path, struct osfile_stat *out)
+{
+    struct stat found;
+    if (stat(path, &found) < 0) return errno;
+    stat_convert(&found, out);
+    return 0;
+}
+
+int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n = pread(file->fd, (char *)to + done, len - done, (off_t)(off + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) break;
+        done += (size_t)n;
+    }
+    *got = done;
+    return 0;
+}
+
+int osfile_write(const struct osfile *file, uint64_t off, const void *from, size_t len)
+{
+    size_t done = 0;
+    while (done < len) {
+        ssize_t n =
+            pwrite(file->fd, (const char *)from + done, len - done, (off_t)(off + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno;
+        if (n == 0) return ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int osfile_reserve(const struct osfile *file, uint64_t off, uint64_t len)
+{
+    int failed;
+    do {
+        failed = posix_fallocate(file->fd, (off_t)off, (off_t)len);
+    } while (failed == EINTR);
+    return failed;
+}
+
+int osfile_sync_data(const struct osfile *file) { return fdatasync(file->fd) < 0 ? errno : 0; }
+
+int osfile_sync_all(const struct osfile *file) { return fsync(file->fd) < 0 ? errno : 0; }
+
+int osfile_sync_directory_of(const char *path)
+{
+    char *name = directory_of(path);
+    if (!name) return ENOMEM;
+    struct osfile directory;
+    int failed = open_retrying(&directory, name, O_RDONLY | O_DIRECTORY, 0);
+    free(name);
+    if (failed) return failed;
+    failed = osfile_sync_all(&directory);
+    osfile_close(&directory);
+    return failed;
+}
+
+int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping)
+{
+    void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, file->fd, (off_t)off);
+    if (at == MAP_FAILED) return errno;
+    *mapping = at;
+    return 0;
+}
+
+void osfile_unmap(const uint8_t *mapping, size_t len)
+{
+    if (mapping) munmap((void *)(uintptr_t)mapping, len);
+}
+
+int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like)
+{
+    struct osfile_stat now;
+    int failed = osfile_stat(file, &now);
+    if (failed) return failed;
+    if ((now.owner != like->owner || now.group != like->group) &&
+        fchown(file->fd, like->owner, like->group) < 0)
+        return errno;
+    return fchmod(file->fd, like->mode) < 0 ? errno : 0;
+}
+
+int osfile_rename(const char *from, const char *to) { return rename(from, to) < 0 ? errno : 0; }
+
+int osfile_rename_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL && errno != ENOSYS) return errno;
+    /* A file system that cannot rename so: a hard link does not replace either. */
+    if (link(from, to) < 0) return errno;
+    return unlink(from) < 0 ? errno : 0;
+}
+
+int osfile_unlink(const char *path) { return unlink(path) < 0 ? errno : 0; }
+
+static double seconds_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+int osfile_lock(const struct osfile *file, uint64_t off, double wait)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
+    double deadline = seconds_now() + wait;
+    long nap_ns = 200000; /* doubled up to 10 ms: short commits are waited for briefly */
+    for (;;) {
+        if (fcntl(file->fd, F_OFD_SETLK, &range) == 0) return 0;
+        if (errno == EACCES) errno = EAGAIN;
+        if (errno != EAGAIN && errno != EINTR) return errno;
+        if (seconds_now() >= deadline) return EAGAIN;
+        nanosleep(&(struct timespec){0, nap_ns}, NULL);
+        if (nap_ns < 10000000) nap_ns *= 2;
+    }
+}
+
+void osfile_unlock(const struct osfile *file, uint64_t off)
+{
+    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
+    fcntl(file->fd, F_OFD_SETLK, &range);
+}

@@ -1,0 +1,73 @@
+/* osfile.h: every call that the library makes on files goes through here, and only here.
+ *
+ * It is the seam at which tests record writes and inject faults. Functions return 0 or an errno
+ * value; EINTR is retried and short reads and writes are completed, so that a caller sees one
+ * outcome. No function here retries a failed sync.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_BASE_OSFILE_H
+#define VDB_BASE_OSFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct osfile {
+    int fd; /* -1: closed */
+};
+
+struct osfile_identity {
+    uint64_t device, inode;
+};
+
+struct osfile_stat {
+    struct osfile_identity identity;
+    uint64_t size;
+    mode_t mode;
+    uid_t owner;
+    gid_t group;
+    uint64_t links;
+    bool regular;
+};
+
+int osfile_open(struct osfile *file, const char *path, bool writable);
+
+/* Makes a new file of that name, open for reading and writing; EEXIST where it is there. */
+int osfile_create(struct osfile *file, const char *path, mode_t mode);
+
+/* Makes a file without a name in the directory of `path`. */
+int osfile_create_unnamed(struct osfile *file, const char *path);
+void osfile_close(struct osfile *file);
+
+int osfile_stat(const struct osfile *file, struct osfile_stat *out);
+int osfile_stat_path(const char *path, struct osfile_stat *out);
+
+/* *got is below len only at the end of the file. */
+int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got);
+int osfile_write(const struct osfile *file, uint64_t off, const void *from, size_t len);
+
+/* Makes sure that [off, off + len) has room on the medium; the file grows where it must. */
+int osfile_reserve(const struct osfile *file, uint64_t off, uint64_t len);
+
+int osfile_sync_data(const struct osfile *file);
+int osfile_sync_all(const struct osfile *file);
+int osfile_sync_directory_of(const char *path);
+
+/* A read-only shared mapping; `off` is a multiple of the page size. The range may go beyond the
+ * file's end: those pages become readable when the file grows to them, and raise SIGBUS before. */
+int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping);
+void osfile_unmap(const uint8_t *mapping, size_t len);
+
+int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like);
+int osfile_rename(const char *from, const char *to);
+
+/* As rename, but EEXIST where `to` is there. */
+int osfile_rename_new(const char *from, const char *to);
+int osfile_unlink(const char *path);
+
+/* Exclusive open-file-description lock on the byte at `off`. Polls until `wait` seconds are over:
+ * EAGAIN then. It goes with the file description, whatever other descriptors of the process do. */
+int osfile_lock(const struct osfile *file, uint64_t off, double wait);
+void osfile_unlock(const struct osfile *file, uint64_t off);
+
+#endif

@@ -1,0 +1,335 @@
+/* vdb.h: the public interface of libvdb, a memory-mapped vector index in one file.
+ *
+ * Conventions of every function here:
+ * - It returns VDB_OK or a status that says what went wrong; where `err` is not NULL it is then
+ *   filled in, and it is left alone on success. Nothing is printed and no signal is caught.
+ * - Vectors are given and taken as `dim` native floats, whatever type the index stores: every
+ *   value of f16, i8 and u8 is a float.
+ * - Ids are 1 to 1,023 bytes of UTF-8 without control characters; they need no final NUL.
+ * - Structs of options begin with their size, so that later versions can add members. Initialise
+ *   them with their VDB_..._INIT macro; a member left zero means its default.
+ *
+ * Threads. A `struct vdb` may be used from many threads at once, except for vdb_close. A
+ * `const struct vdb_snapshot` is immutable, and any number of threads may read and search it.
+ * A `struct vdb_txn` belongs to one thread at a time.
+ *
+ * Forks. After fork() only one of the two processes may go on using a handle; the other opens
+ * the file anew.
+ *
+ * Files. The library never writes through a mapping and never shortens a file. If another program
+ * truncates an index while it is open, touching the lost pages raises SIGBUS, as with any mapping.
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_H
+#define VDB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VDB_API __attribute__((visibility("default")))
+#else
+#define VDB_API
+#endif
+
+#define VDB_VERSION_STRING "0.1.0"
+
+#define VDB_DIM_MAX      65535
+#define VDB_ID_MAX       1023
+#define VDB_METADATA_MAX 16777216
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+/* Values are pinned: they are never reused and never change. */
+enum vdb_status {
+    VDB_OK = 0,
+    VDB_NOT_FOUND = 1,          /* no such id or row */
+    VDB_EXISTS = 2,             /* the id, or the file to be created, is there already */
+    VDB_INVALID = 3,            /* an argument or a vector is not acceptable */
+    VDB_CORRUPT = 4,            /* the index is damaged, or not an index */
+    VDB_UNSUPPORTED = 5,        /* a version, feature or kernel set that this build or CPU lacks */
+    VDB_CANNOT_OPEN = 6,        /* missing, not permitted, not a regular file */
+    VDB_CANNOT_CREATE = 7,      /* an output cannot be created */
+    VDB_IO = 8,                 /* a read, write or sync failed, no space included */
+    VDB_BUSY = 9,               /* a lock was not to be had in time */
+    VDB_READ_ONLY = 10,         /* the handle, the file or the medium takes no writes */
+    VDB_NO_MEMORY = 11,
+    VDB_DURABILITY_UNKNOWN = 12, /* a sync failed: the commit may or may not be durable */
+    VDB_CANCELLED = 13,         /* a progress callback asked to stop */
+    VDB_LIMIT = 14,             /* a limit of the format would be passed */
+    VDB_INTERNAL = 15           /* a defect in the library */
+};
+
+struct vdb_error {
+    enum vdb_status status;
+    int os_errno;        /* errno of the failed call, or 0 */
+    const char *segment; /* the structure or segment of the file at fault ("manifest", "graph"), or NULL */
+    uint64_t offset;     /* of the fault in the file, where `segment` is not NULL */
+    char message[512];   /* one sentence without a final stop */
+};
+
+/* The status in words, for instance "no such id". Never NULL. */
+VDB_API const char *vdb_status_string(enum vdb_status status);
+
+/* The library's version, for instance "0.1.0". */
+VDB_API const char *vdb_version(void);
+
+/* ---- indexes ------------------------------------------------------------------------------- */
+
+enum vdb_metric {
+    VDB_METRIC_L2 = 1,     /* Euclidean distance */
+    VDB_METRIC_COSINE = 2, /* 1 - cosine of the angle */
+    VDB_METRIC_IP = 3      /* minus the inner product */
+};
+
+enum vdb_type { VDB_TYPE_F32 = 1, VDB_TYPE_F16 = 2, VDB_TYPE_I8 = 3, VDB_TYPE_U8 = 4 };
+
+enum vdb_index_kind {
+    VDB_INDEX_AUTO = 0, /* a graph where a part has rows enough to gain from it, else flat */
+    VDB_INDEX_FLAT = 1,
+    VDB_INDEX_GRAPH = 2
+};
+
+/* Called from time to time during long work, from the calling thread. `phase` is a short constant
+ * ("build graph"), `done` of `total` units are through. A value other than 0 ends the work with
+ * VDB_CANCELLED, the index as it was before. */
+typedef int (*vdb_progress_fn)(void *context, const char *phase, uint64_t done, uint64_t total);
+
+struct vdb;          /* an open index file */
+struct vdb_snapshot; /* one commit of it, immutable */
+struct vdb_txn;      /* changes not yet committed */
+
+struct vdb_create_options {
+    size_t size;
+    uint32_t dim;           /* 1 to VDB_DIM_MAX; required */
+    enum vdb_metric metric; /* default VDB_METRIC_L2 */
+    enum vdb_type type;     /* of the stored vectors; default VDB_TYPE_F32 */
+    enum vdb_index_kind index;
+    uint32_t degree;          /* R: neighbours a row in graphs, 4 to 256; 0: chosen by the library */
+    uint32_t ef_construction; /* candidates looked at per insertion, 8 to 4,096; 0: chosen */
+};
+#define VDB_CREATE_OPTIONS_INIT {sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0}
+
+struct vdb_open_options {
+    size_t size;
+    int read_only;    /* 1: never write, and do not ask for permission to */
+    double wait;      /* seconds to wait for a lock; 0: try once */
+    unsigned threads; /* for building and for batches of queries; 0: one a processor */
+    const char *isa;  /* force a kernel set: "portable", "avx2" or "avx512"; NULL: the best here */
+};
+#define VDB_OPEN_OPTIONS_INIT {sizeof(struct vdb_open_options), 0, 10.0, 0, NULL}
+
+/* Makes a new, empty index at `path`, which must not exist (VDB_EXISTS). On success the file and
+ * its directory entry are durable. Errors: VDB_INVALID, VDB_EXISTS, VDB_CANNOT_CREATE, VDB_IO. */
+VDB_API enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
+                                   struct vdb_error *err);
+
+/* Opens the index at `path` in time that does not depend on its rows. A file without write
+ * permission, or with unknown ro_compat features, opens read-only. `options` may be NULL.
+ * *db is owned by the caller, who ends it with vdb_close.
+ * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options,
+                                 struct vdb **db, struct vdb_error *err);
+
+/* Closes the handle; snapshots taken from it stay valid until they are closed. NULL is allowed. */
+VDB_API void vdb_close(struct vdb *db);
+
+/* ---- snapshots ----------------------------------------------------------------------------- */
+
+/* Takes the newest commit of the file, whoever wrote it, as an immutable view. The caller ends it
+ * with vdb_snapshot_close. It takes no lock and never waits for a writer.
+ * Errors: VDB_CORRUPT, VDB_IO, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
+                                          struct vdb_error *err);
+VDB_API void vdb_snapshot_close(const struct vdb_snapshot *snapshot);
+
+struct vdb_info {
+    uint32_t format_major, format_minor;
+    uint64_t file_bytes; /* length of the file when the snapshot was taken */
+    uint32_t dim;
+    enum vdb_metric metric;
+    enum vdb_type type;
+    enum vdb_index_kind index; /* as asked for at creation */
+    uint64_t rows;             /* deleted ones included */
+    uint64_t live;
+    uint64_t deleted;
+    uint64_t commit;         /* number of the commit; 1 is the creation */
+    int64_t commit_time_us;  /* microseconds since 1970-01-01T00:00:00Z */
+    int64_t created_us;
+    uint32_t parts;
+    uint64_t tail_rows; /* rows that no part covers yet */
+    int read_only;
+    const char *isa; /* the kernel set in use */
+    uint8_t file_id[16];
+};
+
+struct vdb_part_info {
+    enum vdb_index_kind kind;
+    uint64_t row_begin, row_end; /* [row_begin, row_end) */
+    uint64_t bytes;              /* of its segments */
+    uint64_t vector_bytes, code_bytes, graph_bytes, id_bytes, metadata_bytes;
+    uint32_t degree; /* graphs: R */
+    int codes_are_vectors; /* 1: the stored vectors serve as codes and no copy is kept */
+};
+
+VDB_API void vdb_snapshot_info(const struct vdb_snapshot *snapshot, struct vdb_info *info);
+
+/* `part` counts from 0 to info.parts - 1; beyond that VDB_NOT_FOUND. */
+VDB_API enum vdb_status vdb_part_info(const struct vdb_snapshot *snapshot, uint32_t part,
+                                      struct vdb_part_info *info);
+
+/* ---- reading rows -------------------------------------------------------------------------- */
+
+/* The live row with this id. With `deleted` not 0, where no live row has it, its newest deleted
+ * one. Errors: VDB_NOT_FOUND, VDB_CORRUPT. */
+VDB_API enum vdb_status vdb_find(const struct vdb_snapshot *snapshot, const char *id, size_t id_len,
+                                 int deleted, uint32_t *row, struct vdb_error *err);
+
+/* 1: the row is there and live; 2: there and deleted; 0: not there. */
+VDB_API int vdb_row_state(const struct vdb_snapshot *snapshot, uint32_t row);
+
+/* The row's id, in the file: valid until the snapshot is closed, without final NUL. */
+VDB_API enum vdb_status vdb_row_id(const struct vdb_snapshot *snapshot, uint32_t row,
+                                   const char **id, size_t *id_len, struct vdb_error *err);
+
+/* The row's `dim` numbers, as stored. */
+VDB_API enum vdb_status vdb_row_vector(const struct vdb_snapshot *snapshot, uint32_t row,
+                                       float *vector, struct vdb_error *err);
+
+/* The row's metadata as JSON text with a final NUL, which the caller frees with free(); *json is
+ * NULL where it has none. */
+VDB_API enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, uint32_t row,
+                                         char **json, size_t *json_len, struct vdb_error *err);
+
+/* ---- searching ----------------------------------------------------------------------------- */
+
+struct vdb_search_options {
+    size_t size;
+    uint32_t k;       /* neighbours wanted; default 10 */
+    uint32_t ef;      /* effort: candidates kept during the walk, raised to k if below; 0: 64 */
+    int exact;        /* 1: compare every live row */
+    int include_deleted;
+    double radius;    /* only rows at this distance or nearer; used where `use_radius` is 1 */
+    int use_radius;
+    unsigned threads; /* 0: as the handle was opened */
+};
+#define VDB_SEARCH_OPTIONS_INIT {sizeof(struct vdb_search_options), 10, 0, 0, 0, 0.0, 0, 0}
+
+struct vdb_hit {
+    uint32_t row;
+    double distance; /* in the metric's own terms, from the stored vector */
+};
+
+/* Searches `count` queries of dim floats each, one after another in `queries`.
+ * hits[q * k + i] is the i-th nearest of query q, nearest first, ties by row; found[q] says how
+ * many there are. Results do not depend on the number of threads or on the kernel set.
+ * Errors: VDB_INVALID (a number that is not finite, or a zero vector under cosine; the message
+ * names the query), VDB_CORRUPT, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries,
+                                   size_t count, const struct vdb_search_options *options,
+                                   struct vdb_hit *hits, uint32_t *found, struct vdb_error *err);
+
+/* ---- changing rows ------------------------------------------------------------------------- */
+
+enum vdb_put_mode {
+    VDB_UPSERT = 0, /* add, or replace the live row of that id */
+    VDB_INSERT = 1, /* VDB_EXISTS where a live row has the id */
+    VDB_UPDATE = 2  /* VDB_NOT_FOUND where none has */
+};
+
+struct vdb_commit_info {
+    uint64_t commit; /* number of the newest commit after this one */
+    uint64_t added, updated, deleted, restored;
+};
+
+/* Begins a transaction over the newest commit. Nothing is locked until vdb_txn_commit; large
+ * transactions are spooled to an unlinked temporary file in the index's directory.
+ * Errors: VDB_READ_ONLY, VDB_IO, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **txn, struct vdb_error *err);
+
+/* Adds one row. `metadata` is a JSON object in UTF-8, kept as it is (the caller has checked that
+ * it is one), or NULL. The same id may be put several times: the last one lives.
+ * After an error other than VDB_IO and VDB_NO_MEMORY the transaction is as it was before the call
+ * and can go on. Errors: VDB_INVALID (bad id; a number that is not finite or that the index's type
+ * cannot hold; zero vector under cosine), VDB_EXISTS, VDB_NOT_FOUND, VDB_LIMIT. */
+VDB_API enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode, const char *id,
+                                    size_t id_len, const float *vector, const char *metadata,
+                                    size_t metadata_len, struct vdb_error *err);
+
+/* Deletes the live row with that id, one put earlier in this transaction included.
+ * Errors: VDB_NOT_FOUND, VDB_INVALID. */
+VDB_API enum vdb_status vdb_txn_delete(struct vdb_txn *txn, const char *id, size_t id_len,
+                                       struct vdb_error *err);
+
+/* Brings back the newest deleted row with that id. Errors: VDB_NOT_FOUND where there is none,
+ * VDB_EXISTS where a live row has the id. */
+VDB_API enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, size_t id_len,
+                                        struct vdb_error *err);
+
+/* Commits all of it, durably, or nothing; the transaction is gone either way. One without changes
+ * writes nothing. Waits for other writers as long as the handle's `wait` says (VDB_BUSY).
+ * Errors: VDB_BUSY, VDB_IO, VDB_DURABILITY_UNKNOWN (the handle then refuses further writes),
+ * VDB_EXISTS / VDB_NOT_FOUND (another writer's commit came between; `info` is not filled). */
+VDB_API enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_info *info,
+                                       struct vdb_error *err);
+VDB_API void vdb_txn_abort(struct vdb_txn *txn);
+
+/* ---- maintenance --------------------------------------------------------------------------- */
+
+struct vdb_maintain_options {
+    size_t size;
+    unsigned threads; /* 0: as the handle was opened */
+    vdb_progress_fn progress;
+    void *context;
+};
+#define VDB_MAINTAIN_OPTIONS_INIT {sizeof(struct vdb_maintain_options), 0, NULL, NULL}
+
+/* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
+ * parts into it; otherwise does nothing. Other processes read and commit meanwhile.
+ * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_CANCELLED. */
+VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
+                                     struct vdb_error *err);
+
+struct vdb_compact_options {
+    size_t size;
+    const char *output;        /* write a dense file here and leave the index alone; NULL: in place */
+    enum vdb_index_kind index; /* used, and kept for later builds, where `set_index` is 1 */
+    int set_index;
+    unsigned threads;
+    vdb_progress_fn progress;
+    void *context;
+};
+#define VDB_COMPACT_OPTIONS_INIT {sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL}
+
+/* Writes the live rows, in row order, with one part over them all, into a fresh file: into
+ * `output`, or into a new file that then takes the index's place. Rows are numbered anew.
+ * The bytes of an `output` depend on rows, their order and options alone.
+ * Readers go on undisturbed; commits made meanwhile are taken along.
+ * Errors: VDB_BUSY, VDB_READ_ONLY, VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT, VDB_CANCELLED. */
+VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
+                                    struct vdb_error *err);
+
+struct vdb_check_options {
+    size_t size;
+    int deep; /* 1: also every invariant that the spec states, not only checksums */
+    unsigned threads;
+    void (*report)(void *context, const struct vdb_error *finding); /* called once a finding */
+    void *context;
+};
+#define VDB_CHECK_OPTIONS_INIT {sizeof(struct vdb_check_options), 0, 0, NULL, NULL}
+
+/* Verifies the file at `path`. *findings counts what was reported; 0: sound. Returns VDB_OK when
+ * the check could be carried through, whatever it found; VDB_CANNOT_OPEN, VDB_IO, VDB_UNSUPPORTED
+ * or VDB_NO_MEMORY when not. */
+VDB_API enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
+                                  uint64_t *findings, struct vdb_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
