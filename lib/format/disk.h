@@ -1,0 +1,310 @@
+/* disk.h: every structure and constant of the file, declared once.
+ *
+ * Disk structs are byte-array integers only (base/le.h). Sizes and offsets are held against the
+ * tables of format-spec/ by assertions that `make spec` generates from those tables.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_FORMAT_DISK_H
+#define VDB_FORMAT_DISK_H
+
+#include "base/le.h"
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
+#define VDB_MAGIC              "\x8fVDB\r\n\x1a\n"
+#define VDB_VERSION_MAJOR      0
+#define VDB_VERSION_MINOR      1
+#define VDB_SUPERBLOCK_SIZE    4096
+#define VDB_SUPERBLOCK_SLOTS   2
+#define VDB_ARRAY_ALIGN        64
+#define VDB_SEGMENT_ALIGN      65536
+#define VDB_SEGMENT_ALIGN_HUGE 2097152
+#define VDB_NO_ROW             0xffffffffu
+
+/* Byte ranges of the OFD locks: one byte each, far past any file's end. */
+#define VDB_LOCK_WRITE    0x4000000000000000
+#define VDB_LOCK_MAINTAIN 0x4000000000000001
+
+/* Feature masks: the bits that this version knows. */
+#define VDB_COMPAT_KNOWN    0u
+#define VDB_RO_COMPAT_KNOWN 0u
+#define VDB_INCOMPAT_KNOWN  0u
+
+#define VDB_SUPERBLOCK_SUPERSEDED 1u /* flags: a compaction has put another file in this one's place */
+
+struct disk_superblock {
+    uint8_t magic[8];
+    le16 version_major;
+    le16 version_minor;
+    le32 header_len; /* VDB_SUPERBLOCK_SIZE */
+    le64 compat;
+    le64 ro_compat;
+    le64 incompat;
+    uint8_t file_id[16];
+    le64 generation;
+    le64 manifest_off;
+    le64 manifest_len;
+    le64 log_off;     /* where the first record after the manifest's commit lies or will lie; 0: no log yet */
+    le64 log_end;     /* end of the log extent that holds log_off */
+    le64 log_check;   /* chain value that the record at log_off must name as its predecessor's */
+    le64 file_end;    /* the file is at least this long */
+    le64 flags;
+    uint8_t reserved[3968];
+    le64 check; /* XXH3-64 of the 4088 bytes before it */
+};
+
+/* ---- the manifest -------------------------------------------------------------------------- */
+
+#define VDB_MANIFEST_MAGIC "VMAN"
+
+enum { DISK_METRIC_L2 = 1, DISK_METRIC_COSINE = 2, DISK_METRIC_IP = 3 };
+enum { DISK_TYPE_F32 = 1, DISK_TYPE_F16 = 2, DISK_TYPE_I8 = 3, DISK_TYPE_U8 = 4 };
+enum { DISK_INDEX_AUTO = 0, DISK_INDEX_FLAT = 1, DISK_INDEX_GRAPH = 2 };
+
+struct disk_table { /* a table within the manifest */
+    le64 off;       /* from the start of the manifest */
+    le32 count;
+    le32 entry_size;
+};
+
+struct disk_manifest {
+    uint8_t magic[4];
+    le32 header_len; /* sizeof(struct disk_manifest) */
+    le64 length;     /* header and tables */
+    le64 generation; /* equals the superblock's */
+    le64 commit;     /* the state that this manifest describes; later commits are in the log */
+    le64 commit_time_us;
+    le32 row_count; /* rows after that commit, deleted ones included */
+    le32 live_count;
+    le32 dim;
+    le16 metric;
+    le16 type;
+    le64 created_us;
+    le64 horizon_commit; /* the oldest commit whose state can be had */
+    le16 index;          /* the index kind that maintenance builds */
+    le16 options_reserved;
+    le32 degree;          /* R of graphs to be built, 0: by default */
+    le32 ef_construction; /* 0: by default */
+    le32 alpha_milli;     /* alpha of robust pruning in thousandths, 0: by default */
+    struct disk_table parts;
+    struct disk_table segments;
+    struct disk_table log_extents;
+    struct disk_table snapshots;
+    uint8_t reserved[96];
+    le64 check; /* XXH3-64 of the manifest's length bytes with this field zero */
+};
+
+enum { DISK_PART_FLAT = 1, DISK_PART_GRAPH = 2 };
+
+struct disk_part {
+    le16 kind;
+    le16 version;
+    le32 flags;
+    le32 row_begin;
+    le32 row_end;
+    le32 segment_first; /* into the manifest's segment table */
+    le32 segment_count;
+    le64 commit; /* the part was built from the state at this commit */
+    uint8_t reserved[32];
+};
+
+enum {
+    DISK_SEGMENT_VECTOR = 1,
+    DISK_SEGMENT_CODE = 2,
+    DISK_SEGMENT_GRAPH = 3,
+    DISK_SEGMENT_ID = 4,
+    DISK_SEGMENT_ID_HASH = 5,
+    DISK_SEGMENT_METADATA = 6,
+    DISK_SEGMENT_TOMBSTONE = 7,
+    DISK_SEGMENT_HISTORY = 8
+};
+
+#define DISK_SEGMENT_OPTIONAL 1u /* flags: a reader that does not know the type skips it */
+
+struct disk_segment {
+    le16 type;
+    le16 version; /* 1 for every type of this page */
+    le32 flags;
+    le64 off;
+    le64 len;
+    le32 row_begin;
+    le32 row_end;
+    le32 stride; /* vector segments: bytes from row to row; else 0 */
+    le32 reserved0;
+    le64 check; /* XXH3-64 of the len bytes */
+    uint8_t reserved1[16];
+};
+
+struct disk_log_extent {
+    le64 off;
+    le64 len;
+    le64 first_commit;
+    le64 reserved;
+};
+
+struct disk_snapshot {
+    le64 commit;
+    le64 commit_time_us;
+    le64 created_us;
+    le32 row_count;
+    le32 live_count;
+    le16 name_len;
+    uint8_t name[222]; /* zero-padded UTF-8 */
+};
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+#define VDB_RECORD_MAGIC "VREC"
+
+enum { DISK_RECORD_COMMIT = 1, DISK_RECORD_LINK = 2 };
+
+struct disk_record { /* the head of every log record */
+    uint8_t magic[4];
+    le16 kind;
+    le16 version; /* 1 */
+    le64 length;  /* of the record, inline blocks included; a multiple of 64 */
+    le64 commit;  /* commit: its number; link: the number of the last commit before it */
+    le64 time_us; /* microseconds since 1970-01-01T00:00:00Z */
+    le64 prev_check;
+    le64 check; /* XXH3-64 of the record's length bytes with this field zero */
+    uint8_t reserved[16];
+};
+
+struct disk_block { /* a run of bytes that a commit owns; off is from the start of the file */
+    le64 off;
+    le64 len;
+    le64 check; /* XXH3-64 of the len bytes */
+};
+
+struct disk_commit { /* follows a record's head of kind DISK_RECORD_COMMIT */
+    le32 row_base;   /* the number of the first row added */
+    le32 row_count;  /* rows added */
+    le32 live_count; /* live rows after this commit */
+    le32 event_count;
+    struct disk_block vectors;
+    struct disk_block ids;      /* laid out as an id segment */
+    struct disk_block metadata; /* laid out as a metadata segment; len 0: no row has any */
+    struct disk_block events;
+    le32 stride; /* of the vectors */
+    uint8_t reserved[12];
+};
+
+struct disk_link { /* follows a record's head of kind DISK_RECORD_LINK: the log goes on elsewhere */
+    le64 next_off;
+    le64 next_len;
+    uint8_t reserved[48];
+};
+
+enum { DISK_EVENT_DELETE = 1, DISK_EVENT_RESTORE = 2, DISK_EVENT_REPLACE = 3 };
+
+struct disk_event {
+    le32 row;
+    le32 kind;
+};
+
+/* ---- segments ------------------------------------------------------------------------------ */
+
+#define VDB_ID_GROUP 64 /* rows that share one base in an id segment: 64 * 1023 fits 16 bits */
+
+struct disk_id_header {
+    le32 row_count;
+    le32 reserved0;
+    le64 bases_off; /* u64 a group of 64 rows: where its bytes begin, from bytes_off */
+    le64 ends_off;  /* u16 a row: where the id ends, from its group's base */
+    le64 bytes_off;
+    le64 bytes_len;
+    uint8_t reserved1[24];
+};
+
+struct disk_id_hash_header {
+    le32 entry_count;
+    le32 bucket_bits; /* 2^bucket_bits buckets, by the top bits of XXH3-64 of the id; 0: one bucket */
+    le64 buckets_off; /* u32 a bucket and one more: its first entry */
+    le64 entries_off;
+    uint8_t reserved[40];
+};
+
+struct disk_id_hash_entry { /* ordered by bucket, tag, row */
+    le32 tag;               /* the low 32 bits of the hash */
+    le32 row;               /* counted from the segment's row_begin */
+};
+
+#define VDB_METADATA_BLOCK 16384 /* rows are gathered until a block holds this many bytes */
+#define VDB_METADATA_MAX   16777216
+
+struct disk_metadata_header {
+    le32 row_count;
+    le32 block_count;
+    le64 blocks_off;
+    le64 data_off;
+    le64 data_len;
+    uint8_t reserved[32];
+};
+
+enum { DISK_BLOCK_STORED = 0, DISK_BLOCK_LZ4 = 1 };
+
+struct disk_packed_block { /* of metadata and history segments */
+    le32 first;            /* its first row (or history entry) */
+    le32 packing;          /* DISK_BLOCK_* */
+    le32 raw_len;
+    le32 packed_len;
+    le64 off; /* from data_off */
+};
+
+enum { DISK_CODE_SQ8 = 1 };
+
+#define DISK_CODE_SIGNED    1u /* flags: codes are stored as i8; the code is the byte with its top bit turned */
+#define DISK_CODE_NORMALIZE 2u /* flags: codes are of the vectors divided by their length */
+
+struct disk_plane { /* one value a row, at off + row * stride, from the start of the file */
+    le64 off;
+    le32 stride;
+    le32 width; /* bytes a row */
+};
+
+struct disk_code_header {
+    le16 kind;
+    le16 reserved0;
+    le32 flags;
+    le32 row_count;
+    le32 dim;
+    struct disk_plane codes; /* u8 a dimension, zero bytes up to a multiple of 64 */
+    struct disk_plane norms; /* i32: sum c*c - 256 sum c over the codes c of the row */
+    le32 scale;              /* f32: value = scale * (code - zero) */
+    le32 zero;
+    uint8_t reserved1[72];
+};
+
+struct disk_graph_header {
+    le32 row_count;
+    le32 degree;   /* R: entries a row */
+    le32 pivot_count;
+    le32 ef_construction;
+    le64 pivots_off; /* u32 a pivot: rows to enter by, counted from row_begin */
+    le64 edges_off;  /* u32 times R a row, filled from the front, VDB_NO_ROW behind */
+    le32 alpha_milli;
+    uint8_t reserved[92];
+};
+
+struct disk_history_header {
+    le64 first_commit;
+    le64 last_commit;
+    le64 entry_count;
+    le32 block_count;
+    le32 reserved0;
+    le64 blocks_off;
+    le64 data_off;
+    le64 data_len;
+    uint8_t reserved1[8];
+};
+
+enum { DISK_OPERATION_ADD = 1, DISK_OPERATION_UPDATE = 2, DISK_OPERATION_DELETE = 3, DISK_OPERATION_RESTORE = 4 };
+
+struct disk_history_entry { /* followed by the id's bytes */
+    le64 commit;
+    le64 time_us;
+    le16 operation;
+    le16 id_len;
+    le32 reserved;
+};
+
+#endif

@@ -1,0 +1,41 @@
+/* graph_header.h: graph segments: the header, and where its arrays lie (format-spec/graph.md).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_FORMAT_GRAPH_HEADER_H
+#define VDB_FORMAT_GRAPH_HEADER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/disk.h"
+#include "vdb.h"
+
+#define GRAPH_DEGREE_MAX 256
+
+struct graph_header {
+    uint32_t rows;
+    uint32_t degree; /* R */
+    uint32_t pivot_count;
+    uint32_t ef_construction;
+    uint32_t alpha_milli;
+    uint64_t pivots_off; /* from the start of the segment; u32 a pivot */
+    uint64_t edges_off;  /* from the start of the segment; u32 times R a row */
+};
+
+/* Sets the two offsets as a writer lays them out, and returns the length of the segment. */
+uint64_t graph_header_layout(struct graph_header *header);
+
+void graph_header_encode(const struct graph_header *from, struct disk_graph_header *to);
+
+/* The segment is the len bytes at p, which lie at file_off of the file. What it lets through: the
+ * rows asked for, a degree of 1 to GRAPH_DEGREE_MAX, 1 to `rows` pivots (0 of 0), both arrays
+ * inside the segment and aligned to 64 bytes in it. The numbers in the arrays are not looked at.
+ * Errors: VDB_CORRUPT. */
+enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, uint64_t file_off,
+                                    struct graph_header *out, struct vdb_error *err);
+
+/* Every pivot and every edge: that they are rows, that a row's edges are filled from the front and
+ * name no row twice nor the row itself. Errors: VDB_CORRUPT, VDB_NO_MEMORY. */
+enum vdb_status graph_header_validate(const struct graph_header *header, const void *p,
+                                      uint64_t file_off, struct vdb_error *err);
+
+#endif

@@ -1,0 +1,163 @@
+/* log.c: judging and encoding log records; implements format-spec/log.md.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "format/log.h"
+
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+
+static struct log_block block_get(const struct disk_block *from)
+{
+    return (struct log_block){le64_get(from->off), le64_get(from->len), le64_get(from->check)};
+}
+
+static struct disk_block block_put(const struct log_block *from)
+{
+    return (struct disk_block){le64_put(from->off), le64_put(from->len), le64_put(from->check)};
+}
+
+static bool block_inside(const struct log_block *block, uint64_t file_len)
+{
+    return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 && block->off <= file_len &&
+                               block->len <= file_len - block->off);
+}
+
+/* A body that passes is consistent in itself; whether it fits the state before is the reader's to
+ * see, who knows that state. */
+static bool commit_get(const uint8_t *record, uint64_t file_len, struct log_commit *out)
+{
+    struct disk_record head;
+    struct disk_commit body;
+    memcpy(&head, record, sizeof head);
+    memcpy(&body, record + sizeof head, sizeof body);
+    *out = (struct log_commit){
+        .commit = le64_get(head.commit),
+        .time_us = (int64_t)le64_get(head.time_us),
+        .row_base = le32_get(body.row_base),
+        .row_count = le32_get(body.row_count),
+        .live_count = le32_get(body.live_count),
+        .event_count = le32_get(body.event_count),
+        .vectors = block_get(&body.vectors),
+        .ids = block_get(&body.ids),
+        .metadata = block_get(&body.metadata),
+        .events = block_get(&body.events),
+        .stride = le32_get(body.stride),
+    };
+    return block_inside(&out->vectors, file_len) && block_inside(&out->ids, file_len) &&
+           block_inside(&out->metadata, file_len) && block_inside(&out->events, file_len) &&
+           out->vectors.len == (uint64_t)out->row_count * out->stride &&
+           out->events.len == (uint64_t)out->event_count * sizeof(struct disk_event) &&
+           out->row_count < VDB_NO_ROW - out->row_base;
+}
+
+/* The length of the record at the cursor if its head is the next one of the chain, else 0. */
+static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct log_cursor *cursor,
+                          struct disk_record *head)
+{
+    uint64_t end = cursor->end < file_len ? cursor->end : file_len;
+    if (cursor->off % VDB_ARRAY_ALIGN != 0 || cursor->off > end || end - cursor->off < sizeof *head)
+        return 0;
+    memcpy(head, file + cursor->off, sizeof *head);
+    uint64_t length = le64_get(head->length);
+    unsigned kind = le16_get(head->kind);
+    uint64_t commit = cursor->commit + (kind == DISK_RECORD_COMMIT);
+    size_t least = kind == DISK_RECORD_COMMIT ? sizeof *head + sizeof(struct disk_commit) : LOG_LINK_LEN;
+    bool fits = memcmp(head->magic, VDB_RECORD_MAGIC, sizeof head->magic) == 0 &&
+                (kind == DISK_RECORD_COMMIT || kind == DISK_RECORD_LINK) &&
+                le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
+                length <= end - cursor->off && le64_get(head->prev_check) == cursor->check &&
+                le64_get(head->commit) == commit;
+    return fits ? length : 0;
+}
+
+/* Extents only ever lie behind the ones before, so following links ends. */
+static bool link_follow(const uint8_t *record, uint64_t file_len, struct log_cursor *cursor)
+{
+    struct disk_link link;
+    memcpy(&link, record + sizeof(struct disk_record), sizeof link);
+    uint64_t off = le64_get(link.next_off), len = le64_get(link.next_len);
+    if (off % VDB_ARRAY_ALIGN != 0 || off < cursor->end || off > file_len || len > file_len - off)
+        return false;
+    cursor->off = off;
+    cursor->end = off + len;
+    return true;
+}
+
+enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
+                       struct log_commit *commit)
+{
+    struct disk_record head;
+    uint64_t length = head_fits(file, file_len, cursor, &head);
+    if (!length) return LOG_ENDS;
+    const uint8_t *record = file + cursor->off;
+    uint64_t check = checksum_without(record, length, offsetof(struct disk_record, check));
+    if (check != le64_get(head.check)) return LOG_ENDS;
+    if (le16_get(head.kind) == DISK_RECORD_LINK) {
+        if (!link_follow(record, file_len, cursor)) return LOG_ENDS;
+        cursor->check = check;
+        return LOG_LINKED;
+    }
+    if (!commit_get(record, file_len, commit)) return LOG_ENDS;
+    commit->record_off = cursor->off;
+    commit->record_len = length;
+    cursor->off += length;
+    cursor->check = check;
+    cursor->commit = commit->commit;
+    return LOG_COMMIT;
+}
+
+static struct disk_record head_put(unsigned kind, uint64_t commit, int64_t time_us, uint64_t prev_check)
+{
+    struct disk_record head = {
+        .kind = le16_put((uint16_t)kind),
+        .version = le16_put(1),
+        .commit = le64_put(commit),
+        .time_us = le64_put((uint64_t)time_us),
+        .prev_check = le64_put(prev_check),
+    };
+    memcpy(head.magic, VDB_RECORD_MAGIC, sizeof head.magic);
+    return head;
+}
+
+enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev_check,
+                                  struct buf *to, struct vdb_error *err)
+{
+    struct disk_record head = head_put(DISK_RECORD_COMMIT, commit->commit, commit->time_us, prev_check);
+    struct disk_commit body = {
+        .row_base = le32_put(commit->row_base),
+        .row_count = le32_put(commit->row_count),
+        .live_count = le32_put(commit->live_count),
+        .event_count = le32_put(commit->event_count),
+        .vectors = block_put(&commit->vectors),
+        .ids = block_put(&commit->ids),
+        .metadata = block_put(&commit->metadata),
+        .events = block_put(&commit->events),
+        .stride = le32_put(commit->stride),
+    };
+    if (buf_append(to, &head, sizeof head) || buf_append(to, &body, sizeof body))
+        return error_no_memory(err);
+    return VDB_OK;
+}
+
+enum vdb_status log_encode_link(const struct log_cursor *from, int64_t time_us, uint64_t next_off,
+                                uint64_t next_len, struct buf *to, struct vdb_error *err)
+{
+    struct disk_record head = head_put(DISK_RECORD_LINK, from->commit, time_us, from->check);
+    struct disk_link link = {.next_off = le64_put(next_off), .next_len = le64_put(next_len)};
+    if (buf_append(to, &head, sizeof head) || buf_append(to, &link, sizeof link))
+        return error_no_memory(err);
+    return VDB_OK;
+}
+
+uint64_t log_seal(struct buf *to, size_t start)
+{
+    uint8_t *record = to->data + start;
+    size_t length = to->len - start;
+    le64 put = le64_put(length);
+    memcpy(record + offsetof(struct disk_record, length), &put, sizeof put);
+    uint64_t check = checksum_without(record, length, offsetof(struct disk_record, check));
+    put = le64_put(check);
+    memcpy(record + offsetof(struct disk_record, check), &put, sizeof put);
+    return check;
+}

@@ -1,0 +1,62 @@
+/* log.h: records of the log: the commits after the manifest's (format-spec/log.md).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_FORMAT_LOG_H
+#define VDB_FORMAT_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "format/disk.h"
+#include "vdb.h"
+
+/* Where the next record lies, and what it must follow. */
+struct log_cursor {
+    uint64_t off; /* of the next record */
+    uint64_t end; /* of the extent that it lies in */
+    uint64_t check;  /* chain value: the check of the record before */
+    uint64_t commit; /* the last commit before */
+};
+
+struct log_block {
+    uint64_t off, len, check;
+};
+
+struct log_commit {
+    uint64_t commit;
+    int64_t time_us;
+    uint32_t row_base, row_count, live_count, event_count;
+    struct log_block vectors, ids, metadata, events;
+    uint32_t stride;
+    uint64_t record_off, record_len;
+};
+
+/* An extent keeps room for a link behind every record. */
+#define LOG_LINK_LEN (sizeof(struct disk_record) + sizeof(struct disk_link))
+
+enum log_step {
+    LOG_COMMIT, /* *commit is filled, the cursor stands behind it */
+    LOG_LINKED, /* a link was followed: the cursor stands in the next extent */
+    LOG_ENDS    /* no valid record here */
+};
+
+/* Judges the record at the cursor in the file's bytes [0, file_len) at `file`. A record that is
+ * not whole, not valid or not the next one of the chain is the end of the log: that is how a
+ * commit in flight or torn by a crash looks. Blocks of a valid commit lie inside the file. */
+enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
+                       struct log_commit *commit);
+
+/* Appends a commit's head and body to `to`; inline blocks are the caller's to append behind them.
+ * Length and check are filled in by log_seal. */
+enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev_check,
+                                  struct buf *to, struct vdb_error *err);
+
+enum vdb_status log_encode_link(const struct log_cursor *from, int64_t time_us, uint64_t next_off,
+                                uint64_t next_len, struct buf *to, struct vdb_error *err);
+
+/* Sets length and check of the record that begins at to->data + start and ends at to->len, which
+ * must be a multiple of 64 from start; returns the check. */
+uint64_t log_seal(struct buf *to, size_t start);
+
+#endif

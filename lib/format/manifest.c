@@ -1,0 +1,458 @@
+/* manifest.c: encoding and verifying the manifest; implements format-spec/manifest.md.
+ *
+ * What decoding lets through holds without further checks: every segment lies in the file and
+ * every part's rows are where they should be.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "format/manifest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+
+static const char SEGMENT[] = "manifest";
+
+const char *segment_type_name(unsigned type)
+{
+    static const char *const names[] = {
+        [DISK_SEGMENT_VECTOR] = "vector",       [DISK_SEGMENT_CODE] = "code",
+        [DISK_SEGMENT_GRAPH] = "graph",         [DISK_SEGMENT_ID] = "id",
+        [DISK_SEGMENT_ID_HASH] = "id-hash",     [DISK_SEGMENT_METADATA] = "metadata",
+        [DISK_SEGMENT_TOMBSTONE] = "tombstone", [DISK_SEGMENT_HISTORY] = "history",
+    };
+    return type < sizeof names / sizeof names[0] ? names[type] : NULL;
+}
+
+void manifest_release(struct manifest *manifest)
+{
+    free(manifest->parts);
+    free(manifest->segments);
+    free(manifest->log_extents);
+    free(manifest->snapshots);
+    memset(manifest, 0, sizeof *manifest);
+}
+
+const struct segment_entry *manifest_segment(const struct manifest *manifest,
+                                             const struct part_entry *part, unsigned type)
+{
+    for (uint32_t i = 0; i < part->segment_count; i++) {
+        const struct segment_entry *segment = &manifest->segments[part->segment_first + i];
+        if (segment->type == type) return segment;
+    }
+    return NULL;
+}
+
+/* Room for one more entry in *table; entries are few, so growing one at a time is no cost. */
+static enum vdb_status table_grow(void **table, uint32_t *count, size_t size, const void *entry,
+                                  struct vdb_error *err)
+{
+    void *grown = realloc(*table, (*count + (size_t)1) * size);
+    if (!grown) return error_no_memory(err);
+    memcpy((char *)grown + *count * size, entry, size);
+    *table = grown;
+    ++*count;
+    return VDB_OK;
+}
+
+enum vdb_status manifest_add_part(struct manifest *manifest, const struct part_entry *part,
+                                  struct vdb_error *err)
+{
+    void *table = manifest->parts;
+    enum vdb_status status = table_grow(&table, &manifest->part_count, sizeof *part, part, err);
+    manifest->parts = table;
+    return status;
+}
+
+enum vdb_status manifest_add_segment(struct manifest *manifest, const struct segment_entry *segment,
+                                     struct vdb_error *err)
+{
+    void *table = manifest->segments;
+    enum vdb_status status =
+        table_grow(&table, &manifest->segment_count, sizeof *segment, segment, err);
+    manifest->segments = table;
+    return status;
+}
+
+enum vdb_status manifest_add_log_extent(struct manifest *manifest,
+                                        const struct log_extent_entry *extent,
+                                        struct vdb_error *err)
+{
+    void *table = manifest->log_extents;
+    enum vdb_status status =
+        table_grow(&table, &manifest->log_extent_count, sizeof *extent, extent, err);
+    manifest->log_extents = table;
+    return status;
+}
+
+enum vdb_status manifest_add_snapshot(struct manifest *manifest,
+                                      const struct snapshot_entry *snapshot, struct vdb_error *err)
+{
+    void *table = manifest->snapshots;
+    enum vdb_status status =
+        table_grow(&table, &manifest->snapshot_count, sizeof *snapshot, snapshot, err);
+    manifest->snapshots = table;
+    return status;
+}
+
+/* ---- encoding ------------------------------------------------------------------------------ */
+
+static struct disk_table table_at(size_t off, uint32_t count, size_t entry_size)
+{
+    return (struct disk_table){le64_put(off), le32_put(count), le32_put((uint32_t)entry_size)};
+}
+
+static struct disk_part part_put(const struct part_entry *from)
+{
+    return (struct disk_part){
+        .kind = le16_put(from->kind),
+        .version = le16_put(1),
+        .row_begin = le32_put(from->row_begin),
+        .row_end = le32_put(from->row_end),
+        .segment_first = le32_put(from->segment_first),
+        .segment_count = le32_put(from->segment_count),
+        .commit = le64_put(from->commit),
+    };
+}
+
+static struct disk_segment segment_put(const struct segment_entry *from)
+{
+    return (struct disk_segment){
+        .type = le16_put(from->type),
+        .version = le16_put(1),
+        .flags = le32_put(from->flags),
+        .off = le64_put(from->off),
+        .len = le64_put(from->len),
+        .row_begin = le32_put(from->row_begin),
+        .row_end = le32_put(from->row_end),
+        .stride = le32_put(from->stride),
+        .check = le64_put(from->check),
+    };
+}
+
+static struct disk_snapshot snapshot_put(const struct snapshot_entry *from)
+{
+    struct disk_snapshot to = {
+        .commit = le64_put(from->commit),
+        .commit_time_us = le64_put((uint64_t)from->commit_time_us),
+        .created_us = le64_put((uint64_t)from->created_us),
+        .row_count = le32_put(from->row_count),
+        .live_count = le32_put(from->live_count),
+        .name_len = le16_put(from->name_len),
+    };
+    memcpy(to.name, from->name, from->name_len);
+    return to;
+}
+
+static struct disk_manifest header_put(const struct manifest *from)
+{
+    size_t parts_off = sizeof(struct disk_manifest);
+    size_t segments_off = parts_off + from->part_count * sizeof(struct disk_part);
+    size_t extents_off = segments_off + from->segment_count * sizeof(struct disk_segment);
+    size_t snapshots_off = extents_off + from->log_extent_count * sizeof(struct disk_log_extent);
+    size_t end = snapshots_off + from->snapshot_count * sizeof(struct disk_snapshot);
+    struct disk_manifest to = {
+        .header_len = le32_put(sizeof(struct disk_manifest)),
+        .length = le64_put(end),
+        .generation = le64_put(from->generation),
+        .commit = le64_put(from->commit),
+        .commit_time_us = le64_put((uint64_t)from->commit_time_us),
+        .row_count = le32_put(from->row_count),
+        .live_count = le32_put(from->live_count),
+        .dim = le32_put(from->dim),
+        .metric = le16_put((uint16_t)from->metric),
+        .type = le16_put((uint16_t)from->type),
+        .created_us = le64_put((uint64_t)from->created_us),
+        .horizon_commit = le64_put(from->horizon_commit),
+        .index = le16_put((uint16_t)from->index),
+        .degree = le32_put(from->degree),
+        .ef_construction = le32_put(from->ef_construction),
+        .alpha_milli = le32_put(from->alpha_milli),
+        .parts = table_at(parts_off, from->part_count, sizeof(struct disk_part)),
+        .segments = table_at(segments_off, from->segment_count, sizeof(struct disk_segment)),
+        .log_extents = table_at(extents_off, from->log_extent_count, sizeof(struct disk_log_extent)),
+        .snapshots = table_at(snapshots_off, from->snapshot_count, sizeof(struct disk_snapshot)),
+    };
+    memcpy(to.magic, VDB_MANIFEST_MAGIC, sizeof to.magic);
+    return to;
+}
+
+enum vdb_status manifest_encode(const struct manifest *from, struct buf *to, struct vdb_error *err)
+{
+    struct disk_manifest header = header_put(from);
+    size_t start = to->len;
+    int failed = buf_append(to, &header, sizeof header);
+    for (uint32_t i = 0; i < from->part_count && !failed; i++) {
+        struct disk_part part = part_put(&from->parts[i]);
+        failed = buf_append(to, &part, sizeof part);
+    }
+    for (uint32_t i = 0; i < from->segment_count && !failed; i++) {
+        struct disk_segment segment = segment_put(&from->segments[i]);
+        failed = buf_append(to, &segment, sizeof segment);
+    }
+    for (uint32_t i = 0; i < from->log_extent_count && !failed; i++) {
+        const struct log_extent_entry *extent = &from->log_extents[i];
+        struct disk_log_extent put = {.off = le64_put(extent->off),
+                                      .len = le64_put(extent->len),
+                                      .first_commit = le64_put(extent->first_commit)};
+        failed = buf_append(to, &put, sizeof put);
+    }
+    for (uint32_t i = 0; i < from->snapshot_count && !failed; i++) {
+        struct disk_snapshot snapshot = snapshot_put(&from->snapshots[i]);
+        failed = buf_append(to, &snapshot, sizeof snapshot);
+    }
+    if (failed) return error_no_memory(err);
+    le64 check = le64_put(checksum_without(to->data + start, to->len - start,
+                                           offsetof(struct disk_manifest, check)));
+    memcpy(to->data + start + offsetof(struct disk_manifest, check), &check, sizeof check);
+    return VDB_OK;
+}
+
+/* ---- decoding ------------------------------------------------------------------------------ */
+
+struct source { /* the manifest's bytes, for the functions below */
+    const uint8_t *p;
+    size_t len;
+    uint64_t off, file_len;
+};
+
+/* Where a table lies, after its bounds were checked; *count is 0 for an empty one. */
+static enum vdb_status table_get(const struct source *from, const struct disk_table *table,
+                                 size_t entry_size, const char *name, const uint8_t **entries,
+                                 uint32_t *count, struct vdb_error *err)
+{
+    uint64_t off = le64_get(table->off);
+    *count = le32_get(table->count);
+    if (le32_get(table->entry_size) != entry_size)
+        return error_set_corrupt(err, SEGMENT, from->off, "%s table has entries of %u bytes, expected %zu",
+                                 name, le32_get(table->entry_size), entry_size);
+    if (off > from->len || *count > (from->len - off) / entry_size)
+        return error_set_corrupt(err, SEGMENT, from->off, "%s table goes beyond the manifest", name);
+    *entries = from->p + off;
+    return VDB_OK;
+}
+
+static void *table_alloc(uint32_t count, size_t size) { return calloc(count ? count : 1, size); }
+
+static enum vdb_status get_segments(const struct source *from, const uint8_t *entries, uint32_t count,
+                                    struct manifest *out, struct vdb_error *err)
+{
+    out->segments = table_alloc(count, sizeof *out->segments);
+    if (!out->segments) return error_no_memory(err);
+    out->segment_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct disk_segment disk;
+        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
+        struct segment_entry *segment = &out->segments[i];
+        *segment = (struct segment_entry){
+            .type = le16_get(disk.type),
+            .flags = le32_get(disk.flags),
+            .off = le64_get(disk.off),
+            .len = le64_get(disk.len),
+            .row_begin = le32_get(disk.row_begin),
+            .row_end = le32_get(disk.row_end),
+            .stride = le32_get(disk.stride),
+            .check = le64_get(disk.check),
+        };
+        const char *name = segment_type_name(segment->type);
+        bool optional = segment->flags & DISK_SEGMENT_OPTIONAL;
+        if ((!name || le16_get(disk.version) != 1) && !optional)
+            return error_set(err, VDB_UNSUPPORTED, "segment type %u version %u is not known here",
+                             segment->type, le16_get(disk.version));
+        if (segment->off > from->file_len || segment->len > from->file_len - segment->off)
+            return error_set_corrupt(err, SEGMENT, at, "%s segment goes beyond the end of the file",
+                                     name ? name : "unknown");
+        if (segment->off % VDB_ARRAY_ALIGN != 0)
+            return error_set_corrupt(err, SEGMENT, at, "%s segment is not aligned to %d bytes",
+                                     name ? name : "unknown", VDB_ARRAY_ALIGN);
+        if (segment->row_begin > segment->row_end || segment->row_end > out->row_count)
+            return error_set_corrupt(err, SEGMENT, at, "segment covers rows %u to %u of %u",
+                                     segment->row_begin, segment->row_end, out->row_count);
+    }
+    return VDB_OK;
+}
+
+/* A part's segments are its own rows', one of a type, and the ones that every part needs are there. */
+static enum vdb_status check_part(const struct manifest *manifest, const struct part_entry *part,
+                                  uint64_t at, struct vdb_error *err)
+{
+    if (part->segment_first > manifest->segment_count ||
+        part->segment_count > manifest->segment_count - part->segment_first)
+        return error_set_corrupt(err, SEGMENT, at, "part's segments go beyond the segment table");
+    unsigned seen = 0;
+    for (uint32_t i = 0; i < part->segment_count; i++) {
+        const struct segment_entry *segment = &manifest->segments[part->segment_first + i];
+        if (!segment_type_name(segment->type)) continue;
+        if (segment->row_begin != part->row_begin || segment->row_end != part->row_end)
+            return error_set_corrupt(err, SEGMENT, at, "%s segment covers rows %u to %u, its part %u to %u",
+                                     segment_type_name(segment->type), segment->row_begin,
+                                     segment->row_end, part->row_begin, part->row_end);
+        if (seen & 1u << segment->type)
+            return error_set_corrupt(err, SEGMENT, at, "part has two %s segments",
+                                     segment_type_name(segment->type));
+        seen |= 1u << segment->type;
+    }
+    unsigned needed = 1u << DISK_SEGMENT_VECTOR | 1u << DISK_SEGMENT_ID | 1u << DISK_SEGMENT_ID_HASH;
+    if (part->kind == DISK_PART_GRAPH) needed |= 1u << DISK_SEGMENT_CODE | 1u << DISK_SEGMENT_GRAPH;
+    if (needed & ~seen)
+        return error_set_corrupt(err, SEGMENT, at, "part has no %s segment",
+                                 segment_type_name((unsigned)__builtin_ctz(needed & ~seen)));
+    return VDB_OK;
+}
+
+static enum vdb_status get_parts(const struct source *from, const uint8_t *entries, uint32_t count,
+                                 struct manifest *out, struct vdb_error *err)
+{
+    out->parts = table_alloc(count, sizeof *out->parts);
+    if (!out->parts) return error_no_memory(err);
+    out->part_count = count;
+    uint32_t covered = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct disk_part disk;
+        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
+        struct part_entry *part = &out->parts[i];
+        *part = (struct part_entry){
+            .kind = le16_get(disk.kind),
+            .row_begin = le32_get(disk.row_begin),
+            .row_end = le32_get(disk.row_end),
+            .segment_first = le32_get(disk.segment_first),
+            .segment_count = le32_get(disk.segment_count),
+            .commit = le64_get(disk.commit),
+        };
+        if ((part->kind != DISK_PART_FLAT && part->kind != DISK_PART_GRAPH) ||
+            le16_get(disk.version) != 1)
+            return error_set(err, VDB_UNSUPPORTED, "part kind %u version %u is not known here",
+                             part->kind, le16_get(disk.version));
+        if (part->row_begin != covered || part->row_end <= part->row_begin)
+            return error_set_corrupt(err, SEGMENT, at, "part covers rows %u to %u, expected it to begin at %u",
+                                     part->row_begin, part->row_end, covered);
+        covered = part->row_end;
+        enum vdb_status status = check_part(out, part, at, err);
+        if (status) return status;
+    }
+    if (covered != out->row_count)
+        return error_set_corrupt(err, SEGMENT, from->off, "parts cover %u of %u rows", covered,
+                                 out->row_count);
+    return VDB_OK;
+}
+
+static enum vdb_status get_log_extents(const uint8_t *entries, uint32_t count, struct manifest *out,
+                                       struct vdb_error *err)
+{
+    out->log_extents = table_alloc(count, sizeof *out->log_extents);
+    if (!out->log_extents) return error_no_memory(err);
+    out->log_extent_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct disk_log_extent disk;
+        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        out->log_extents[i] = (struct log_extent_entry){le64_get(disk.off), le64_get(disk.len),
+                                                        le64_get(disk.first_commit)};
+    }
+    return VDB_OK;
+}
+
+static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries, uint32_t count,
+                                     struct manifest *out, struct vdb_error *err)
+{
+    out->snapshots = table_alloc(count, sizeof *out->snapshots);
+    if (!out->snapshots) return error_no_memory(err);
+    out->snapshot_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct disk_snapshot disk;
+        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        struct snapshot_entry *snapshot = &out->snapshots[i];
+        *snapshot = (struct snapshot_entry){
+            .commit = le64_get(disk.commit),
+            .commit_time_us = (int64_t)le64_get(disk.commit_time_us),
+            .created_us = (int64_t)le64_get(disk.created_us),
+            .row_count = le32_get(disk.row_count),
+            .live_count = le32_get(disk.live_count),
+            .name_len = le16_get(disk.name_len),
+        };
+        if (snapshot->name_len == 0 || snapshot->name_len > sizeof disk.name)
+            return error_set_corrupt(err, SEGMENT, from->off, "snapshot's name has %u bytes",
+                                     snapshot->name_len);
+        memcpy(snapshot->name, disk.name, sizeof disk.name);
+    }
+    return VDB_OK;
+}
+
+static enum vdb_status get_header(const struct source *from, const struct disk_manifest *disk,
+                                  struct manifest *out, struct vdb_error *err)
+{
+    *out = (struct manifest){
+        .generation = le64_get(disk->generation),
+        .commit = le64_get(disk->commit),
+        .commit_time_us = (int64_t)le64_get(disk->commit_time_us),
+        .row_count = le32_get(disk->row_count),
+        .live_count = le32_get(disk->live_count),
+        .dim = le32_get(disk->dim),
+        .metric = (enum vdb_metric)le16_get(disk->metric),
+        .type = (enum vdb_type)le16_get(disk->type),
+        .created_us = (int64_t)le64_get(disk->created_us),
+        .horizon_commit = le64_get(disk->horizon_commit),
+        .index = (enum vdb_index_kind)le16_get(disk->index),
+        .degree = le32_get(disk->degree),
+        .ef_construction = le32_get(disk->ef_construction),
+        .alpha_milli = le32_get(disk->alpha_milli),
+    };
+    if (out->dim < 1 || out->dim > VDB_DIM_MAX)
+        return error_set_corrupt(err, SEGMENT, from->off, "dimension is %u", out->dim);
+    if (out->metric < VDB_METRIC_L2 || out->metric > VDB_METRIC_IP)
+        return error_set_corrupt(err, SEGMENT, from->off, "metric is %d", (int)out->metric);
+    if (out->type < VDB_TYPE_F32 || out->type > VDB_TYPE_U8)
+        return error_set_corrupt(err, SEGMENT, from->off, "vector type is %d", (int)out->type);
+    if (out->index > VDB_INDEX_GRAPH)
+        return error_set(err, VDB_UNSUPPORTED, "index kind %d is not known here", (int)out->index);
+    if (out->row_count == VDB_NO_ROW || out->live_count > out->row_count)
+        return error_set_corrupt(err, SEGMENT, from->off, "%u of %u rows are said to be live",
+                                 out->live_count, out->row_count);
+    return VDB_OK;
+}
+
+static enum vdb_status get_tables(const struct source *from, const struct disk_manifest *disk,
+                                  struct manifest *out, struct vdb_error *err)
+{
+    const uint8_t *entries;
+    uint32_t count;
+    enum vdb_status status = table_get(from, &disk->segments, sizeof(struct disk_segment), "segment",
+                                       &entries, &count, err);
+    if (!status) status = get_segments(from, entries, count, out, err);
+    if (!status)
+        status = table_get(from, &disk->parts, sizeof(struct disk_part), "part", &entries, &count, err);
+    if (!status) status = get_parts(from, entries, count, out, err);
+    if (!status)
+        status = table_get(from, &disk->log_extents, sizeof(struct disk_log_extent), "log extent",
+                           &entries, &count, err);
+    if (!status) status = get_log_extents(entries, count, out, err);
+    if (!status)
+        status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot", &entries,
+                           &count, err);
+    if (!status) status = get_snapshots(from, entries, count, out, err);
+    return status;
+}
+
+enum vdb_status manifest_decode(const uint8_t *p, size_t len, uint64_t off, uint64_t file_len,
+                                struct manifest *out, struct vdb_error *err)
+{
+    struct disk_manifest disk;
+    memset(out, 0, sizeof *out);
+    if (len < sizeof disk)
+        return error_set_corrupt(err, SEGMENT, off, "manifest has %zu bytes, expected at least %zu",
+                                 len, sizeof disk);
+    memcpy(&disk, p, sizeof disk);
+    if (memcmp(disk.magic, VDB_MANIFEST_MAGIC, sizeof disk.magic) != 0)
+        return error_set_corrupt(err, SEGMENT, off, "manifest has no magic");
+    if (le32_get(disk.header_len) != sizeof disk || le64_get(disk.length) != len)
+        return error_set_corrupt(err, SEGMENT, off, "manifest gives its length as %llu, expected %zu",
+                                 (unsigned long long)le64_get(disk.length), len);
+    if (le64_get(disk.check) != checksum_without(p, len, offsetof(struct disk_manifest, check)))
+        return error_set_corrupt(err, SEGMENT, off, "manifest checksum does not match");
+    struct source from = {p, len, off, file_len};
+    enum vdb_status status = get_header(&from, &disk, out, err);
+    if (!status) status = get_tables(&from, &disk, out, err);
+    if (status) manifest_release(out);
+    return status;
+}

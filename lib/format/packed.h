@@ -1,0 +1,60 @@
+/* packed.h: the blocks of metadata and history segments: runs of items, packed by LZ4
+ * (format-spec/metadata.md).
+ *
+ * A block is unpacked whole: items are gathered until a block holds VDB_METADATA_BLOCK raw bytes,
+ * so that one is small unless a single item is large.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_FORMAT_PACKED_H
+#define VDB_FORMAT_PACKED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "format/disk.h"
+#include "vdb.h"
+
+/* No block has as many raw bytes: just short of full, and then the largest item with its length. */
+#define PACKED_RAW_MAX (VDB_METADATA_BLOCK + 4 + VDB_METADATA_MAX)
+
+/* Packs raw bytes behind `data` and describes the block behind `blocks`; `first` is the number of
+ * its first item. Errors: VDB_NO_MEMORY, VDB_LIMIT (over PACKED_RAW_MAX). */
+enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint32_t first, const void *raw,
+                              size_t raw_len, struct vdb_error *err);
+
+struct packed_view { /* owns nothing */
+    const char *segment;
+    uint64_t items; /* numbered from 0; a block names its first one modulo 2^32 */
+    uint32_t count; /* blocks */
+    const uint8_t *blocks, *data;
+    uint64_t data_len;
+    uint64_t blocks_at, data_at; /* in the file, for errors */
+};
+
+/* Checks that table and data lie in the segment of len bytes at p; the view's segment, items and
+ * count are the caller's to set before. Errors: VDB_CORRUPT. */
+enum vdb_status packed_view_init(struct packed_view *view, const void *p, size_t len,
+                                 uint64_t file_off, uint64_t blocks_off, uint64_t data_off,
+                                 uint64_t data_len, struct vdb_error *err);
+
+/* The block that holds an item (below view->items, which are below 2^32 here). Takes time in the
+ * logarithm of the blocks. Errors: VDB_CORRUPT. */
+enum vdb_status packed_find(const struct packed_view *view, uint32_t item, uint32_t *block,
+                            struct vdb_error *err);
+
+struct packed_block {      /* one block unpacked; all zero: none yet */
+    uint32_t first, count; /* its items; count is 0 where none is held */
+    uint64_t at;           /* of its packed bytes in the file, for errors */
+    struct buf raw;
+};
+
+/* Unpacks block number `block` (below view->count) into *out, whose memory is used again. On
+ * success out->count is at least 1. Errors: VDB_CORRUPT, VDB_NO_MEMORY. */
+enum vdb_status packed_read(const struct packed_view *view, uint32_t block,
+                            struct packed_block *out, struct vdb_error *err);
+void packed_block_release(struct packed_block *block);
+
+/* That the blocks cover the items and the data in order, without gap or overlap. */
+enum vdb_status packed_validate(const struct packed_view *view, struct vdb_error *err);
+
+#endif
