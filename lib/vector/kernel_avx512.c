@@ -1,0 +1,198 @@
+/* kernel_avx512.c: the kernels for CPUs with AVX-512 and its byte dot product (VNNI).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "vector/kernel_sets.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+/* After the includes: the pragmas change what every function below is compiled for, and so no
+ * flags for this file are needed. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c"))),            \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c")
+#endif
+
+/* ---- codes --------------------------------------------------------------------------------- */
+
+/* VPDPBUSD multiplies u8 by i8 and adds groups of four products to an i32 without saturation, so
+ * the sums are exact (modulo 2^32, and the true ones fit). */
+KERNEL_INLINE __m512i dot_step(__m512i sum, const uint8_t *code, __m512i query, __m512i flip)
+{
+    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(_mm512_loadu_si512(code), flip), query);
+}
+
+/* The sums over the 16 lanes of a, b, c and d. Two rounds of interleaving and adding leave a
+ * partial sum of each in every quarter of one register. */
+KERNEL_INLINE __m128i add_across4(__m512i a, __m512i b, __m512i c, __m512i d)
+{
+    __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+    __m512i abcd = _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
+    __m256i halves =
+        _mm256_add_epi32(_mm512_castsi512_si256(abcd), _mm512_extracti64x4_epi64(abcd, 1));
+    return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+}
+
+static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                             uint8_t flip, int32_t sums[4])
+{
+    const uint8_t *a = codes[0], *b = codes[1], *c = codes[2], *d = codes[3];
+    __m512i flips = _mm512_set1_epi8((char)flip);
+    __m512i sum_a = _mm512_setzero_si512(), sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
+    for (size_t i = 0; i < bytes; i += 64) {
+        __m512i q = _mm512_loadu_si512(query + i);
+        sum_a = dot_step(sum_a, a + i, q, flips);
+        sum_b = dot_step(sum_b, b + i, q, flips);
+        sum_c = dot_step(sum_c, c + i, q, flips);
+        sum_d = dot_step(sum_d, d + i, q, flips);
+    }
+    _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
+}
+
+static int32_t avx512_dot_u8i8(const uint8_t *code, const int8_t *query, size_t bytes, uint8_t flip)
+{
+    __m512i flips = _mm512_set1_epi8((char)flip);
+    __m512i even = _mm512_setzero_si512(),
+            odd = even; /* two chains, as each step waits for the last */
+    size_t i = 0;
+    for (; i + 128 <= bytes; i += 128) {
+        even = dot_step(even, code + i, _mm512_loadu_si512(query + i), flips);
+        odd = dot_step(odd, code + i + 64, _mm512_loadu_si512(query + i + 64), flips);
+    }
+    if (i < bytes) even = dot_step(even, code + i, _mm512_loadu_si512(query + i), flips);
+    return _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
+}
+
+/* ---- stored vectors ------------------------------------------------------------------------ */
+
+/* Elements begin ... begin + 7 as doubles, where the mask has a bit; the others are neither read
+ * nor anything but +0.0, which changes no lane (see kernel_portable.c). */
+KERNEL_INLINE __m512d load8(enum vdb_type type, const void *x, size_t begin, __mmask8 mask)
+{
+    const uint8_t *bytes = x;
+    switch (type) {
+    case VDB_TYPE_F32:
+        return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(mask, bytes + 4 * begin));
+    case VDB_TYPE_F16:
+        return _mm512_cvtps_pd(_mm256_cvtph_ps(_mm_maskz_loadu_epi16(mask, bytes + 2 * begin)));
+    case VDB_TYPE_I8:
+        return _mm512_cvtepi32_pd(_mm256_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, bytes + begin)));
+    case VDB_TYPE_U8:
+        return _mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_maskz_loadu_epi8(mask, bytes + begin)));
+    }
+    return _mm512_setzero_pd();
+}
+
+/* The KERNEL_LANES running sums: lane 8 * g + j is element j of group g. */
+struct lanes {
+    __m512d g0, g1, g2, g3;
+};
+
+KERNEL_INLINE struct lanes no_lanes(void)
+{
+    __m512d zero = _mm512_setzero_pd();
+    return (struct lanes){zero, zero, zero, zero};
+}
+
+KERNEL_INLINE double add_lanes(struct lanes l)
+{
+    __m512d by8 = _mm512_add_pd(_mm512_add_pd(l.g0, l.g2), _mm512_add_pd(l.g1, l.g3));
+    __m256d by4 = _mm256_add_pd(_mm512_castpd512_pd256(by8), _mm512_extractf64x4_pd(by8, 1));
+    __m128d by2 = _mm_add_pd(_mm256_castpd256_pd128(by4), _mm256_extractf128_pd(by4, 1));
+    return kernel_result(_mm_cvtsd_f64(_mm_add_sd(by2, _mm_unpackhi_pd(by2, by2))));
+}
+
+/* Bits for the elements of group g among the last `left`, which are less than a block. */
+KERNEL_INLINE __mmask8 group_mask(size_t left, int g)
+{
+    return (__mmask8)(((1u << left) - 1) >> (8 * g));
+}
+
+KERNEL_INLINE __m512d l2sq_step(__m512d sum, enum vdb_type type, const void *x, const float *query,
+                                size_t begin, __mmask8 mask)
+{
+    __m512d difference =
+        _mm512_sub_pd(load8(type, x, begin, mask), load8(VDB_TYPE_F32, query, begin, mask));
+    return _mm512_add_pd(sum, _mm512_mul_pd(difference, difference));
+}
+
+KERNEL_INLINE __m512d dot_float_step(__m512d sum, enum vdb_type type, const void *x,
+                                     const float *query, size_t begin, __mmask8 mask)
+{
+    return _mm512_add_pd(
+        sum, _mm512_mul_pd(load8(type, x, begin, mask), load8(VDB_TYPE_F32, query, begin, mask)));
+}
+
+KERNEL_INLINE __m512d sumsq_step(__m512d sum, enum vdb_type type, const void *x,
+                                 const float *unused, size_t begin, __mmask8 mask)
+{
+    (void)unused;
+    __m512d value = load8(type, x, begin, mask);
+    return _mm512_add_pd(sum, _mm512_mul_pd(value, value));
+}
+
+typedef __m512d (*step_fn)(__m512d sum, enum vdb_type type, const void *x, const float *query,
+                           size_t begin, __mmask8 mask);
+
+KERNEL_INLINE double reduce(step_fn step, enum vdb_type type, const void *x, const float *query,
+                            size_t n)
+{
+    struct lanes l = no_lanes();
+    size_t i = 0;
+    for (; i + KERNEL_LANES <= n; i += KERNEL_LANES) {
+        l.g0 = step(l.g0, type, x, query, i, 0xff);
+        l.g1 = step(l.g1, type, x, query, i + 8, 0xff);
+        l.g2 = step(l.g2, type, x, query, i + 16, 0xff);
+        l.g3 = step(l.g3, type, x, query, i + 24, 0xff);
+    }
+    if (i < n) {
+        l.g0 = step(l.g0, type, x, query, i, group_mask(n - i, 0));
+        l.g1 = step(l.g1, type, x, query, i + 8, group_mask(n - i, 1));
+        l.g2 = step(l.g2, type, x, query, i + 16, group_mask(n - i, 2));
+        l.g3 = step(l.g3, type, x, query, i + 24, group_mask(n - i, 3));
+    }
+    return add_lanes(l);
+}
+
+KERNEL_INLINE double l2sq_of(enum vdb_type type, const void *x, const float *query, size_t n)
+{
+    return reduce(l2sq_step, type, x, query, n);
+}
+
+KERNEL_INLINE double dot_of(enum vdb_type type, const void *x, const float *query, size_t n)
+{
+    return reduce(dot_float_step, type, x, query, n);
+}
+
+KERNEL_INLINE double sumsq_of(enum vdb_type type, const void *x, size_t n)
+{
+    return reduce(sumsq_step, type, x, NULL, n);
+}
+
+FLOAT_KERNELS(f32, VDB_TYPE_F32)
+FLOAT_KERNELS(f16, VDB_TYPE_F16)
+FLOAT_KERNELS(i8, VDB_TYPE_I8)
+FLOAT_KERNELS(u8, VDB_TYPE_U8)
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const struct kernels kernels_avx512 = {
+    .name = "avx512",
+    .dot4_u8i8 = avx512_dot4_u8i8,
+    .dot_u8i8 = avx512_dot_u8i8,
+    .l2sq = FLOAT_KERNEL_TABLE(l2sq),
+    .dot = FLOAT_KERNEL_TABLE(dot),
+    .sumsq = FLOAT_KERNEL_TABLE(sumsq),
+};
+
+#endif

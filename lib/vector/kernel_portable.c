@@ -1,0 +1,136 @@
+/* kernel_portable.c: the kernels in plain C: the reference that the other sets are held against,
+ * and what runs where there are no others.
+ *
+ * No expression here may be fused (-ffp-contract=off for gcc, the pragma for clang).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <string.h>
+
+#include "base/le.h"
+#include "vector/kernel_sets.h"
+#include "vector/vtype.h"
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#endif
+
+#define CODE_BLOCK 64
+
+/* Sums modulo 2^32, for which no order of adding can overflow. The inner loop has a constant
+ * length, so that compilers turn it into what vector instructions they may use. */
+static int32_t portable_dot_u8i8(const uint8_t *code, const int8_t *query, size_t bytes,
+                                 uint8_t flip)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < bytes; i += CODE_BLOCK)
+        for (size_t j = 0; j < CODE_BLOCK; j++)
+            sum += (uint32_t)((code[i + j] ^ flip) * query[i + j]);
+    return (int32_t)sum;
+}
+
+static void portable_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                               uint8_t flip, int32_t sums[4])
+{
+    for (int k = 0; k < 4; k++) sums[k] = portable_dot_u8i8(codes[k], query, bytes, flip);
+}
+
+KERNEL_INLINE double element(enum vdb_type type, const void *x, size_t i)
+{
+    const unsigned char *bytes = x;
+    float f;
+    switch (type) {
+    case VDB_TYPE_F32:
+        memcpy(&f, bytes + 4 * i, sizeof f);
+        return (double)f;
+    case VDB_TYPE_F16:
+        return (double)f16_to_f32(le16_at(bytes + 2 * i));
+    case VDB_TYPE_I8:
+        return (double)(int8_t)bytes[i];
+    case VDB_TYPE_U8:
+        return (double)bytes[i];
+    }
+    return 0.0;
+}
+
+/* The query has float's alignment as far as C knows, but not as the header promises. */
+KERNEL_INLINE double query_element(const float *query, size_t i)
+{
+    return element(VDB_TYPE_F32, query, i);
+}
+
+static double add_lanes(double lane[KERNEL_LANES])
+{
+    for (int width = KERNEL_LANES / 2; width > 0; width /= 2)
+        for (int j = 0; j < width; j++) lane[j] += lane[j + width];
+    return kernel_result(lane[0]);
+}
+
+/* Lanes start at +0.0, and a sum that starts so never becomes -0.0. Adding +0.0 to a lane changes
+ * nothing therefore, and the other sets may pad a last, short block with zeros. */
+
+KERNEL_INLINE void l2sq_block(enum vdb_type type, const void *x, const float *query, size_t begin,
+                              size_t count, double lane[KERNEL_LANES])
+{
+    for (size_t j = 0; j < count; j++) {
+        double difference = element(type, x, begin + j) - query_element(query, begin + j);
+        lane[j] += difference * difference;
+    }
+}
+
+KERNEL_INLINE void dot_block(enum vdb_type type, const void *x, const float *query, size_t begin,
+                             size_t count, double lane[KERNEL_LANES])
+{
+    for (size_t j = 0; j < count; j++)
+        lane[j] += element(type, x, begin + j) * query_element(query, begin + j);
+}
+
+KERNEL_INLINE void sumsq_block(enum vdb_type type, const void *x, size_t begin, size_t count,
+                               double lane[KERNEL_LANES])
+{
+    for (size_t j = 0; j < count; j++) {
+        double value = element(type, x, begin + j);
+        lane[j] += value * value;
+    }
+}
+
+KERNEL_INLINE double l2sq_of(enum vdb_type type, const void *x, const float *query, size_t n)
+{
+    double lane[KERNEL_LANES] = {0};
+    size_t i = 0;
+    for (; i + KERNEL_LANES <= n; i += KERNEL_LANES)
+        l2sq_block(type, x, query, i, KERNEL_LANES, lane);
+    l2sq_block(type, x, query, i, n - i, lane);
+    return add_lanes(lane);
+}
+
+KERNEL_INLINE double dot_of(enum vdb_type type, const void *x, const float *query, size_t n)
+{
+    double lane[KERNEL_LANES] = {0};
+    size_t i = 0;
+    for (; i + KERNEL_LANES <= n; i += KERNEL_LANES)
+        dot_block(type, x, query, i, KERNEL_LANES, lane);
+    dot_block(type, x, query, i, n - i, lane);
+    return add_lanes(lane);
+}
+
+KERNEL_INLINE double sumsq_of(enum vdb_type type, const void *x, size_t n)
+{
+    double lane[KERNEL_LANES] = {0};
+    size_t i = 0;
+    for (; i + KERNEL_LANES <= n; i += KERNEL_LANES) sumsq_block(type, x, i, KERNEL_LANES, lane);
+    sumsq_block(type, x, i, n - i, lane);
+    return add_lanes(lane);
+}
+
+FLOAT_KERNELS(f32, VDB_TYPE_F32)
+FLOAT_KERNELS(f16, VDB_TYPE_F16)
+FLOAT_KERNELS(i8, VDB_TYPE_I8)
+FLOAT_KERNELS(u8, VDB_TYPE_U8)
+
+const struct kernels kernels_portable = {
+    .name = "portable",
+    .dot4_u8i8 = portable_dot4_u8i8,
+    .dot_u8i8 = portable_dot_u8i8,
+    .l2sq = FLOAT_KERNEL_TABLE(l2sq),
+    .dot = FLOAT_KERNEL_TABLE(dot),
+    .sumsq = FLOAT_KERNEL_TABLE(sumsq),
+};
