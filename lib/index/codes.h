@@ -1,0 +1,63 @@
+/* codes.h: 8-bit codes of rows, as walks and builds read them; where they lie is data.
+ *
+ * A value x is coded as c = round(x / scale) + zero, 0 to 255, with one scale and one zero for all
+ * rows. Then |x - y|^2 is scale^2 * sum (cx - cy)^2 and the walk needs integers only:
+ *     sum (c - q)^2 = norm(c) - 2 * sum c * (q - 128) + sum q^2,  norm(c) = sum c^2 - 256 sum c,
+ * one u8 x i8 product a dimension, taken modulo 2^32: up to 65,535 dimensions the true value is
+ * below 2^32.
+ *
+ * The rounding is the same on every CPU: in binary32 arithmetic without fused operations,
+ *     c = trunc(min(max(x * (1 / scale) + zero, 0), 255) + 0.5).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_INDEX_CODES_H
+#define VDB_INDEX_CODES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vdb.h"
+
+struct codes { /* a view; owns nothing */
+    uint32_t rows;
+    uint32_t dim;
+    const uint8_t *code; /* of row 0 */
+    size_t code_stride;  /* at least `bytes` */
+    size_t bytes; /* dim rounded up to a multiple of 64; bytes beyond dim are 0 after flipping
+                     where flip is 0, and meet zeros of the query */
+    uint8_t flip; /* 0x80: stored as i8; the code is byte ^ 0x80 */
+    const uint8_t *norm; /* i32 of row 0 */
+    size_t norm_stride;
+    float scale;
+    int32_t zero;
+    enum vdb_metric metric;
+};
+
+struct quantizer {
+    float scale; /* finite, above 0 */
+    int32_t zero;
+};
+
+/* Bytes of a code row: dim rounded up to a multiple of 64. */
+size_t codes_bytes(uint32_t dim);
+
+/* Puts the dim numbers of row `row` into x, under cosine already divided by their length; nonzero
+ * ends the training, which returns it. */
+typedef enum vdb_status (*quantizer_row_fn)(void *context, uint32_t row, float *x);
+
+/* Chooses scale and zero over rows 0 to rows - 1, looking at a sample that depends on `rows` and
+ * `dim` alone (under ip at every row: its longest vectors are its answers). Where all that it sees
+ * are integers in 0..255 or -128..127, codes are exact. 0.0 always lies on the grid of codes.
+ * Errors: VDB_NO_MEMORY, and what `row_fn` returns. */
+enum vdb_status quantizer_train(struct quantizer *quantizer, uint32_t rows, uint32_t dim,
+                                enum vdb_metric metric, quantizer_row_fn row_fn, void *context,
+                                struct vdb_error *err);
+
+/* Codes x[0..dim) into code[0..codes_bytes(dim)), zero bytes behind, and *norm. Rows and queries
+ * alike: the sum of the squares of the codes is returned. `code` must not overlap x. */
+uint32_t codes_encode_row(const struct quantizer *quantizer, const float *x, uint32_t dim,
+                          uint8_t *code, int32_t *norm);
+
+/* The norm of a row that is stored as its own codes (flip as in struct codes). */
+int32_t codes_norm(const uint8_t *code, uint32_t dim, uint8_t flip);
+
+#endif

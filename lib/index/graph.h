@@ -1,0 +1,71 @@
+/* graph.h: a proximity graph over coded rows: build and walk.
+ *
+ * Both use integer code distances, with ties decided by row, so that a graph and an answer are the
+ * same on every CPU and for every number of threads.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_INDEX_GRAPH_H
+#define VDB_INDEX_GRAPH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "index/codes.h"
+#include "vdb.h"
+#include "vector/kernel.h"
+
+#define GRAPH_NO_ROW 0xffffffffu
+
+struct graph { /* a view; owns nothing */
+    uint32_t rows;
+    uint32_t degree;       /* R */
+    const uint32_t *edges; /* rows * degree, filled from the front, GRAPH_NO_ROW behind */
+    const uint32_t *pivots;
+    uint32_t pivot_count;
+};
+
+struct graph_params {
+    uint32_t degree;          /* R */
+    uint32_t ef_construction; /* L */
+    uint32_t alpha_milli;     /* robust prune's alpha, in thousandths */
+    unsigned threads;
+    vdb_progress_fn progress; /* may be NULL; returning nonzero ends the build: VDB_CANCELLED */
+    void *context;
+};
+
+/* Fills params the caller left 0 with defaults that follow from rows and dim. */
+void graph_params_default(struct graph_params *params, uint32_t rows, uint32_t dim);
+
+/* How many pivots a graph of so many rows gets. */
+uint32_t graph_pivot_count(uint32_t rows);
+
+/* Builds over all rows of `codes`; edges (rows * params->degree) and pivots
+ * (graph_pivot_count(rows)) are the caller's. The same codes and params give the same edges for
+ * any number of threads and any kernel set. */
+enum vdb_status graph_build(const struct codes *codes, const struct kernels *kernels,
+                            const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
+                            struct vdb_error *err);
+
+/* A walk's scratch space, for one thread at a time; grows to what it is used for. */
+struct walk;
+struct walk *walk_create(void);
+void walk_free(struct walk *walk);
+
+struct candidate {
+    uint32_t row;
+    uint32_t distance; /* of codes: a key to order by, smaller is nearer */
+};
+
+/* A query made ready: cheap, once a part. `query` is dim floats, already divided by its length
+ * under cosine. */
+enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const float *query,
+                             struct vdb_error *err);
+
+/* The up to ef nearest rows that the walk meets, nearest first, ties by row: *count of them in
+ * *candidates, which belong to the walk until its next use. Every edge and pivot is checked
+ * against graph->rows. Errors: VDB_NO_MEMORY. */
+enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
+                           const struct kernels *kernels, uint32_t ef,
+                           const struct candidate **candidates, uint32_t *count,
+                           struct vdb_error *err);
+
+#endif

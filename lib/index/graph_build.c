@@ -1,0 +1,372 @@
+/* graph_build.c: building a graph by inserting rows in batches.
+ *
+ * Rows come in a pseudo-random order that depends on nothing but their number. A batch is as large
+ * as all before it, up to a fiftieth of the rows. Each row of a batch walks the graph as it was
+ * before the batch, read-only and in parallel, and takes its neighbours from what it met. Edges
+ * back are then grouped by target, and each target is served by one worker: this is the
+ * deterministic scheme of ParlayANN (Manohar et al., PPoPP 2024) for the graph of DiskANN
+ * (Subramanya et al., NeurIPS 2019), without locks, and the same for any number of threads.
+ *
+ * Differences from the papers: integer distances, ties by row; one pass; lists may grow to one and
+ * a half times the degree before they are pruned again; they are filled up after pruning
+ * (graph_prune.c); walks enter by the nearest of many pivots rather than by a medoid; duplicates
+ * are set apart before the build, and every row is made reachable after it (graph_repair.c).
+ *
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/par.h"
+#include "index/graph_build.h"
+
+#define BATCH_SHARE  50 /* a batch is at most one in so many rows */
+#define BATCH_MIN    256
+#define DEGREE_MIN   4
+#define DEGREE_MAX   256
+#define EF_MIN       8
+#define EF_MAX       4096
+#define ALPHA_MAX    65535 /* its square times a distance fits 64 bits */
+#define PIVOTS_MIN   16
+#define PIVOTS_MAX   1024
+#define ROWS_A_PIVOT 512
+
+struct back_edge {
+    uint32_t target, distance, row;
+};
+
+struct builder {
+    struct space space;
+    struct graph_params params;
+    uint32_t capacity;    /* entries a list has room for during the build */
+    struct graph growing; /* its edges are `lists` */
+    uint32_t *lists;      /* `capacity` a row */
+    uint16_t *lengths;
+    uint32_t *lift; /* under ip */
+    uint32_t *representative;
+    uint32_t *order; /* the distinct rows, pivots first */
+    uint32_t distinct;
+    unsigned workers;
+    struct pruner **pruners;
+
+    const uint32_t *batch; /* in order */
+    uint32_t batch_room;
+    uint32_t *back_counts; /* of each row of the batch */
+    struct back_edge *back, *back_spare;
+    uint32_t *groups; /* where in `back` each target's edges begin */
+    uint32_t *edges;  /* the caller's */
+};
+
+/* ---- parameters ---------------------------------------------------------------------------- */
+
+void graph_params_default(struct graph_params *params, uint32_t rows, uint32_t dim)
+{
+    (void)rows;
+    (void)dim;
+    if (params->degree == 0) params->degree = 32;
+    if (params->ef_construction == 0) params->ef_construction = 80;
+    if (params->alpha_milli == 0) params->alpha_milli = 1000;
+}
+
+uint32_t graph_pivot_count(uint32_t rows)
+{
+    uint32_t count = rows / ROWS_A_PIVOT;
+    if (count < PIVOTS_MIN) count = PIVOTS_MIN;
+    if (count > PIVOTS_MAX) count = PIVOTS_MAX;
+    return count < rows ? count : rows;
+}
+
+static enum vdb_status check_params(const struct graph_params *params, uint32_t rows,
+                                    struct vdb_error *err)
+{
+    if (params->degree < DEGREE_MIN || params->degree > DEGREE_MAX)
+        return error_set(err, VDB_INVALID, "degree %u is not in %d to %d", params->degree,
+                         DEGREE_MIN, DEGREE_MAX);
+    if (params->ef_construction < EF_MIN || params->ef_construction > EF_MAX)
+        return error_set(err, VDB_INVALID, "ef_construction %u is not in %d to %d",
+                         params->ef_construction, EF_MIN, EF_MAX);
+    if (params->alpha_milli < 1000 || params->alpha_milli > ALPHA_MAX)
+        return error_set(err, VDB_INVALID, "alpha %u/1000 is not in 1 to %d/1000",
+                         params->alpha_milli, ALPHA_MAX);
+    if (rows > GRAPH_ROWS_MAX)
+        return error_set(err, VDB_LIMIT, "a graph has at most %u rows", GRAPH_ROWS_MAX);
+    return VDB_OK;
+}
+
+/* ---- memory -------------------------------------------------------------------------------- */
+
+static void builder_release(struct builder *builder)
+{
+    for (unsigned i = 0; builder->pruners && i < builder->workers; i++)
+        pruner_free(builder->pruners[i]);
+    free(builder->pruners);
+    free(builder->lists);
+    free(builder->lengths);
+    free(builder->lift);
+    free(builder->representative);
+    free(builder->order);
+    free(builder->back_counts);
+    free(builder->back);
+    free(builder->back_spare);
+    free(builder->groups);
+}
+
+/* All that the build needs, so that workers cannot fail. */
+static enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
+                                    const struct kernels *kernels,
+                                    const struct graph_params *params, struct vdb_error *err)
+{
+    size_t rows = codes->rows;
+    *builder = (struct builder){.params = *params};
+    space_init(&builder->space, codes, kernels,
+               codes->metric == VDB_METRIC_IP ? SPACE_LIFTED : SPACE_L2);
+    builder->capacity = params->degree + params->degree / 2;
+    builder->batch_room = (uint32_t)(rows / BATCH_SHARE);
+    if (builder->batch_room < BATCH_MIN) builder->batch_room = BATCH_MIN;
+    uint32_t pivots = graph_pivot_count(codes->rows);
+    if (builder->batch_room < pivots) builder->batch_room = pivots;
+    builder->workers = par_threads(params->threads);
+
+    size_t back = (size_t)builder->batch_room * params->degree;
+    builder->lists = malloc(rows * builder->capacity * sizeof *builder->lists);
+    builder->lengths = calloc(rows, sizeof *builder->lengths);
+    builder->representative = malloc(rows * sizeof *builder->representative);
+    builder->order = malloc(rows * sizeof *builder->order);
+    builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
+    builder->back = malloc(back * sizeof *builder->back);
+    builder->back_spare = malloc(back * sizeof *builder->back_spare);
+    builder->groups = malloc((back + 1) * sizeof *builder->groups);
+    builder->pruners = calloc(builder->workers, sizeof(struct pruner *));
+    if (builder->space.kind == SPACE_LIFTED) builder->lift = malloc(rows * sizeof *builder->lift);
+    if (!builder->lists || !builder->lengths || !builder->representative || !builder->order ||
+        !builder->back_counts || !builder->back || !builder->back_spare || !builder->groups ||
+        !builder->pruners || (builder->space.kind == SPACE_LIFTED && !builder->lift))
+        return error_no_memory(err);
+    /* Candidates at once: what a walk leaves, or a full list and as many new ones again. */
+    uint32_t room = 2 * builder->capacity;
+    if (room < params->ef_construction) room = params->ef_construction;
+    for (unsigned i = 0; i < builder->workers; i++) {
+        builder->pruners[i] = pruner_create(&builder->space, codes->rows, builder->capacity,
+                                            params->ef_construction, room);
+        if (!builder->pruners[i]) return error_no_memory(err);
+    }
+    memset(builder->lists, 0xff, rows * builder->capacity * sizeof *builder->lists);
+    builder->growing = (struct graph){codes->rows, builder->capacity, builder->lists, NULL, 0};
+    return VDB_OK;
+}
+
+/* ---- a batch ------------------------------------------------------------------------------- */
+
+/* The first batch are the pivots, which have only each other. */
+static void meet_pivots(struct builder *builder, struct pruner *pruner, uint32_t self)
+{
+    struct walk *walk = pruner->walk;
+    uint32_t pivots = builder->growing.pivot_count, n = 0, others[PIVOTS_MAX];
+    for (uint32_t i = 0; i < pivots; i++)
+        if (builder->order[i] != self) others[n++] = builder->order[i];
+    pool_reset(&walk->pool, builder->params.ef_construction);
+    pool_measure(pruner, &builder->space, others, n);
+}
+
+static void insert_row(struct builder *builder, struct pruner *pruner, size_t place)
+{
+    uint32_t row = builder->batch[place], degree = builder->params.degree, kept[DEGREE_MAX], count;
+    struct walk *walk = pruner->walk;
+    space_probe_row(&builder->space, row, &walk->probe);
+    if (builder->batch == builder->order) {
+        meet_pivots(builder, pruner, row);
+    } else {
+        walk_run(walk, &builder->space, &builder->growing, &walk->probe,
+                 builder->params.ef_construction);
+    }
+    uint32_t *list = builder->lists + (size_t)row * builder->capacity;
+    uint32_t mutual =
+        prune(pruner, &builder->space, builder->params.alpha_milli, degree, list, kept, &count);
+    builder->lengths[row] = (uint16_t)count;
+    struct back_edge *back = builder->back + place * degree;
+    for (uint32_t i = 0; i < mutual; i++) back[i] = (struct back_edge){list[i], kept[i], row};
+    builder->back_counts[place] = mutual;
+}
+
+static void insert_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct builder *builder = context;
+    for (size_t i = begin; i < end; i++) insert_row(builder, builder->pruners[worker], i);
+}
+
+/* Closes the gaps between the back edges of a batch and sorts them by target, edges to one target
+ * staying in the order of the batch. Returns their number. */
+static size_t sort_back_edges(struct builder *builder, size_t batch_count)
+{
+    size_t n = 0, degree = builder->params.degree;
+    for (size_t i = 0; i < batch_count; i++)
+        for (uint32_t j = 0; j < builder->back_counts[i]; j++)
+            builder->back[n++] = builder->back[i * degree + j];
+    for (unsigned shift = 0; shift < 32 && (builder->growing.rows - 1) >> shift; shift += 11) {
+        size_t starts[2048] = {0}, sum = 0;
+        for (size_t i = 0; i < n; i++) starts[builder->back[i].target >> shift & 2047]++;
+        for (size_t i = 0; i < 2048; i++) {
+            size_t count = starts[i];
+            starts[i] = sum;
+            sum += count;
+        }
+        for (size_t i = 0; i < n; i++)
+            builder->back_spare[starts[builder->back[i].target >> shift & 2047]++] =
+                builder->back[i];
+        struct back_edge *sorted = builder->back_spare;
+        builder->back_spare = builder->back;
+        builder->back = sorted;
+    }
+    return n;
+}
+
+static int list_has(const uint32_t *list, uint32_t length, uint32_t row)
+{
+    for (uint32_t i = 0; i < length; i++)
+        if (list[i] == row) return 1;
+    return 0;
+}
+
+/* Adds the rows of back[0..n) to the list of their target; prunes it where it has no room. */
+static void link_target(struct builder *builder, struct pruner *pruner,
+                        const struct back_edge *back, size_t n)
+{
+    uint32_t target = back[0].target, capacity = builder->capacity;
+    uint32_t *list = builder->lists + (size_t)target * capacity;
+    uint32_t length = builder->lengths[target], count;
+    if (length + n <= capacity) {
+        for (size_t i = 0; i < n; i++)
+            if (!list_has(list, length, back[i].row)) list[length++] = back[i].row;
+        builder->lengths[target] = (uint16_t)length;
+        return;
+    }
+    struct walk *walk = pruner->walk;
+    space_probe_row(&builder->space, target, &walk->probe);
+    pool_reset(&walk->pool, pruner->room);
+    pool_measure(pruner, &builder->space, list, length);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key = pool_key(back[i].distance, back[i].row);
+        if (key < walk->pool.limit && !list_has(list, length, back[i].row))
+            pool_insert(&walk->pool, key);
+    }
+    prune(pruner, &builder->space, builder->params.alpha_milli, builder->params.degree, list, NULL,
+          &count);
+    for (uint32_t i = count; i < length; i++) list[i] = GRAPH_NO_ROW;
+    builder->lengths[target] = (uint16_t)count;
+}
+
+static void link_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct builder *builder = context;
+    for (size_t i = begin; i < end; i++)
+        link_target(builder, builder->pruners[worker], builder->back + builder->groups[i],
+                    builder->groups[i + 1] - builder->groups[i]);
+}
+
+static void insert_batch(struct builder *builder, uint32_t begin, uint32_t count)
+{
+    builder->batch = builder->order + begin;
+    par_for(builder->workers, count, 8, insert_job, builder);
+    size_t n = sort_back_edges(builder, count), groups = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || builder->back[i].target != builder->back[i - 1].target)
+            builder->groups[groups++] = (uint32_t)i;
+    builder->groups[groups] = (uint32_t)n;
+    par_for(builder->workers, groups, 16, link_job, builder);
+}
+
+/* ---- the build ----------------------------------------------------------------------------- */
+
+static int progress(const struct builder *builder, uint32_t done)
+{
+    const struct graph_params *params = &builder->params;
+    return params->progress &&
+           params->progress(params->context, "build graph", done, builder->distinct);
+}
+
+static enum vdb_status insert_all(struct builder *builder, struct vdb_error *err)
+{
+    uint32_t done = 0, count = builder->growing.pivot_count;
+    while (done < builder->distinct) {
+        insert_batch(builder, done, count);
+        done += count;
+        if (progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
+        count = done < builder->batch_room ? done : builder->batch_room;
+        if (count > builder->distinct - done) count = builder->distinct - done;
+    }
+    return VDB_OK;
+}
+
+/* Brings the list of a row down to the degree, into the caller's edges. */
+static void finish_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct builder *builder = context;
+    struct pruner *pruner = builder->pruners[worker];
+    uint32_t degree = builder->params.degree;
+    for (size_t i = begin; i < end; i++) {
+        uint32_t row = builder->order[i], count;
+        uint32_t *edges = builder->edges + (size_t)row * degree;
+        space_probe_row(&builder->space, row, &pruner->walk->probe);
+        pool_reset(&pruner->walk->pool, pruner->room);
+        pool_measure(pruner, &builder->space, builder->lists + (size_t)row * builder->capacity,
+                     builder->lengths[row]);
+        prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
+    }
+}
+
+/* Distinct rows first; where there are too few, duplicates. */
+static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count)
+{
+    uint32_t n = 0;
+    for (; n < count && n < builder->distinct; n++) pivots[n] = builder->order[n];
+    for (uint32_t row = 0; n < count; row++)
+        if (builder->representative[row] != row) pivots[n++] = row;
+}
+
+static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t *pivots,
+                             struct vdb_error *err)
+{
+    const struct codes *codes = builder->space.codes;
+    uint32_t rows = codes->rows, degree = builder->params.degree;
+    uint32_t pivot_count = graph_pivot_count(rows);
+    enum vdb_status status = duplicates_find(codes, builder->representative, err);
+    if (status != VDB_OK) return status;
+    builder->distinct = graph_order(builder->representative, rows, builder->order);
+    if (builder->lift) {
+        status = graph_lift(codes, builder->workers, builder->order, builder->distinct,
+                            pivot_count / 2, builder->lift, err);
+        if (status != VDB_OK) return status;
+        builder->space.lift = builder->lift;
+    }
+    choose_pivots(builder, pivots, pivot_count);
+    builder->growing.pivots = pivots;
+    builder->growing.pivot_count =
+        pivot_count < builder->distinct ? pivot_count : builder->distinct;
+    status = insert_all(builder, err);
+    if (status != VDB_OK) return status;
+
+    builder->edges = edges;
+    memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
+    par_for(builder->workers, builder->distinct, 64, finish_job, builder);
+    status = duplicates_link(builder->representative, rows, degree, edges, err);
+    if (status != VDB_OK) return status;
+    graph_fill(rows, degree, edges);
+    struct graph graph = {rows, degree, edges, pivots, pivot_count};
+    return graph_repair(&graph, edges, &builder->space, builder->pruners[0],
+                        builder->params.ef_construction, err);
+}
+
+enum vdb_status graph_build(const struct codes *codes, const struct kernels *kernels,
+                            const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
+                            struct vdb_error *err)
+{
+    struct graph_params chosen = *params;
+    graph_params_default(&chosen, codes->rows, codes->dim);
+    enum vdb_status status = check_params(&chosen, codes->rows, err);
+    if (status != VDB_OK || codes->rows == 0) return status;
+    struct builder builder;
+    status = builder_init(&builder, codes, kernels, &chosen, err);
+    if (status == VDB_OK) status = build(&builder, edges, pivots, err);
+    builder_release(&builder);
+    return status;
+}

@@ -1,0 +1,97 @@
+/* graph_order.c: the order in which rows enter a graph, and the lift that turns inner products
+ * into distances (space.h).
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/par.h"
+#include "index/graph_build.h"
+
+static uint64_t mix(uint64_t x) /* the finaliser of splitmix64 (Steele et al., OOPSLA 2014) */
+{
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static void swap_rows(uint32_t *a, uint32_t *b)
+{
+    uint32_t row = *a;
+    *a = *b;
+    *b = row;
+}
+
+uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *order)
+{
+    uint32_t n = 0;
+    for (uint32_t row = 0; row < rows; row++)
+        if (representative[row] == row) order[n++] = row;
+    for (uint32_t i = n; i > 1; i--) swap_rows(&order[i - 1], &order[mix(i) % i]);
+    return n;
+}
+
+static uint32_t isqrt(uint64_t x)
+{
+    uint64_t root = 0;
+    for (uint64_t bit = (uint64_t)1 << 31; bit; bit >>= 1)
+        if ((root | bit) * (root | bit) <= x) root |= bit;
+    return (uint32_t)root;
+}
+
+struct lengths {
+    const struct codes *codes;
+    uint64_t *squared; /* |x|^2 a row, in units of the codes' scale */
+};
+
+static void length_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct lengths *lengths = context;
+    const struct codes *codes = lengths->codes;
+    (void)worker;
+    for (size_t row = begin; row < end; row++) {
+        const uint8_t *code = codes->code + row * codes->code_stride;
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < codes->dim; i++) {
+            int64_t x = (int64_t)(code[i] ^ codes->flip) - codes->zero;
+            sum += (uint64_t)(x * x);
+        }
+        lengths->squared[row] = sum;
+    }
+}
+
+/* Moves the `count` longest rows to the front of the order. */
+static enum vdb_status longest_first(const uint64_t *squared, uint32_t *order, uint32_t rows,
+                                     uint32_t count, struct vdb_error *err)
+{
+    if (count == 0) return VDB_OK;
+    struct pool longest = {.keys = malloc(((size_t)count + 1) * sizeof *longest.keys)};
+    if (!longest.keys) return error_no_memory(err);
+    pool_reset(&longest, count);
+    for (uint32_t i = 0; i < rows; i++) {
+        uint64_t key = pool_key(UINT32_MAX - isqrt(squared[order[i]]), order[i]);
+        if (key < longest.limit) pool_insert(&longest, key);
+    }
+    for (uint32_t i = 0, front = 0; i < rows && front < count; i++) {
+        uint64_t key = pool_key(UINT32_MAX - isqrt(squared[order[i]]), order[i]);
+        if (key <= longest.keys[longest.count - 1]) swap_rows(&order[i], &order[front++]);
+    }
+    free(longest.keys);
+    return VDB_OK;
+}
+
+enum vdb_status graph_lift(const struct codes *codes, unsigned threads, uint32_t *order,
+                           uint32_t distinct, uint32_t longest, uint32_t *lift,
+                           struct vdb_error *err)
+{
+    struct lengths lengths = {codes, malloc(codes->rows * sizeof(uint64_t))};
+    if (!lengths.squared) return error_no_memory(err);
+    par_for(threads, codes->rows, 1024, length_job, &lengths);
+    uint64_t most = 0;
+    for (uint32_t row = 0; row < codes->rows; row++)
+        if (lengths.squared[row] > most) most = lengths.squared[row];
+    for (uint32_t row = 0; row < codes->rows; row++) lift[row] = isqrt(most - lengths.squared[row]);
+    enum vdb_status status = longest_first(lengths.squared, order, distinct, longest, err);
+    free(lengths.squared);
+    return status;
+}

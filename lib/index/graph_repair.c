@@ -1,0 +1,117 @@
+/* graph_repair.c: what holds for every graph that is built: lists of full length, and every row
+ * reachable from the pivots.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "index/graph_build.h"
+
+static int list_has(const uint32_t *list, uint32_t length, uint32_t row)
+{
+    for (uint32_t i = 0; i < length; i++)
+        if (list[i] == row) return 1;
+    return 0;
+}
+
+/* A list is short only where there were few distinct rows: it takes the neighbours of its
+ * neighbours, then rows as they come. */
+static void fill_list(uint32_t row, uint32_t rows, uint32_t degree, uint32_t *edges)
+{
+    uint32_t *list = edges + (size_t)row * degree, length = 0;
+    while (length < degree && list[length] != GRAPH_NO_ROW) length++;
+    for (uint32_t i = 0; i < length && length < degree; i++) {
+        const uint32_t *theirs = edges + (size_t)list[i] * degree;
+        for (uint32_t j = 0; j < degree && length < degree && theirs[j] != GRAPH_NO_ROW; j++)
+            if (theirs[j] != row && !list_has(list, length, theirs[j])) list[length++] = theirs[j];
+    }
+    for (uint32_t i = 1; i < rows && length < degree; i++) {
+        uint32_t other = (uint32_t)(((uint64_t)row + i) % rows);
+        if (!list_has(list, length, other)) list[length++] = other;
+    }
+}
+
+void graph_fill(uint32_t rows, uint32_t degree, uint32_t *edges)
+{
+    for (uint32_t row = 0; row < rows; row++)
+        if (edges[(size_t)row * degree + degree - 1] == GRAPH_NO_ROW)
+            fill_list(row, rows, degree, edges);
+}
+
+/* A forest that reaches rows from the pivots. An edge that is not of it can go without cutting
+ * anything off. */
+struct forest {
+    uint32_t *parent; /* a row: GRAPH_NO_ROW: not reached; itself: a pivot */
+    uint32_t *queue;
+    size_t head, tail;
+};
+
+static void reach(struct forest *forest, uint32_t row, uint32_t parent)
+{
+    if (forest->parent[row] != GRAPH_NO_ROW) return;
+    forest->parent[row] = parent;
+    forest->queue[forest->tail++] = row;
+}
+
+static void spread(struct forest *forest, const struct graph *graph)
+{
+    while (forest->head < forest->tail) {
+        uint32_t row = forest->queue[forest->head++];
+        const uint32_t *list = graph->edges + (size_t)row * graph->degree;
+        for (uint32_t i = 0; i < graph->degree && list[i] != GRAPH_NO_ROW; i++)
+            reach(forest, list[i], row);
+    }
+}
+
+/* Gives `from` an edge to `row` in place of its last that can go; 0 where it has none. */
+static int attach(struct forest *forest, const struct graph *graph, uint32_t *edges, uint32_t from,
+                  uint32_t row)
+{
+    uint32_t *list = edges + (size_t)from * graph->degree;
+    for (uint32_t i = graph->degree; i-- > 0;) {
+        if (list[i] != GRAPH_NO_ROW && forest->parent[list[i]] == from) continue;
+        if (list[i] == GRAPH_NO_ROW && i > 0 && list[i - 1] == GRAPH_NO_ROW) continue;
+        list[i] = row;
+        reach(forest, row, from);
+        return 1;
+    }
+    return 0;
+}
+
+/* From the nearest of the rows that a walk meets, all of which are reached. There are fewer edges
+ * in the forest than reached rows and more of them in the lists, so some row can always serve. */
+static void attach_somewhere(struct forest *forest, const struct graph *graph, uint32_t *edges,
+                             const struct space *space, struct pruner *pruner, uint32_t ef,
+                             uint32_t row)
+{
+    struct walk *walk = pruner->walk;
+    space_probe_row(space, row, &walk->probe);
+    walk_run(walk, space, graph, &walk->probe, ef);
+    for (uint32_t i = 0; i < walk->pool.count; i++)
+        if (attach(forest, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
+    for (uint32_t from = 0; from < graph->rows; from++)
+        if (forest->parent[from] != GRAPH_NO_ROW && attach(forest, graph, edges, from, row)) return;
+}
+
+enum vdb_status graph_repair(const struct graph *graph, uint32_t *edges, const struct space *space,
+                             struct pruner *pruner, uint32_t ef, struct vdb_error *err)
+{
+    struct forest forest = {malloc(graph->rows * sizeof *forest.parent),
+                            malloc(graph->rows * sizeof *forest.queue), 0, 0};
+    if (!forest.parent || !forest.queue) {
+        free(forest.parent);
+        free(forest.queue);
+        return error_no_memory(err);
+    }
+    for (uint32_t row = 0; row < graph->rows; row++) forest.parent[row] = GRAPH_NO_ROW;
+    for (uint32_t i = 0; i < graph->pivot_count; i++)
+        reach(&forest, graph->pivots[i], graph->pivots[i]);
+    spread(&forest, graph);
+    for (uint32_t row = 0; row < graph->rows; row++) {
+        if (forest.parent[row] != GRAPH_NO_ROW) continue;
+        attach_somewhere(&forest, graph, edges, space, pruner, ef, row);
+        spread(&forest, graph);
+    }
+    free(forest.parent);
+    free(forest.queue);
+    return VDB_OK;
+}

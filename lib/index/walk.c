@@ -1,0 +1,284 @@
+/* walk.c: finding the rows nearest to a query by walking a graph.
+ *
+ * Memory decides the speed of a walk: rows lie anywhere, and a code row is several cache lines. So
+ * the unvisited neighbours of the *next* candidate are gathered, and their code rows fetched
+ * ahead, before those of the present one are measured. The order of expansion differs a little
+ * from the textbook's for it; the answers are as good.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "index/beam.h"
+
+#ifndef AHEAD
+#define AHEAD 3
+#endif
+#define ENTRIES 2 /* pivots, the nearest, that a walk starts from */
+
+/* ---- scratch space ------------------------------------------------------------------------- */
+
+struct walk *walk_create(void)
+{
+    return calloc(1, sizeof(struct walk));
+}
+
+void walk_free(struct walk *walk)
+{
+    if (!walk) return;
+    free(walk->pool.keys);
+    free(walk->visited);
+    free(walk->met);
+    free(walk->probe.query);
+    free(walk->found);
+    free(walk);
+}
+
+int walk_reserve_probe(struct walk *walk, size_t bytes)
+{
+    if (bytes <= walk->probe_room) return 1;
+    int8_t *query = aligned_alloc(64, bytes); /* a multiple of 64, as codes->bytes is */
+    if (!query) return 0;
+    free(walk->probe.query);
+    walk->probe.query = query;
+    walk->probe_room = bytes;
+    return 1;
+}
+
+static int reserve_visited(struct walk *walk, uint32_t rows, uint32_t degree)
+{
+    size_t words = (size_t)rows / 64 + 1;
+    if (words > walk->visited_words) {
+        uint64_t *visited = calloc(words, sizeof *visited);
+        if (!visited) return 0;
+        free(walk->visited);
+        walk->visited = visited;
+        walk->visited_words = words;
+    }
+    /* Clearing the whole map must stay cheap beside a walk long enough to need it. */
+    size_t limit = (size_t)rows / 64 + 2 * (size_t)degree + 4096, room = limit + degree;
+    if (room > walk->met_room) {
+        uint32_t *met = malloc(room * sizeof *met);
+        if (!met) return 0;
+        free(walk->met);
+        walk->met = met;
+        walk->met_room = room;
+    }
+    walk->met_limit = limit;
+    return 1;
+}
+
+int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t ef)
+{
+    size_t room = ef < rows ? ef : rows;
+    if (room >= walk->pool_room) {
+        uint64_t *keys = malloc((room + 1) * sizeof *keys);
+        if (!keys) return 0;
+        free(walk->pool.keys);
+        walk->pool.keys = keys;
+        walk->pool_room = room + 1;
+    }
+    return reserve_visited(walk, rows, degree);
+}
+
+/* ---- the walk ------------------------------------------------------------------------------ */
+
+struct gathered { /* walk->met[begin .. begin + count) */
+    size_t begin;
+    uint32_t count;
+};
+
+struct front {  /* where a walk stands */
+    size_t met; /* entries of walk->met in use */
+    int wrapped;
+};
+
+/* Sets the row's bit; 1 where it was clear. Rows out of range are never new. */
+static inline uint32_t visit(uint64_t *visited, uint32_t row, uint32_t rows)
+{
+    if (row >= rows) return 0;
+    uint64_t word = visited[row >> 6];
+    visited[row >> 6] = word | 1ull << (row & 63);
+    return (uint32_t)(~word >> (row & 63)) & 1;
+}
+
+static inline struct gathered gather(struct walk *walk, struct front *front,
+                                     const struct space *space, const struct graph *graph,
+                                     uint32_t row)
+{
+    if (front->met > walk->met_limit) {
+        front->met = 0;
+        front->wrapped = 1;
+    }
+    const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
+    uint32_t *met = walk->met + front->met;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < graph->degree; i++) {
+        uint32_t neighbour = edges[i];
+        if (neighbour == GRAPH_NO_ROW) break;
+        met[count] = neighbour; /* stays only if it is new: no branch to mispredict */
+        count += visit(walk->visited, neighbour, graph->rows);
+    }
+    for (uint32_t i = 0; i < count; i++) space_prefetch(space, met[i]);
+    struct gathered gathered = {front->met, count};
+    front->met += count;
+    return gathered;
+}
+
+/* Forced inline for the same reason as space_prefetch. */
+__attribute__((always_inline)) static inline void edges_prefetch(const struct graph *graph,
+                                                                 uint32_t row)
+{
+    const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
+    for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i);
+}
+
+static inline void measure(struct walk *walk, const struct space *space, const struct graph *graph,
+                           const struct probe *probe, struct gathered gathered)
+{
+    const uint32_t *rows = walk->met + gathered.begin;
+    struct pool *pool = &walk->pool;
+    for (uint32_t i = 0; i < gathered.count; i += 4) {
+        uint32_t n = gathered.count - i < 4 ? gathered.count - i : 4, distances[4];
+        space_measure(space, probe, rows + i, n, distances);
+        for (uint32_t j = 0; j < n; j++) {
+            uint64_t key = pool_key(distances[j], rows[i + j]);
+            if (key >= pool->limit) continue;
+            if (pool_insert(pool, key) < pool->next + AHEAD) edges_prefetch(graph, rows[i + j]);
+        }
+    }
+}
+
+/* Enters by the nearest pivots. */
+static void enter(struct walk *walk, struct front *front, const struct space *space,
+                  const struct graph *graph, const struct probe *probe)
+{
+    uint64_t keys[ENTRIES + 1];
+    struct pool nearest = {.keys = keys};
+    pool_reset(&nearest, ENTRIES);
+    for (uint32_t i = 0; i < graph->pivot_count;) {
+        uint32_t rows[4], distances[4], n = 0;
+        for (; n < 4 && i < graph->pivot_count; i++)
+            if (graph->pivots[i] < graph->rows) rows[n++] = graph->pivots[i];
+        if (n == 0) break;
+        space_measure(space, probe, rows, n, distances);
+        for (uint32_t j = 0; j < n; j++) {
+            uint64_t key = pool_key(distances[j], rows[j]);
+            if (key < nearest.limit) pool_insert(&nearest, key);
+        }
+    }
+    for (uint32_t i = 0; i < nearest.count; i++) {
+        uint32_t row = pool_row(keys[i]);
+        if (!visit(walk->visited, row, graph->rows)) continue;
+        walk->met[front->met++] = row;
+        if (keys[i] < walk->pool.limit) pool_insert(&walk->pool, keys[i]);
+    }
+}
+
+static void clear_visited(struct walk *walk, const struct front *front, uint32_t rows)
+{
+    if (front->wrapped) {
+        memset(walk->visited, 0, ((size_t)rows / 64 + 1) * sizeof *walk->visited);
+        return;
+    }
+    for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
+}
+
+void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
+              const struct probe *probe, uint32_t ef)
+{
+    struct pool *pool = &walk->pool;
+    struct front front = {0, 0};
+    pool_reset(pool, ef < graph->rows ? ef : graph->rows);
+    enter(walk, &front, space, graph, probe);
+
+    struct gathered present = {0, 0};
+    for (;;) {
+        struct gathered ahead = {0, 0};
+        int going = pool_has_next(pool);
+        if (going) ahead = gather(walk, &front, space, graph, pool_take(pool));
+        measure(walk, space, graph, probe, present);
+        if (!going && present.count == 0) break;
+        present = ahead;
+    }
+    clear_visited(walk, &front, graph->rows);
+}
+
+/* ---- queries ------------------------------------------------------------------------------- */
+
+/* Under ip the query needs no zero of the rows' grid, and no clamping: its largest number becomes
+ * 127 in size. Rounds to nearest, halves away from zero. */
+static void prepare_dot(struct probe *probe, const struct codes *codes, const float *query)
+{
+    float largest = 0.0f;
+    for (uint32_t i = 0; i < codes->dim; i++) {
+        float size = fabsf(query[i]);
+        largest = size > largest ? size : largest;
+    }
+    float scale = largest > 0.0f ? 127.0f / largest : 0.0f;
+    if (!(scale <= 1e37f)) scale = 1e37f;
+    for (uint32_t i = 0; i < codes->dim; i++) {
+        float t = query[i] * scale;
+        t = t > 127.0f ? 127.0f : t < -127.0f ? -127.0f : t;
+        probe->query[i] = (int8_t)(int32_t)(t + copysignf(0.5f, t));
+    }
+    for (size_t i = codes->dim; i < codes->bytes; i++) probe->query[i] = 0;
+    probe->base = 0;
+}
+
+static void prepare_l2(struct probe *probe, const struct codes *codes, const float *query)
+{
+    struct quantizer quantizer = {codes->scale, codes->zero};
+    int32_t norm;
+    uint8_t *code = (uint8_t *)probe->query;
+    probe->base = codes_encode_row(&quantizer, query, codes->dim, code, &norm);
+    for (size_t i = 0; i < codes->bytes; i += 64)
+        for (size_t j = 0; j < 64; j++) code[i + j] ^= 0x80;
+    for (size_t i = codes->dim; i < codes->bytes; i++) code[i] = 0;
+}
+
+enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const float *query,
+                             struct vdb_error *err)
+{
+    if (!walk_reserve_probe(walk, codes->bytes)) return error_no_memory(err);
+    int dot = codes->metric == VDB_METRIC_IP;
+    space_init(&walk->space, codes, NULL, dot ? SPACE_DOT : SPACE_L2);
+    if (dot)
+        prepare_dot(&walk->probe, codes, query);
+    else
+        prepare_l2(&walk->probe, codes, query);
+    return VDB_OK;
+}
+
+enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
+                           const struct kernels *kernels, uint32_t ef,
+                           const struct candidate **candidates, uint32_t *count,
+                           struct vdb_error *err)
+{
+    struct graph bounded = *graph;
+    if (bounded.rows > codes->rows) bounded.rows = codes->rows;
+    if (bounded.rows > GRAPH_ROWS_MAX)
+        return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
+    if (ef == 0) ef = 1;
+    if (!walk_reserve(walk, bounded.rows, bounded.degree, ef)) return error_no_memory(err);
+
+    uint32_t room = ef < bounded.rows ? ef : bounded.rows;
+    if (room >= walk->found_room) {
+        struct candidate *found = malloc(((size_t)room + 1) * sizeof *found);
+        if (!found) return error_no_memory(err);
+        free(walk->found);
+        walk->found = found;
+        walk->found_room = (size_t)room + 1;
+    }
+
+    walk->space.codes = codes;
+    walk->space.kernels = kernels;
+    walk_run(walk, &walk->space, &bounded, &walk->probe, ef);
+    for (uint32_t i = 0; i < walk->pool.count; i++)
+        walk->found[i] =
+            (struct candidate){pool_row(walk->pool.keys[i]), pool_distance(walk->pool.keys[i])};
+    *candidates = walk->found;
+    *count = walk->pool.count;
+    return VDB_OK;
+}
