@@ -1,0 +1,207 @@
+/* check.c: verifying a file: checksums first, then what they cannot show.
+ *
+ * It goes from the outside in and says all that it finds: a damaged segment does not keep it from
+ * looking at the others; a damaged superblock or manifest does.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/par.h"
+#include "store/check_deep.h"
+#include "store/checker.h"
+#include "vdb.h"
+
+void checker_report(struct checker *c, const struct vdb_error *finding)
+{
+    c->findings++;
+    if (c->options->report) c->options->report(c->options->context, finding);
+}
+
+enum vdb_status checker_take(struct checker *c, enum vdb_status status, const struct vdb_error *finding)
+{
+    if (status != VDB_CORRUPT && status != VDB_UNSUPPORTED) return status;
+    checker_report(c, finding);
+    return VDB_OK;
+}
+
+/* ---- superblocks --------------------------------------------------------------------------- */
+
+static bool all_zero(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i]) return false;
+    return true;
+}
+
+/* A slot that was never written is zero; every other must be whole, the one not in force too. */
+static enum vdb_status check_slots(struct checker *c, struct vdb_error *err)
+{
+    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE];
+    size_t got;
+    int failed = osfile_read(&c->file, 0, slots, sizeof slots, &got);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");
+    struct superblock ignored;
+    for (int i = 0; i < VDB_SUPERBLOCK_SLOTS && got == sizeof slots; i++) {
+        const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_SIZE;
+        struct vdb_error finding;
+        if (all_zero(slot, VDB_SUPERBLOCK_SIZE)) continue;
+        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_SIZE, &ignored,
+                              &finding) == VDB_CORRUPT)
+            checker_report(c, &finding);
+    }
+    return VDB_OK;
+}
+
+/* ---- checksums ----------------------------------------------------------------------------- */
+
+static void check_bytes(struct checker *c, const char *segment, uint64_t off, uint64_t len,
+                        uint64_t expected)
+{
+    struct vdb_error finding;
+    if (checksum(c->view->base + off, len) == expected) return;
+    error_set_corrupt(&finding, segment, off, "%s checksum does not match over %llu bytes", segment,
+                      (unsigned long long)len);
+    checker_report(c, &finding);
+}
+
+static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
+{
+    struct vdb_error finding;
+    struct manifest manifest;
+    const struct superblock *sb = &c->superblock;
+    if (sb->manifest_off > c->file_len || sb->manifest_len > c->file_len - sb->manifest_off) {
+        error_set_corrupt(&finding, "manifest", sb->manifest_off, "manifest goes beyond the end of the file");
+        checker_report(c, &finding);
+        return VDB_OK;
+    }
+    enum vdb_status status =
+        manifest_decode(c->view->base + sb->manifest_off, (size_t)sb->manifest_len, sb->manifest_off,
+                        c->file_len, &manifest, &finding);
+    if (status == VDB_NO_MEMORY) return error_no_memory(err);
+    if (status) {
+        checker_report(c, &finding);
+        return VDB_OK;
+    }
+    for (uint32_t i = 0; i < manifest.segment_count; i++) {
+        const struct segment_entry *s = &manifest.segments[i];
+        const char *name = segment_type_name(s->type);
+        check_bytes(c, name ? name : "unknown", s->off, s->len, s->check);
+    }
+    c->manifest_sound = true;
+    manifest_release(&manifest);
+    return VDB_OK;
+}
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+static void check_blocks(struct checker *c, const struct log_commit *commit)
+{
+    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata, &commit->events};
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        if (blocks[i]->len) check_bytes(c, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check);
+}
+
+/* The log ends at the first record that is not valid: a commit in flight, or torn by a crash. A
+ * whole record further on in the extent tells that it was not the last, and so is damage. */
+static void check_log_end(struct checker *c, const struct log_cursor *end)
+{
+    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < end->end && off < c->file_len;
+         off += VDB_ARRAY_ALIGN) {
+        struct disk_record head;
+        if (c->file_len - off < sizeof head) return;
+        memcpy(&head, c->view->base + off, sizeof head);
+        uint64_t length = le64_get(head.length);
+        uint64_t room = (end->end < c->file_len ? end->end : c->file_len) - off;
+        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) != 0 || length < sizeof head ||
+            length > room || le64_get(head.commit) <= end->commit ||
+            checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) !=
+                le64_get(head.check))
+            continue;
+        struct vdb_error finding;
+        error_set_corrupt(&finding, "log", end->off,
+                          "record after commit %llu is damaged: commit %llu follows at offset %llu",
+                          (unsigned long long)end->commit, (unsigned long long)le64_get(head.commit),
+                          (unsigned long long)off);
+        checker_report(c, &finding);
+        return;
+    }
+}
+
+static void check_log(struct checker *c, const struct generation *g)
+{
+    const struct superblock *sb = &g->superblock;
+    struct log_cursor at = {sb->log_off, sb->log_end, sb->log_check, g->manifest.commit};
+    struct log_commit commit;
+    enum log_step step;
+    while ((step = log_next(c->view->base, c->file_len, &at, &commit)) != LOG_ENDS)
+        if (step == LOG_COMMIT) check_blocks(c, &commit);
+    check_log_end(c, &at);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+/* Opens the state as a reader would; what keeps that from working is a finding. */
+static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
+{
+    struct vdb_error finding;
+    struct generation *generation;
+    enum vdb_status status = generation_open(&c->file, &generation, &finding);
+    if (status) {
+        if (err) *err = finding;
+        return checker_take(c, status, &finding);
+    }
+    check_log(c, generation);
+    struct snapshot_options options = {.threads = par_threads(c->options->threads), .read_only = true};
+    struct vdb_snapshot *base, *snapshot;
+    status = kernels_select(NULL, &options.kernels, err);
+    if (status) {
+        generation_unref(generation);
+        return status;
+    }
+    status = snapshot_create(generation, c->file_len, &options, &base, err);
+    if (status) return status;
+    status = snapshot_advance(base, c->file_len, UINT64_MAX, &snapshot, &finding);
+    snapshot_unref(base);
+    if (status) {
+        if (err) *err = finding;
+        return checker_take(c, status, &finding);
+    }
+    if (c->options->deep) status = check_deep(c, snapshot, err);
+    snapshot_unref(snapshot);
+    return status;
+}
+
+static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
+{
+    struct vdb_error finding;
+    int slot;
+    enum vdb_status status = generation_superblock(&c->file, &c->superblock, &slot, &c->file_len, &finding);
+    if (status) {
+        if (err) *err = finding;
+        return status == VDB_CORRUPT ? checker_take(c, status, &finding) : status;
+    }
+    status = check_slots(c, err);
+    if (!status) status = view_create(&c->file, c->file_len, &c->view, err);
+    if (!status) status = check_segments(c, err);
+    if (!status && c->manifest_sound) status = check_state(c, err);
+    view_unref(c->view);
+    return status;
+}
+
+enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options, uint64_t *findings,
+                          struct vdb_error *err)
+{
+    static const struct vdb_check_options defaults = VDB_CHECK_OPTIONS_INIT;
+    struct checker c = {.options = options ? options : &defaults};
+    int failed = osfile_open(&c.file, path, false);
+    struct osfile_stat found;
+    if (!failed) failed = osfile_stat(&c.file, &found);
+    if (failed) return error_set_errno(err, VDB_CANNOT_OPEN, failed, "cannot open the index");
+    enum vdb_status status = found.regular ? check_file(&c, err)
+                                           : error_set(err, VDB_CANNOT_OPEN, "not a regular file");
+    osfile_close(&c.file);
+    *findings = c.findings;
+    return status;
+}

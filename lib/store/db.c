@@ -1,0 +1,255 @@
+/* db.c: opening, closing and refreshing a handle, and its locks.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "store/db.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/par.h"
+
+const char *vdb_version(void) { return VDB_VERSION_STRING; }
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static enum vdb_status open_failed(int failed, struct vdb_error *err)
+{
+    return error_set_errno(err, VDB_CANNOT_OPEN, failed, "cannot open the index");
+}
+
+/* Opens for writing where that is wanted and allowed, else for reading. */
+static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_error *err)
+{
+    int failed = want_write ? osfile_open(&db->file, db->path, true) : EACCES;
+    db->read_only = failed != 0;
+    if (failed == EACCES || failed == EROFS || failed == EPERM || failed == ETXTBSY)
+        failed = osfile_open(&db->file, db->path, false);
+    if (failed) return open_failed(failed, err);
+    struct osfile_stat found;
+    failed = osfile_stat(&db->file, &found);
+    if (failed) return open_failed(failed, err);
+    if (!found.regular) return error_set(err, VDB_CANNOT_OPEN, "not a regular file");
+    db->identity = found.identity;
+    return VDB_OK;
+}
+
+/* The first snapshot: everything from the superblock on. */
+static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
+{
+    struct generation *generation;
+    enum vdb_status status = generation_open(&db->file, &generation, err);
+    if (status) return status;
+    if (generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN) db->read_only = true;
+    db->options.read_only = db->read_only;
+    struct osfile_stat now;
+    int failed = osfile_stat(&db->file, &now);
+    if (failed) {
+        generation_unref(generation);
+        return open_failed(failed, err);
+    }
+    uint64_t file_len = now.size < generation->view->cap ? now.size : generation->view->cap;
+    struct vdb_snapshot *base;
+    status = snapshot_create(generation, file_len, &db->options, &base, err);
+    if (status) return status;
+    status = snapshot_advance(base, file_len, UINT64_MAX, snapshot, err);
+    snapshot_unref(base);
+    return status;
+}
+
+static enum vdb_status db_init(struct vdb *db, const char *path, const struct vdb_open_options *options,
+                               struct vdb_error *err)
+{
+    static const struct vdb_open_options defaults = VDB_OPEN_OPTIONS_INIT;
+    if (!options) options = &defaults;
+    db->wait = options->wait;
+    db->options.threads = par_threads(options->threads);
+    enum vdb_status status = kernels_select(options->isa, &db->options.kernels, err);
+    if (status) return status;
+    db->path = realpath(path, NULL);
+    if (!db->path) return open_failed(errno, err);
+    status = open_file(db, !options->read_only, err);
+    return status ? status : open_state(db, &db->newest, err);
+}
+
+static bool little_endian(void)
+{
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options, struct vdb **out,
+                         struct vdb_error *err)
+{
+    if (!little_endian()) return error_set(err, VDB_UNSUPPORTED, "this machine is not little-endian");
+    struct vdb *db = calloc(1, sizeof *db);
+    if (!db) return error_no_memory(err);
+    db->file.fd = -1;
+    pthread_mutex_init(&db->write_lock, NULL);
+    pthread_mutex_init(&db->state_lock, NULL);
+    enum vdb_status status = db_init(db, path, options, err);
+    if (status) {
+        vdb_close(db);
+        return status;
+    }
+    *out = db;
+    return VDB_OK;
+}
+
+void vdb_close(struct vdb *db)
+{
+    if (!db) return;
+    snapshot_unref(db->newest);
+    osfile_close(&db->file);
+    pthread_mutex_destroy(&db->state_lock);
+    pthread_mutex_destroy(&db->write_lock);
+    free(db->path);
+    free(db);
+}
+
+/* ---- refreshing ---------------------------------------------------------------------------- */
+
+/* With state_lock held. Goes along the log where the superblock is still the same one, else opens
+ * anew. */
+static enum vdb_status refresh_locked(struct vdb *db, struct vdb_snapshot **snapshot,
+                                      struct vdb_error *err)
+{
+    struct superblock superblock;
+    int slot;
+    uint64_t file_len;
+    enum vdb_status status = generation_superblock(&db->file, &superblock, &slot, &file_len, err);
+    if (status) return status;
+    struct generation *current = db->newest->generation;
+    if (superblock.generation == current->superblock.generation && file_len <= current->view->cap)
+        return snapshot_advance(db->newest, file_len, UINT64_MAX, snapshot, err);
+    return open_state(db, snapshot, err);
+}
+
+/* With state_lock held. Where the path names another file than the one open, goes over to it. */
+static enum vdb_status reopen_if_replaced(struct vdb *db, struct vdb_error *err)
+{
+    struct osfile_stat now;
+    if (osfile_stat_path(db->path, &now) != 0) return VDB_OK; /* renamed or removed: ours lives on */
+    if (now.identity.inode == db->identity.inode && now.identity.device == db->identity.device)
+        return VDB_OK;
+    struct osfile old = db->file;
+    struct osfile_identity old_identity = db->identity;
+    bool was_read_only = db->read_only;
+    enum vdb_status status = open_file(db, !was_read_only, err);
+    struct vdb_snapshot *snapshot = NULL;
+    if (!status) status = open_state(db, &snapshot, err);
+    if (status) {
+        osfile_close(&db->file);
+        db->file = old;
+        db->identity = old_identity;
+        db->read_only = was_read_only;
+        return status;
+    }
+    osfile_close(&old);
+    snapshot_unref(db->newest);
+    db->newest = snapshot;
+    return VDB_OK;
+}
+
+static bool superseded(const struct vdb *db)
+{
+    return db->newest->generation->superblock.flags & VDB_SUPERBLOCK_SUPERSEDED;
+}
+
+enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    struct vdb_snapshot *newer;
+    enum vdb_status status = refresh_locked(db, &newer, err);
+    if (!status) {
+        snapshot_unref(db->newest);
+        db->newest = newer;
+        if (superseded(db)) status = reopen_if_replaced(db, err);
+    }
+    if (!status) *snapshot = snapshot_ref(db->newest);
+    pthread_mutex_unlock(&db->state_lock);
+    return status;
+}
+
+enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
+                                  struct vdb_error *err)
+{
+    struct vdb_snapshot *newest;
+    enum vdb_status status = db_refresh(db, &newest, err);
+    if (!status) *snapshot = newest;
+    return status;
+}
+
+/* ---- locks --------------------------------------------------------------------------------- */
+
+static enum vdb_status lock_failed(int failed, const char *what, struct vdb_error *err)
+{
+    if (failed == EAGAIN)
+        return error_set(err, VDB_BUSY, "another process holds the %s lock of the index", what);
+    return error_set_errno(err, VDB_READ_ONLY, failed, "cannot lock the index for writing");
+}
+
+static enum vdb_status may_write(const struct vdb *db, struct vdb_error *err)
+{
+    if (db->poisoned)
+        return error_set(err, VDB_DURABILITY_UNKNOWN, "an earlier sync failed: durability is unknown and this handle takes no more writes");
+    if (db->read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+    return VDB_OK;
+}
+
+/* A compaction may take the file's place while its lock is waited for, so who gets the lock looks
+ * again at what the path names, and begins anew with that. */
+static enum vdb_status lock_current(struct vdb *db, uint64_t range, const char *what, double wait,
+                                    struct vdb_error *err)
+{
+    for (;;) {
+        int failed = osfile_lock(&db->file, range, wait);
+        if (failed) return lock_failed(failed, what, err);
+        struct osfile_identity locked = db->identity;
+        pthread_mutex_lock(&db->state_lock);
+        enum vdb_status status = reopen_if_replaced(db, err);
+        pthread_mutex_unlock(&db->state_lock);
+        if (!status) status = may_write(db, err);
+        if (status) {
+            osfile_unlock(&db->file, range);
+            return status;
+        }
+        if (locked.inode == db->identity.inode && locked.device == db->identity.device) return VDB_OK;
+        /* The lock went with the old file, which reopening closed. */
+    }
+}
+
+enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
+{
+    enum vdb_status status = may_write(db, err);
+    if (status) return status;
+    pthread_mutex_lock(&db->write_lock);
+    status = lock_current(db, VDB_LOCK_WRITE, "WRITE", db->wait, err);
+    if (status) pthread_mutex_unlock(&db->write_lock);
+    return status;
+}
+
+void db_unlock_write(struct vdb *db)
+{
+    osfile_unlock(&db->file, VDB_LOCK_WRITE);
+    pthread_mutex_unlock(&db->write_lock);
+}
+
+enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err)
+{
+    enum vdb_status status = may_write(db, err);
+    if (status) return status;
+    return lock_current(db, VDB_LOCK_MAINTAIN, "MAINTAIN", 0, err);
+}
+
+void db_unlock_maintain(struct vdb *db) { osfile_unlock(&db->file, VDB_LOCK_MAINTAIN); }
+
+enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err)
+{
+    db->poisoned = true;
+    return error_set_errno(err, VDB_DURABILITY_UNKNOWN, os_errno,
+                           "sync failed, the durability of the last change is unknown");
+}

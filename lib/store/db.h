@@ -1,0 +1,47 @@
+/* db.h: an open index file: the handle, its newest snapshot, its locks.
+ *
+ * Lock order: `write_lock` (one writer of this handle at a time), then the file's WRITE range, then
+ * `state_lock` (guards `newest`, held for moments). Readers take state_lock alone.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_DB_H
+#define VDB_STORE_DB_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/osfile.h"
+#include "store/snapshot.h"
+#include "vdb.h"
+
+struct vdb {
+    char *path; /* resolved: no symbolic links */
+    struct osfile file;
+    struct osfile_identity identity;
+    bool read_only;
+    bool poisoned; /* a sync failed: no more writes through this handle */
+    double wait;
+    struct snapshot_options options;
+
+    pthread_mutex_t write_lock;
+    pthread_mutex_t state_lock;
+    struct vdb_snapshot *newest;
+};
+
+/* The newest snapshot as a reference of the caller's; looks at the file for what came since. */
+enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err);
+
+/* Takes write_lock and the file's WRITE range; where a compaction has put another file in the
+ * place of this one, goes over to that. Undone by db_unlock_write.
+ * Errors: VDB_READ_ONLY, VDB_DURABILITY_UNKNOWN (poisoned), VDB_BUSY, VDB_CANNOT_OPEN, VDB_IO. */
+enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err);
+void db_unlock_write(struct vdb *db);
+
+/* The file's MAINTAIN range, likewise; tried once. */
+enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err);
+void db_unlock_maintain(struct vdb *db);
+
+/* After a failed sync nothing is known of what lies on the medium: refuses all further writes. */
+enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* liveness.h: which rows are deleted, at one commit.
+ *
+ * The tombstone segments of the parts say it for the manifest's commit and are read where they lie.
+ * What has changed since is in chunks of LIVENESS_CHUNK rows, a bit a row, set = deleted: a chunk
+ * is NULL (nothing changed: ask the segments) or shared, with a count, by the states that agree on
+ * it; a state that is to change one makes its own copy first. So a new state costs its changes and
+ * a pointer a chunk, and opening reads no row's bit.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_LIVENESS_H
+#define VDB_STORE_LIVENESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vdb.h"
+
+#define LIVENESS_CHUNK 32768u
+
+struct liveness_chunk;
+
+struct liveness_span { /* rows that a tombstone segment speaks for */
+    uint32_t row_begin, row_end;
+    const uint8_t *words;
+};
+
+struct liveness {
+    const struct liveness_span *spans; /* in row order; the caller's, and outlive the state */
+    uint32_t span_count;
+    struct liveness_chunk **chunks;
+    uint32_t chunk_count;
+};
+
+/* `to`, uninitialised before, becomes equal to `from`. */
+enum vdb_status liveness_copy(const struct liveness *from, struct liveness *to,
+                              struct vdb_error *err);
+void liveness_release(struct liveness *liveness);
+
+bool liveness_deleted(const struct liveness *liveness, uint32_t row);
+
+enum vdb_status liveness_set(struct liveness *liveness, uint32_t row, bool deleted,
+                             struct vdb_error *err);
+
+/* Writes the bits of rows [row_begin, row_begin + rows) as a tombstone segment's words; returns
+ * how many are set. `words` has ceil(rows / 64) of them. */
+uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,
+                        uint8_t *words);
+
+#endif

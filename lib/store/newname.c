@@ -1,0 +1,59 @@
+/* newname.c: a file that is written under a passing name and then takes its own.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "store/newname.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#define TRIES 100
+
+enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
+                               struct vdb_error *err)
+{
+    *name = (struct newname){.file = {-1}};
+    name->path = strdup(path);
+    if (!name->path) return error_no_memory(err);
+    int failed = EEXIST;
+    for (int i = 0; i < TRIES && failed == EEXIST; i++) {
+        free(name->passing);
+        name->passing = NULL;
+        if (asprintf(&name->passing, "%s.tmp-%ld-%d", path, (long)getpid(), i) < 0) {
+            name->passing = NULL;
+            failed = ENOMEM;
+            break;
+        }
+        failed = osfile_create(&name->file, name->passing, mode);
+    }
+    if (!failed) return VDB_OK;
+    free(name->passing);
+    free(name->path);
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
+}
+
+enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
+                               struct vdb_error *err)
+{
+    osfile_close(&name->file);
+    if (!status) {
+        int failed = replace ? osfile_rename(name->passing, name->path)
+                             : osfile_rename_new(name->passing, name->path);
+        if (failed == EEXIST)
+            status = error_set(err, VDB_EXISTS, "the file exists already");
+        else if (failed)
+            status = error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot give the new file its name");
+    }
+    if (status) {
+        osfile_unlink(name->passing);
+    } else {
+        int failed = osfile_sync_directory_of(name->path);
+        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the directory");
+    }
+    free(name->passing);
+    free(name->path);
+    return status;
+}

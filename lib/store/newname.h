@@ -1,0 +1,28 @@
+/* newname.h: a file that is written under a passing name and then takes its own.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_NEWNAME_H
+#define VDB_STORE_NEWNAME_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/osfile.h"
+#include "vdb.h"
+
+struct newname {
+    struct osfile file;
+    char *path;    /* the name to take */
+    char *passing; /* in the same directory: PATH.tmp-PID-N */
+};
+
+/* Errors: VDB_CANNOT_CREATE. */
+enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
+                               struct vdb_error *err);
+
+/* With `status` VDB_OK gives the file its name, durably: in the place of one that has it where
+ * `replace` is set, else only if none has (VDB_EXISTS). With another status, or where that fails,
+ * removes the file. Closes it either way. Returns the outcome. */
+enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
+                               struct vdb_error *err);
+
+#endif

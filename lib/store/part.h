@@ -1,0 +1,36 @@
+/* part.h: an opened part: its segments as views that can be read without further thought.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_PART_H
+#define VDB_STORE_PART_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "format/id_hash.h"
+#include "format/ids.h"
+#include "format/manifest.h"
+#include "format/metadata.h"
+#include "index/codes.h"
+#include "index/graph.h"
+#include "vdb.h"
+
+struct part {
+    const struct part_entry *entry;
+    uint32_t row_begin, row_end;
+    const uint8_t *vectors;
+    size_t stride;
+    struct ids_view ids;
+    struct id_hash_view id_hash;
+    bool has_metadata;
+    struct metadata_view metadata;
+    const uint8_t *tombstones; /* NULL: no row is deleted */
+    bool is_graph;             /* the two below are there */
+    struct codes codes;
+    struct graph graph;
+};
+
+/* Opens part `index` of the manifest over the mapped file. O(1) in rows. */
+enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const uint8_t *file,
+                          uint64_t file_len, struct part *out, struct vdb_error *err);
+
+#endif

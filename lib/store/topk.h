@@ -1,0 +1,57 @@
+/* topk.h: the k best rows seen so far, in order.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_TOPK_H
+#define VDB_STORE_TOPK_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct topk_item {
+    double key;
+    uint32_t row;
+};
+
+struct topk { /* sorted by key, ties by row */
+    struct topk_item *items;
+    uint32_t count, cap;
+};
+
+static inline enum vdb_status topk_init(struct topk *top, uint32_t k, struct vdb_error *err)
+{
+    *top = (struct topk){.items = malloc(k * sizeof *top->items), .cap = k};
+    return top->items ? VDB_OK : error_no_memory(err);
+}
+
+static inline void topk_release(struct topk *top) { free(top->items); }
+
+static inline void topk_reset(struct topk *top) { top->count = 0; }
+
+static inline int topk_before(const struct topk_item *a, double key, uint32_t row)
+{
+    return a->key < key || (a->key == key && a->row < row);
+}
+
+/* `key` is not a NaN. Each row is offered once. */
+static inline void topk_offer(struct topk *top, uint32_t row, double key)
+{
+    if (top->count == top->cap) {
+        if (topk_before(&top->items[top->count - 1], key, row)) return;
+        top->count--;
+    }
+    uint32_t low = 0, high = top->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (topk_before(&top->items[mid], key, row))
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    memmove(top->items + low + 1, top->items + low, (top->count - low) * sizeof *top->items);
+    top->items[low] = (struct topk_item){key, row};
+    top->count++;
+}
+
+#endif
