@@ -1,0 +1,402 @@
+"""vdb_file.py: a vdb file as File, opened by the rules of format-spec/: superblock, manifest, log.
+
+What it gives out is checked against its bounds; a broken rule raises Damaged.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+
+import mmap
+import os
+import struct
+from collections import namedtuple
+
+from lz4block import BadBlock, unpack
+from xxh3 import xxh3_64
+
+NO_ROW = 0xFFFFFFFF
+MAGIC = b"\x8fVDB\r\n\x1a\n"
+TYPES = {1: ("f32", "f", 4), 2: ("f16", "e", 2), 3: ("i8", "b", 1), 4: ("u8", "B", 1)}
+METRICS = {1: "l2", 2: "cosine", 3: "ip"}
+PART_KINDS = {1: "flat", 2: "graph"}
+VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY = range(1, 9)
+SEGMENT_NAMES = {VECTOR: "vector", CODE: "code", GRAPH: "graph", ID: "id", ID_HASH: "id-hash",
+                 METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history"}
+OPTIONAL = 1
+BLOCK_MAX = 16384 + 4 + 16777216
+OPERATIONS = {1: "add", 2: "update", 3: "delete", 4: "restore"}
+
+
+class Damaged(Exception):
+    """The file breaks a rule of the specification."""
+
+
+class Unsupported(Exception):
+    """The file is of another version, or uses something that is not known here."""
+
+
+def layout(name, form, fields):
+    """A decoder of one structure; `x` in the form passes reserved bytes over."""
+    return struct.Struct("<" + form), namedtuple(name, fields)
+
+
+SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ3968xQ", "magic major minor header_len compat ro_compat incompat "
+                    "file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check")
+MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQH2xIII" + "QII" * 4 + "96xQ",
+                  "magic header_len length generation commit commit_time_us row_count live_count dim metric type "
+                  "created_us horizon_commit index degree ef_construction alpha_milli "
+                  "parts_off parts_count parts_size segments_off segments_count segments_size "
+                  "extents_off extents_count extents_size snapshots_off snapshots_count snapshots_size check")
+PART = layout("Part", "HHIIIIIQ32x", "kind version flags row_begin row_end segment_first segment_count commit")
+SEGMENT = layout("Segment", "HHIQQIII4xQ16x", "type version flags off len row_begin row_end stride check")
+EXTENT = layout("Extent", "QQQ8x", "off len first_commit")
+SNAPSHOT = layout("Snapshot", "QQQIIH222s", "commit commit_time_us created_us row_count live_count name_len name")
+RECORD = layout("Record", "4sHHQQQQQ16x", "magic kind version length commit time_us prev_check check")
+COMMIT = layout("Commit", "IIII" + "QQQ" * 4 + "I12x",
+                "row_base row_count live_count event_count vectors_off vectors_len vectors_check ids_off ids_len "
+                "ids_check metadata_off metadata_len metadata_check events_off events_len events_check stride")
+LINK = layout("Link", "QQ48x", "next_off next_len")
+ID_HEADER = layout("IdHeader", "I4xQQQQ24x", "row_count bases_off ends_off bytes_off bytes_len")
+ID_HASH_HEADER = layout("IdHashHeader", "IIQQ40x", "entry_count bucket_bits buckets_off entries_off")
+METADATA_HEADER = layout("MetadataHeader", "IIQQQ32x", "row_count block_count blocks_off data_off data_len")
+PACKED_BLOCK = layout("PackedBlock", "IIIIQ", "first packing raw_len packed_len off")
+CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfi72x", "kind flags row_count dim codes_off codes_stride codes_width "
+                     "norms_off norms_stride norms_width scale zero")
+GRAPH_HEADER = layout("GraphHeader", "IIIIQQI92x", "row_count degree pivot_count ef_construction pivots_off edges_off "
+                      "alpha_milli")
+HISTORY_HEADER = layout("HistoryHeader", "QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off "
+                        "data_off data_len")
+HISTORY_ENTRY = layout("HistoryEntry", "QQHH4x", "commit time_us operation id_len")
+
+
+class View:
+    """A run of the file's bytes; every read is held against its bounds."""
+
+    def __init__(self, data, off, length, name):
+        if off + length > len(data):
+            raise Damaged("%s at %d, %d bytes, goes beyond the end of the file" % (name, off, length))
+        self.data, self.off, self.len, self.name = data, off, length, name
+
+    def bytes(self, at=0, length=None):
+        length = self.len - at if length is None else length
+        if length < 0 or at + length > self.len:
+            raise Damaged("%s at %d: byte %d is beyond its end" % (self.name, self.off, at + length))
+        return self.data[self.off + at:self.off + at + length]
+
+    def read(self, which, at=0):
+        form, make = which
+        return make._make(form.unpack(self.bytes(at, form.size)))
+
+    def numbers(self, code, at, count):
+        return struct.unpack("<%d%s" % (count, code), self.bytes(at, struct.calcsize("<" + code) * count))
+
+
+def check_without(data, at):
+    """XXH3-64 of a structure that holds its own check at that offset."""
+    return xxh3_64(data[:at] + bytes(8) + data[at + 8:])
+
+
+class Packed:
+    """The blocks of a metadata or history segment; read() gives the block that holds an item."""
+
+    def __init__(self, view, header, items):
+        self.view, self.header, self.items, self.held = view, header, items, None
+        self.blocks = [view.read(PACKED_BLOCK, header.blocks_off + 24 * i) for i in range(header.block_count)]
+        firsts = [block.first for block in self.blocks] + [items]
+        if firsts[0] != 0 or any(a >= b for a, b in zip(firsts, firsts[1:])):
+            raise Damaged("%s at %d: blocks are out of order" % (view.name, view.off))
+        if sum(block.packed_len for block in self.blocks) != header.data_len:
+            raise Damaged("%s at %d: blocks do not fill their data" % (view.name, view.off))
+        self.firsts = firsts
+
+    def block(self, number):
+        block, view = self.blocks[number], self.view
+        if not 0 < block.raw_len < BLOCK_MAX or block.off + block.packed_len > self.header.data_len:
+            raise Damaged("%s at %d: block %d has impossible bounds" % (view.name, view.off, number))
+        packed = view.bytes(self.header.data_off + block.off, block.packed_len)
+        if block.packing == 0 and block.packed_len == block.raw_len:
+            return packed
+        if block.packing == 1 and block.packed_len < block.raw_len:
+            return self.unpack(packed, block.raw_len)
+        raise Damaged("%s at %d: block %d has packing %d" % (view.name, view.off, number, block.packing))
+
+    def unpack(self, packed, raw_len):
+        try:
+            return unpack(packed, raw_len)
+        except BadBlock as error:
+            raise Damaged("%s at %d: a block %s" % (self.view.name, self.view.off, error)) from None
+
+    def holding(self, item):
+        number = next(i for i in range(len(self.blocks)) if self.firsts[i] <= item < self.firsts[i + 1])
+        if self.held is None or self.held[0] != number:
+            self.held = number, self.block(number)
+        return self.firsts[number], self.firsts[number + 1], self.held[1]
+
+
+class Ids:
+    def __init__(self, view, rows):
+        self.view, self.head = view, view.read(ID_HEADER)
+        if self.head.row_count != rows:
+            raise Damaged("%s at %d: it holds %d rows, not %d" % (view.name, view.off, self.head.row_count, rows))
+
+    def get(self, row):
+        head = self.head
+        base, = self.view.numbers("Q", head.bases_off + row // 64 * 8, 1)
+        end, = self.view.numbers("H", head.ends_off + row * 2, 1)
+        start = self.view.numbers("H", head.ends_off + row * 2 - 2, 1)[0] if row % 64 else 0
+        if not start < end <= start + 1023 or base + end > head.bytes_len:
+            raise Damaged("%s at %d: the id of row %d has impossible bounds" % (self.view.name, self.view.off, row))
+        return self.view.bytes(head.bytes_off + base + start, end - start).decode("utf-8")
+
+    def verify(self):
+        total = sum(len(self.get(row).encode()) for row in range(self.head.row_count))
+        if total != self.head.bytes_len:
+            raise Damaged("%s at %d: ids do not fill their bytes" % (self.view.name, self.view.off))
+
+
+class Texts:
+    """The metadata of a run of rows."""
+
+    def __init__(self, view, rows):
+        header = view.read(METADATA_HEADER)
+        if header.row_count != rows:
+            raise Damaged("%s at %d: it holds %d rows, not %d" % (view.name, view.off, header.row_count, rows))
+        self.view, self.rows, self.packed, self.split = view, rows, Packed(view, header, rows), None
+
+    def get(self, row):
+        first, end, raw = self.packed.holding(row)
+        if self.split is None or self.split[0] != first:
+            self.split = first, self.texts(raw, end - first)
+        return self.split[1][row - first]
+
+    def texts(self, raw, count):
+        if 4 * count > len(raw):
+            raise Damaged("%s at %d: a block is too short for its rows" % (self.view.name, self.view.off))
+        lengths, at, texts = struct.unpack_from("<%dI" % count, raw), 4 * count, []
+        if at + sum(lengths) != len(raw):
+            raise Damaged("%s at %d: texts do not fill their block" % (self.view.name, self.view.off))
+        for length in lengths:
+            texts.append(raw[at:at + length].decode("utf-8") or None)
+            at += length
+        return texts
+
+
+class Run:
+    """Consecutive rows that lie together: those of a part, or those of one commit of the tail."""
+
+    def __init__(self, begin, end, vectors, stride, ids, texts):
+        self.begin, self.end, self.vectors, self.stride = begin, end, vectors, stride
+        self.ids, self.texts = ids, texts
+
+
+class File:
+    def __init__(self, path):
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            self.data = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
+        self.choose_superblock()
+        self.read_manifest()
+        self.read_parts()
+        self.read_log()
+
+    def view(self, off, length, name):
+        return View(self.data, off, length, name)
+
+    # -- superblock.md
+
+    def choose_superblock(self):
+        slots = [self.data[at:at + 4096] for at in (0, 4096)]
+        if not any(slot.startswith(MAGIC) for slot in slots):
+            raise Damaged("not a vdb file")
+        found = []
+        self.slots_valid = []  # also where a slot was never written
+        for slot in slots:
+            self.slots_valid.append(not any(slot))
+            if not slot.startswith(MAGIC) or len(slot) < 4096:
+                continue
+            head = SUPERBLOCK[1]._make(SUPERBLOCK[0].unpack(slot))
+            if (head.major, head.minor) != (0, 1):
+                raise Unsupported("version %d.%d; this reader knows 0.1" % (head.major, head.minor))
+            if head.check != xxh3_64(slot[:4088]):
+                continue
+            if head.incompat:
+                raise Unsupported("unknown incompat feature, bit %d" % (head.incompat & -head.incompat).bit_length())
+            if head.header_len == 4096:
+                self.slots_valid[-1] = True
+                found.append(head)
+        if not found:
+            raise Damaged("no superblock slot is valid")
+        self.super = max(found, key=lambda head: head.generation)
+        if len(self.data) < self.super.file_end:
+            raise Damaged("truncated: %d bytes of at least %d" % (len(self.data), self.super.file_end))
+
+    # -- manifest.md
+
+    def read_manifest(self):
+        head = self.super
+        if head.manifest_off % 64 or head.manifest_off < 8192 or head.manifest_len < 256:
+            raise Damaged("superblock: the manifest cannot lie at %d" % head.manifest_off)
+        view = self.view(head.manifest_off, head.manifest_len, "manifest")
+        self.manifest = m = view.read(MANIFEST)
+        if m.magic != b"VMAN" or m.header_len != 256 or m.length != head.manifest_len:
+            raise Damaged("manifest: magic or length are wrong")
+        if m.check != check_without(view.bytes(), 248):
+            raise Damaged("manifest: checksum does not match")
+        if m.generation != head.generation or m.commit < 1 or not m.live_count <= m.row_count < NO_ROW:
+            raise Damaged("manifest: generation, commit or counts are impossible")
+        if not 1 <= m.dim <= 65535 or m.metric not in METRICS or m.type not in TYPES:
+            raise Damaged("manifest: dimensions, metric or type are not known")
+
+        def table(off, count, size, which):
+            if size != which[0].size:
+                raise Damaged("manifest: a table has entries of %d bytes" % size)
+            return [view.read(which, off + size * i) for i in range(count)]
+
+        self.parts = table(m.parts_off, m.parts_count, m.parts_size, PART)
+        self.segments = table(m.segments_off, m.segments_count, m.segments_size, SEGMENT)
+        self.extents = table(m.extents_off, m.extents_count, m.extents_size, EXTENT)
+        self.snapshots = table(m.snapshots_off, m.snapshots_count, m.snapshots_size, SNAPSHOT)
+        _, self.element, width = TYPES[m.type]
+        used = m.dim * width
+        to = 64 if m.type in (3, 4) or used >= 512 else 4
+        self.stride = (used + to - 1) // to * to
+
+    def read_parts(self):
+        self.runs, self.deleted, covered = [], set(), 0
+        for segment in self.segments:
+            if (segment.type not in SEGMENT_NAMES or segment.version != 1) and not segment.flags & OPTIONAL:
+                raise Unsupported("segment type %d version %d" % (segment.type, segment.version))
+            if segment.off % 64 or segment.off < 8192:
+                raise Damaged("manifest: a segment cannot lie at %d" % segment.off)
+            self.view(segment.off, segment.len, SEGMENT_NAMES.get(segment.type, "unknown"))
+        for part in self.parts:
+            if part.kind not in PART_KINDS or part.version != 1:
+                raise Unsupported("part kind %d version %d" % (part.kind, part.version))
+            if part.row_begin != covered or part.row_end <= covered:
+                raise Damaged("manifest: parts do not cover the rows in order")
+            covered = part.row_end
+            self.runs.append(self.open_part(part))
+        if covered != self.manifest.row_count:
+            raise Damaged("manifest: parts cover %d of %d rows" % (covered, self.manifest.row_count))
+
+    def part_views(self, part):
+        if part.segment_first + part.segment_count > len(self.segments):
+            raise Damaged("manifest: a part's segments go beyond the table")
+        views = {}
+        for segment in self.segments[part.segment_first:part.segment_first + part.segment_count]:
+            if segment.type not in SEGMENT_NAMES or segment.version != 1:
+                continue
+            if (segment.row_begin, segment.row_end) != (part.row_begin, part.row_end) or segment.type in views:
+                raise Damaged("manifest: a part's segments have other rows, or a type occurs twice")
+            views[segment.type] = self.view(segment.off, segment.len, SEGMENT_NAMES[segment.type])
+        needed = {VECTOR, ID, ID_HASH} | ({CODE, GRAPH} if part.kind == 2 else set())
+        if needed - set(views):
+            raise Damaged("manifest: a part has no %s segment" % SEGMENT_NAMES[min(needed - set(views))])
+        return views
+
+    def open_part(self, part):
+        views, rows = self.part_views(part), part.row_end - part.row_begin
+        if views[VECTOR].len != rows * self.stride:
+            raise Damaged("vector segment at %d has %d bytes" % (views[VECTOR].off, views[VECTOR].len))
+        if TOMBSTONE in views:
+            words = (rows + 63) // 64
+            if views[TOMBSTONE].len != words * 8:
+                raise Damaged("tombstone segment at %d has %d bytes" % (views[TOMBSTONE].off, views[TOMBSTONE].len))
+            bits = int.from_bytes(views[TOMBSTONE].bytes(), "little")
+            self.deleted.update(part.row_begin + i for i in range(rows) if bits >> i & 1)
+        texts = Texts(views[METADATA], rows) if METADATA in views else None
+        return Run(part.row_begin, part.row_end, views[VECTOR], self.stride, Ids(views[ID], rows), texts)
+
+    # -- log.md
+
+    def record_at(self, off, end, chain, last):
+        """The valid record there, or None."""
+        end = min(end, len(self.data))
+        if off == 0 or off + 64 > end:
+            return None
+        view = self.view(off, end - off, "log record")
+        head = view.read(RECORD)
+        if head.magic != b"VREC" or head.version != 1 or head.kind not in (1, 2):
+            return None
+        least = 192 if head.kind == 1 else 128
+        if head.length < least or head.length % 64 or head.length > view.len:
+            return None
+        if head.prev_check != chain or head.commit != last + (head.kind == 1):
+            return None
+        return head if head.check == check_without(view.bytes(0, head.length), 40) else None
+
+    def read_log(self):
+        m = self.manifest
+        self.commit, self.time_us, self.rows, self.live_count = m.commit, m.commit_time_us, m.row_count, m.live_count
+        off, end, chain = self.super.log_off, self.super.log_end, self.super.log_check
+        if off % 64 or off > end or end > self.super.file_end:
+            raise Damaged("superblock: the log cannot lie at %d to %d" % (off, end))
+        self.blocks, self.commits = [], []
+        while True:
+            head = self.record_at(off, end, chain, self.commit)
+            if head is None:
+                break
+            body_view = self.view(off + 64, head.length - 64, "log record")
+            chain = head.check
+            if head.kind == 2:
+                link = body_view.read(LINK)
+                if link.next_off < end or link.next_off % 64 or link.next_off + link.next_len > len(self.data):
+                    raise Damaged("link record at %d: the extent cannot lie at %d" % (off, link.next_off))
+                off, end = link.next_off, link.next_off + link.next_len
+                continue
+            self.apply(head, body_view.read(COMMIT), off)
+            off += head.length
+        self.log_end_off = off
+        if self.rows - len(self.deleted) != self.live_count:
+            raise Damaged("commit %d: %d rows are live, said to be %d" %
+                          (self.commit, self.rows - len(self.deleted), self.live_count))
+
+    def apply(self, head, body, off):
+        def block(name):
+            at, length, check = (getattr(body, "%s_%s" % (name, what)) for what in ("off", "len", "check"))
+            if at % 64 or (length and at < 8192):
+                raise Damaged("commit %d: its %s cannot lie at %d" % (head.commit, name, at))
+            view = self.view(at, length, "%s of commit %d" % (name, head.commit))
+            if length:
+                self.blocks.append((view, check))
+            return view
+
+        vectors, ids, metadata, events = block("vectors"), block("ids"), block("metadata"), block("events")
+        if body.row_base != self.rows or body.row_base + body.row_count >= NO_ROW:
+            raise Damaged("commit %d: its rows begin at %d, not %d" % (head.commit, body.row_base, self.rows))
+        stride = self.stride if body.row_count else 0
+        if body.stride != stride or vectors.len != body.row_count * stride or events.len != body.event_count * 8:
+            raise Damaged("commit %d: its blocks do not fit its rows and events" % head.commit)
+        self.rows += body.row_count
+        if body.row_count:
+            texts = Texts(metadata, body.row_count) if metadata.len else None
+            ids = Ids(ids, body.row_count)
+            self.runs.append(Run(body.row_base, self.rows, vectors, stride, ids, texts))
+        for i in range(body.event_count):
+            row, kind = events.numbers("I", 8 * i, 2)
+            deletes = kind in (1, 3)
+            if row >= self.rows or not 1 <= kind <= 3 or deletes == (row in self.deleted):
+                raise Damaged("commit %d: event %d (row %d, kind %d) cannot be" % (head.commit, i, row, kind))
+            (self.deleted.add if deletes else self.deleted.remove)(row)
+        if self.rows - len(self.deleted) != body.live_count:
+            raise Damaged("commit %d: %d rows are live, said to be %d" %
+                          (head.commit, self.rows - len(self.deleted), body.live_count))
+        self.commit, self.time_us, self.live_count = head.commit, head.time_us, body.live_count
+        self.commits.append((head, body, off))
+
+    # -- rows
+
+    def live_rows(self):
+        """(row, run) of each live row, in row order."""
+        for run in self.runs:
+            for row in range(run.begin, run.end):
+                if row not in self.deleted:
+                    yield row, run
+
+    def vector(self, row, run):
+        return run.vectors.numbers(self.element, (row - run.begin) * run.stride, self.manifest.dim)
+
+    def id(self, row, run):
+        return run.ids.get(row - run.begin)
+
+    def metadata(self, row, run):
+        return run.texts.get(row - run.begin) if run.texts else None

@@ -1,0 +1,438 @@
+#!/usr/bin/env python3
+"""make_examples.py: makes the worked example of format-spec/, by the spec alone.
+
+usage: make_examples.py format-spec            fill in the `hexdump` and `values` blocks of the pages
+       make_examples.py --check format-spec    exit 1 where a block is not what it should be
+       make_examples.py --file PATH format-spec    write the example file to PATH
+
+Structures are laid out by the tables of the pages, so nothing here is shared with the library that
+its output is held against. The example file is described in format-spec/README.md.
+
+SPDX-License-Identifier: BSD-2-Clause
+"""
+
+import argparse
+import glob
+import os
+import re
+import struct
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "format-spec", "reader"))
+from xxh3 import pure_xxh3_64 as xxh3  # noqa: E402
+
+SCALARS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i", "f32": "f"}
+layouts = {}  # struct name -> [(offset, size, type, field)]
+examples = {}  # name of a dump -> (bytes, [(field, value)])
+
+
+def read_layouts(directory):
+    for path in glob.glob(os.path.join(directory, "*.md")):
+        text = open(path, encoding="utf-8").read()
+        for table in re.finditer(r"<!-- struct (\w+) -->\n\n.*\n.*\n((?:\|.*\n)+)", text):
+            rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table[2].splitlines()]
+            layouts[table[1]] = [(int(r[0]), int(r[1]), r[2], r[3]) for r in rows]
+
+
+def size_of(name):
+    offset, size, _, _ = layouts[name][-1]
+    return offset + size
+
+
+def encode(name, values):
+    """The bytes of a struct; fields without a value are zero, and no value may be left over."""
+    out, left = bytearray(size_of(name)), dict(values)
+    for offset, size, type_name, field in layouts[name]:
+        value = left.pop(field, None)
+        if value is None:
+            continue
+        if type_name in SCALARS:
+            out[offset:offset + size] = struct.pack("<" + SCALARS[type_name], value)
+        elif type_name in layouts:
+            out[offset:offset + size] = encode(type_name, value)
+        else:
+            assert len(value) <= size, field
+            out[offset:offset + len(value)] = value
+    assert not left, left
+    return bytes(out)
+
+
+def patch(data, name, field, value):
+    """`data` with one u64 of the struct at its start replaced."""
+    offset = next(row[0] for row in layouts[name] if row[3] == field)
+    return data[:offset] + struct.pack("<Q", value) + data[offset + 8:]
+
+
+def sealed(data, name):
+    """`data` with the check of the struct at its start filled in, which counts as zero itself."""
+    return patch(data, name, "check", xxh3(data))
+
+
+def listed(name, values, prefix=""):
+    """Lines for a `values` block: every field that is not reserved, in the order of the table."""
+    lines = []
+    for _, _, type_name, field in layouts[name]:
+        if "reserved" in field:
+            continue
+        value = values.get(field, 0)
+        if type_name in layouts:
+            lines += listed(type_name, value or {}, prefix + field + ".")
+        elif field in ("check", "prev_check", "log_check"):
+            lines.append((prefix + field, "%016x" % value))
+        elif field == "magic":
+            lines.append((prefix + field, value.hex(" ")))
+        elif isinstance(value, bytes):
+            lines.append((prefix + field, value.decode() if field == "name" else value.hex()))
+        else:
+            lines.append((prefix + field, repr(value)))
+    return lines
+
+
+def example(name, data, lines):
+    examples[name] = (data, lines)
+
+
+def align(data, to=64):
+    return data + bytes(-len(data) % to)
+
+
+# ---- segments -----------------------------------------------------------------------------------
+
+def vectors_of(rows):
+    return b"".join(struct.pack("<4f", *row) for row in rows)
+
+
+def ids_of(ids):
+    bases, ends, text = b"", b"", b""
+    for number, name in enumerate(ids):
+        if number % 64 == 0:
+            base = len(text)
+            bases += struct.pack("<Q", base)
+        text += name.encode()
+        ends += struct.pack("<H", len(text) - base)
+    at = size_of("disk_id_header")
+    values = {"row_count": len(ids), "bases_off": at, "ends_off": at + len(bases),
+              "bytes_off": at + len(bases) + len(ends), "bytes_len": len(text)}
+    return encode("disk_id_header", values) + bases + ends + text, values
+
+
+def id_hash_of(ids, name):
+    bits = 0
+    while 4 << bits < len(ids):
+        bits += 1
+    entries = sorted((h >> (64 - bits) if bits else 0, h & 0xFFFFFFFF, row)
+                     for row, h in enumerate(xxh3(i.encode()) for i in ids))
+    buckets = [sum(e[0] < b for e in entries) for b in range((1 << bits) + 1)]
+    table = struct.pack("<%dI" % len(buckets), *buckets)
+    at = size_of("disk_id_hash_header")
+    values = {"entry_count": len(ids), "bucket_bits": bits, "buckets_off": at,
+              "entries_off": at + len(align(table, 8))}
+    data = encode("disk_id_hash_header", values) + align(table, 8) + b"".join(
+        encode("disk_id_hash_entry", {"tag": tag, "row": row}) for _, tag, row in entries)
+    lines = listed("disk_id_hash_header", values)
+    lines += [("bucket[%d]" % i, b) for i, b in enumerate(buckets)]
+    for i, (_, tag, row) in enumerate(entries):
+        lines += [("entry[%d].tag" % i, "%08x" % tag), ("entry[%d].row" % i, row)]
+    example(name, data, lines)
+    return data
+
+
+def packed_of(header, values, blocks):
+    """A segment of packed blocks, each of them (first, packing, raw length, bytes)."""
+    table, data, lines = b"", b"", []
+    for number, (first, packing, raw_len, packed) in enumerate(blocks):
+        block = {"first": first, "packing": packing, "raw_len": raw_len, "packed_len": len(packed),
+                 "off": len(data)}
+        table += encode("disk_packed_block", block)
+        lines += listed("disk_packed_block", block, "block[%d]." % number)
+        data += packed
+    at = size_of(header)
+    values = dict(values, block_count=len(blocks), blocks_off=at, data_off=at + len(table), data_len=len(data))
+    return encode(header, values) + table + data, listed(header, values) + lines
+
+
+def metadata_raw(texts):
+    texts = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(text)) for text in texts) + b"".join(texts)
+
+
+def metadata_of(texts):
+    raw = metadata_raw(texts)
+    data, lines = packed_of("disk_metadata_header", {"row_count": len(texts)}, [(0, 0, len(raw), raw)])
+    return data, lines + [("row[%d]" % i, text or "none") for i, text in enumerate(texts)]
+
+
+def metadata_lz4():
+    """Packed by hand: literals up to the first `la `, a match of it with itself, and a literal end."""
+    text = '{"note":"la la la la la la la la la la"}'
+    raw = metadata_raw(["", text])
+    match = raw.index(b"la ") + 3
+    tail = raw[-9:]
+    length = len(raw) - match - len(tail)
+    packed = bytes([0xF0 | min(length - 4, 15), match - 15]) + raw[:match] + struct.pack("<H", 3)
+    packed += bytes([length - 4 - 15]) if length - 4 >= 15 else b""
+    packed += bytes([len(tail) << 4]) + tail
+    data, lines = packed_of("disk_metadata_header", {"row_count": 2}, [(0, 1, len(raw), packed)])
+    return data, lines + [("row[0]", "none"), ("row[1]", text)]
+
+
+def history_of(changes):
+    raw, lines = b"", []
+    for number, (commit, time_us, operation, name) in enumerate(changes):
+        entry = {"commit": commit, "time_us": time_us, "operation": operation, "id_len": len(name)}
+        raw += encode("disk_history_entry", entry) + name.encode()
+        lines += listed("disk_history_entry", entry, "change[%d]." % number)
+        lines += [("change[%d].id" % number, name)]
+    values = {"first_commit": changes[0][0], "last_commit": changes[-1][0], "entry_count": len(changes)}
+    data, head = packed_of("disk_history_header", values, [(0, 0, len(raw), raw)])
+    return data, head + lines
+
+
+SCALE, ZERO = 1 / 128, 128
+
+
+def codes_of(rows, at):
+    head = size_of("disk_code_header")
+    codes = [[min(255, max(0, round(x / SCALE) + ZERO)) for x in row] for row in rows]
+    norms = [sum(c * c - 256 * c for c in row) for row in codes]
+    norm_bytes = struct.pack("<%di" % len(norms), *norms)
+    planes = align(norm_bytes)
+    values = {"kind": 1, "row_count": len(rows), "dim": 4, "scale": SCALE, "zero": ZERO,
+              "codes": {"off": at + head + len(planes), "stride": 64, "width": 64},
+              "norms": {"off": at + head, "stride": 4, "width": 4}}
+    data = encode("disk_code_header", values) + planes + b"".join(align(bytes(row)) for row in codes)
+    lines = listed("disk_code_header", values)
+    lines += [("code[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(codes)]
+    lines += [("norm[%d]" % i, norm) for i, norm in enumerate(norms)]
+    example("code", data, lines)
+    return data
+
+
+def graph_of(edges, pivots, degree):
+    head = size_of("disk_graph_header")
+    pivot_bytes = align(struct.pack("<%dI" % len(pivots), *pivots))
+    values = {"row_count": len(edges), "degree": degree, "pivot_count": len(pivots), "ef_construction": 100,
+              "pivots_off": head, "edges_off": head + len(pivot_bytes), "alpha_milli": 1200}
+    data = encode("disk_graph_header", values) + pivot_bytes
+    for row in edges:
+        data += struct.pack("<%dI" % degree, *(row + [0xFFFFFFFF] * (degree - len(row))))
+    lines = listed("disk_graph_header", values)
+    lines += [("pivot[%d]" % i, row) for i, row in enumerate(pivots)]
+    lines += [("edges[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(edges)]
+    example("graph", data, lines)
+    return data
+
+
+# ---- records ------------------------------------------------------------------------------------
+
+def block_of(off, data):
+    return {"off": off, "len": len(data), "check": xxh3(data)} if data else {}
+
+
+def commit_of(name, off, prev, number, time_us, row_base, live, rows, ids, texts, events):
+    event_bytes = b"".join(encode("disk_event", {"row": row, "kind": kind}) for row, kind in events)
+    parts = {"vectors": vectors_of(rows), "ids": ids_of(ids)[0] if ids else b"",
+             "metadata": metadata_of(texts)[0] if texts else b"", "events": event_bytes}
+    body = {"row_base": row_base, "row_count": len(rows), "live_count": live, "event_count": len(events),
+            "stride": 16 if rows else 0}
+    at, tail = size_of("disk_record") + size_of("disk_commit"), b""
+    for field, data in parts.items():
+        body[field] = block_of(off + at + len(tail), data)
+        tail += align(data)
+    head = {"magic": b"VREC", "kind": 1, "version": 1, "length": at + len(tail), "commit": number,
+            "time_us": time_us, "prev_check": prev}
+    data = sealed(encode("disk_record", head) + encode("disk_commit", body) + tail, "disk_record")
+    lines = [("record_off", off)] + listed("disk_record", dict(head, check=check_of(data)))
+    lines += listed("disk_commit", body)
+    for i, (row, kind) in enumerate(events):
+        lines += [("event[%d].row" % i, row), ("event[%d].kind" % i, kind)]
+    lines += [("id[%d]" % i, value) for i, value in enumerate(ids)]
+    lines += [("vector[%d]" % i, " ".join(map(repr, value))) for i, value in enumerate(rows)]
+    lines += [("row[%d]" % i, value) for i, value in enumerate(texts)]
+    if name:
+        example(name, data, lines)
+    return data
+
+
+def check_of(record):
+    offset = next(row[0] for row in layouts["disk_record"] if row[3] == "check")
+    return struct.unpack_from("<Q", record, offset)[0]
+
+
+def link_of(off, prev, last_commit, time_us, next_off, next_len):
+    body = {"next_off": next_off, "next_len": next_len}
+    head = {"magic": b"VREC", "kind": 2, "version": 1,
+            "length": size_of("disk_record") + size_of("disk_link"),
+            "commit": last_commit, "time_us": time_us, "prev_check": prev}
+    data = sealed(encode("disk_record", head) + encode("disk_link", body), "disk_record")
+    lines = [("record_off", off)] + listed("disk_record", dict(head, check=check_of(data)))
+    example("link", data, lines + listed("disk_link", body))
+    return data
+
+
+# ---- the file -----------------------------------------------------------------------------------
+
+FILE_ID = bytes.fromhex("00112233445566778899aabbccddeeff")
+START = 1767322800000000  # 2026-01-02T03:00:00Z
+MINUTE = 60000000
+IDS = ["apple", "pear", "plum"]
+ROWS = [[0.5, -0.25, 0.0, 0.125], [-0.5, 0.75, 0.25, -1.0], [0.0, 0.0, 0.5, 0.5]]
+TEXTS = ['{"year":2021}', '{"tags":["b","c"]}', '{"lang":null}']
+
+
+def segment(file, kind, off, data, rows=3, stride=0):
+    file[off] = data
+    return {"type": kind, "version": 1, "off": off, "len": len(data), "row_end": rows, "stride": stride,
+            "check": xxh3(data)}
+
+
+def part_segments(file):
+    vectors, at = vectors_of(ROWS), 65536
+    example("vectors", vectors, [("row[%d]" % i, " ".join(map(repr, row))) for i, row in enumerate(ROWS)])
+    ids, values = ids_of(IDS)
+    example("id", ids, listed("disk_id_header", values) + [("id[%d]" % i, name) for i, name in enumerate(IDS)])
+    metadata, lines = metadata_of(TEXTS)
+    example("metadata", metadata, lines)
+    tombstones = struct.pack("<Q", 0b010)
+    example("tombstone", tombstones, [("deleted", 1)])
+    graph = graph_of([[1, 2], [0], [0, 1]], [0], 4)
+    return [segment(file, 1, at, vectors, stride=16), segment(file, 2, 2 * at, codes_of(ROWS, 2 * at)),
+            segment(file, 3, 3 * at, graph), segment(file, 4, 4 * at, ids),
+            segment(file, 5, 5 * at, id_hash_of(IDS, "id_hash")), segment(file, 6, 6 * at, metadata),
+            segment(file, 7, 7 * at, tombstones)]
+
+
+def manifest_of(generation, segments, log_off):
+    """Generation 2 is the state of commit 3, and 3 that of commit 4, with a deleted row."""
+    commit = generation + 1
+    part = {"kind": 2, "version": 1, "row_end": 3, "segment_count": len(segments) - 1, "commit": 3}
+    extent = {"off": log_off, "len": 4096, "first_commit": 4}
+    snapshot = {"commit": 3, "commit_time_us": START + 3 * MINUTE, "created_us": START + 3 * MINUTE + 7,
+                "row_count": 3, "live_count": 3, "name_len": 7, "name": b"harvest"}
+    tables, data, at = {}, b"", size_of("disk_manifest")
+    lines = []
+    for field, name, entries in (("parts", "disk_part", [part]), ("segments", "disk_segment", segments),
+                                 ("log_extents", "disk_log_extent", [extent]),
+                                 ("snapshots", "disk_snapshot", [snapshot])):
+        tables[field] = {"off": at + len(data), "count": len(entries), "entry_size": size_of(name)}
+        for number, entry in enumerate(entries):
+            data += encode(name, entry)
+            lines += listed(name, entry, "%s[%d]." % (field, number))
+    head = {"magic": b"VMAN", "header_len": at, "length": at + len(data), "generation": generation,
+            "commit": commit, "commit_time_us": START + commit * MINUTE, "row_count": 3, "live_count": 6 - commit, "dim": 4, "metric": 1,
+            "type": 1, "created_us": START + MINUTE, "horizon_commit": 3, "degree": 4,
+            "ef_construction": 100, "alpha_milli": 1200, **tables}
+    manifest = sealed(encode("disk_manifest", head) + data, "disk_manifest")
+    check = struct.unpack_from("<Q", manifest, at - 8)[0]
+    example("manifest", manifest, listed("disk_manifest", dict(head, check=check)) + lines)
+    return manifest
+
+
+def superblock_of(values):
+    head = {"magic": b"\x8fVDB\r\n\x1a\n", "version_minor": 1, "header_len": 4096, "file_id": FILE_ID, **values}
+    data = encode("disk_superblock", head)
+    data = patch(data, "disk_superblock", "check", xxh3(data[:4088]))
+    return data, listed("disk_superblock", dict(head, check=xxh3(data[:4088])))
+
+
+def make():
+    """Everything: fills `examples` and returns the file's bytes."""
+    file = {}
+    segments = part_segments(file)
+    changes = [(2, START + 2 * MINUTE, 1, name) for name in IDS + ["fig"]]
+    history, lines = history_of(changes + [(3, START + 3 * MINUTE, 3, "fig")])
+    example("history", history, lines)
+    segments.append(segment(file, 8, 8 * 65536, history, rows=0))
+    manifest_off, log_off, second_off = 9 * 65536, 10 * 65536, 11 * 65536
+    older_off = manifest_off + 4096
+    older = file[older_off] = manifest_of(2, segments[:6] + segments[7:], log_off)
+    manifest = file[manifest_off] = manifest_of(3, segments, log_off)
+
+    fourth = commit_of(None, log_off, xxh3(FILE_ID), 4, START + 4 * MINUTE, 3, 2, [], [], [], [(1, 1)])
+    fifth_off = log_off + len(fourth)
+    fifth = commit_of("commit", fifth_off, check_of(fourth), 5, START + 5 * MINUTE, 3, 2,
+                      [[0.5, -0.25, 0.0, 0.25]], ["apple"], ['{"year":2026}'], [(0, 3)])
+    link = link_of(fifth_off + len(fifth), check_of(fifth), 5, START + 6 * MINUTE, second_off, 4096)
+    file[log_off] = fourth + fifth + link
+    file[second_off] = commit_of("commit_restore", second_off, check_of(link), 6, START + 6 * MINUTE, 4, 3,
+                                 [], [], [], [(1, 2)])
+
+    end = second_off + 4096
+    present = {"generation": 3, "manifest_off": manifest_off, "manifest_len": len(manifest),
+               "log_off": fifth_off, "log_end": log_off + 4096, "log_check": check_of(fourth), "file_end": second_off}
+    file[0], lines = superblock_of(present)
+    example("superblock", file[0], lines)
+    # Should that slot be damaged, the other leads to the same rows by the older manifest and more of the log.
+    file[4096], _ = superblock_of(dict(present, generation=2, manifest_off=older_off, manifest_len=len(older),
+                                       log_off=log_off, log_check=xxh3(FILE_ID)))
+    id_hash_of(list("abcdefghi"), "id_hash_buckets")
+    example("metadata_lz4", *metadata_lz4())
+
+    out = bytearray(end)
+    for off, data in file.items():
+        out[off:off + len(data)] = data
+    return bytes(out)
+
+
+# ---- the pages ----------------------------------------------------------------------------------
+
+def hexdump(data):
+    lines, starred, before = [], False, None
+    for at in range(0, len(data), 16):
+        row = data[at:at + 16]
+        if row == before and at + 16 < len(data):
+            if not starred:
+                lines.append("*")
+            starred = True
+            continue
+        starred, before = False, row
+        left = " ".join("%02x" % b for b in row[:8])
+        right = " ".join("%02x" % b for b in row[8:])
+        text = "".join(chr(b) if 32 <= b < 127 else "." for b in row)
+        lines.append("%08x  %-23s  %-23s  |%s|" % (at, left, right, text))
+    lines.append("%08x" % len(data))
+    return lines
+
+
+def fill(text, used):
+    def block(match):
+        kind, name = match[1], match[2]
+        data, lines = examples[name]
+        used.add(kind + " " + name)
+        body = hexdump(data) if kind == "hexdump" else ["%s = %s" % line for line in lines]
+        return "```%s %s\n%s\n```" % (kind, name, "\n".join(body))
+    return re.sub(r"^```(hexdump|values) (\w+)\n(?:.*\n)*?```$", block, text, flags=re.M)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Makes the worked example of format-spec/.")
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--file", metavar="PATH")
+    parser.add_argument("directory")
+    arguments = parser.parse_args()
+    read_layouts(arguments.directory)
+    data = make()
+    if arguments.file:
+        with open(arguments.file, "wb") as to:
+            to.write(data)
+        return 0
+    status, used = 0, set()
+    for path in sorted(glob.glob(os.path.join(arguments.directory, "*.md"))):
+        with open(path, encoding="utf-8") as page:
+            old = page.read()
+        new = fill(old, used)
+        if new != old and arguments.check:
+            print("make_examples.py: %s: an example is not what it should be" % path, file=sys.stderr)
+            status = 1
+        elif new != old:
+            with open(path, "w", encoding="utf-8") as page:
+                page.write(new)
+    for name in sorted({kind + " " + name for kind in ("hexdump", "values") for name in examples} - used):
+        print("make_examples.py: no page has `%s`" % name, file=sys.stderr)
+        status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

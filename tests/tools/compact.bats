@@ -1,0 +1,302 @@
+#!/usr/bin/env bats
+# compact.bats: vdb-compact purges, merges and gives space back, and loses nothing on the way.
+# SPDX-License-Identifier: BSD-2-Clause
+
+load common.bash
+load lock.bash
+
+setup() {
+    common_setup
+    layout=$HERE/layout.py
+    brute=$HERE/brute.py
+}
+
+value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
+parts() { vdb-stat "$1" | awk -F '\t' '$1 == "part" {print $3, $4}'; }
+
+# many.vdb: 500 rows, 100 of them deleted, 50 replaced, with metadata.
+make_many() {
+    python3 "$brute" make 500 8 1 | sed 's/"v\(.*\)", "vec/"v\1", "metadata": {"n": \1}, "vec/' >many.jsonl
+    vdb-add -q --create "$@" many.vdb many.jsonl
+    sed -n '401,450p' many.jsonl | sed 's/"n"/"again"/' | vdb-add -q many.vdb
+    seq 0 99 | sed 's/^/v/' | vdb-rm -q --ids-from - many.vdb >/dev/null
+}
+
+@test "deleted and replaced rows are purged, the others keep order, vectors and metadata" {
+    make_many
+    vdb-get many.vdb >before
+    [ "$(value rows many.vdb) $(value live many.vdb)" = "550 400" ]
+    ends 0 vdb-compact many.vdb
+    [ -z "$output" ]
+    vdb-get many.vdb >after
+    cmp before after
+    [ "$(value rows many.vdb) $(value live many.vdb) $(value deleted many.vdb)" = "400 400 0" ]
+    [ "$(value tail_rows many.vdb)" = 0 ]
+    [ "$(value parts many.vdb)" = 1 ]
+    [ -z "$(vdb-rm --list many.vdb)" ]
+    ends 1 vdb-rm --restore many.vdb v0
+    vdb-check --deep many.vdb
+    [ "$(ls)" = $'after\nbefore\nmany.jsonl\nmany.vdb' ]
+}
+
+@test "the summary names rows and bytes before and after; -q keeps it back" {
+    make_many
+    before=$(stat -c %s many.vdb)
+    ends 0 vdb-compact many.vdb
+    after=$(stat -c %s many.vdb)
+    same "$stderr" "vdb-compact: many.vdb: 400 rows, 150 deleted ones purged, $before bytes -> $after bytes"
+    ends 0 vdb-compact -q many.vdb
+    [ -z "$output$stderr" ]
+}
+
+@test "space comes back: most rows deleted, most bytes gone" {
+    python3 "$brute" make 6000 64 1 >big.jsonl
+    vdb-add -q --create big.vdb big.jsonl
+    before=$(stat -c %s big.vdb)
+    seq 100 5999 | sed 's/^/v/' | vdb-rm -q --ids-from - big.vdb >/dev/null
+    vdb-compact -q big.vdb
+    [ "$(stat -c %s big.vdb)" -lt $((before / 2)) ]
+    [ "$(vdb-get big.vdb | wc -l)" -eq 100 ]
+}
+
+@test "what was found before is found after, at the same distances" {
+    for metric in l2 cosine ip; do
+        rm -f many.vdb
+        make_many --metric $metric
+        python3 "$brute" make 20 8 2 q >queries.jsonl
+        vdb-search --exact many.vdb queries.jsonl >before
+        for kind in flat graph auto; do
+            vdb-compact -q --index $kind many.vdb
+            vdb-search --exact many.vdb queries.jsonl >after
+            cmp before after
+        done
+    done
+}
+
+@test "--index: the kind is built, and kept for later" {
+    make_many
+    vdb-compact -q --index graph many.vdb
+    [ "$(parts many.vdb)" = "graph 400" ]
+    [ "$(value index many.vdb)" = graph ]
+    vdb-compact -q many.vdb
+    [ "$(parts many.vdb)" = "graph 400" ]
+    vdb-compact -q --index flat many.vdb
+    [ "$(parts many.vdb)" = "flat 400" ]
+    vdb-compact -q many.vdb
+    [ "$(parts many.vdb)" = "flat 400" ]
+    vdb-compact -q --index auto many.vdb
+    [ "$(value index many.vdb)" = auto ]
+}
+
+@test "several parts and a tail become one part" {
+    make_abc
+    vdb-compact -q --index graph abc.vdb
+    printf 'd\t7\t8\n' | vdb-add -q --format tsv abc.vdb
+    vdb-compact -q abc.vdb
+    printf 'e\t9\t9\n' | vdb-add -q --format tsv abc.vdb
+    vdb-get abc.vdb >before
+    vdb-compact -q abc.vdb
+    vdb-get abc.vdb >after
+    cmp before after
+    [ "$(parts abc.vdb)" = "graph 5" ]
+}
+
+@test "ids, commits and history of the file go on: the next commit has the next number" {
+    make_abc
+    id=$(value file_id abc.vdb) created=$(value created abc.vdb) commit=$(value commit abc.vdb)
+    vdb-compact -q abc.vdb
+    [ "$(value file_id abc.vdb)" = "$id" ]
+    [ "$(value created abc.vdb)" = "$created" ]
+    [ "$(value commit abc.vdb)" -ge "$commit" ]
+    commit=$(value commit abc.vdb)
+    printf 'd\t7\t8\n' | vdb-add -q --format tsv abc.vdb
+    [ "$(value commit abc.vdb)" -eq $((commit + 1)) ]
+    [ "$(vdb-get --format tsv abc.vdb d)" = $'d\t7\t8' ]
+}
+
+@test "an index without rows, and one whose rows are all deleted" {
+    vdb-add -q --create --dim 3 empty.vdb </dev/null
+    ends 0 vdb-compact empty.vdb
+    [ "$(value rows empty.vdb)" = 0 ]
+    make_abc
+    vdb-rm -q abc.vdb a b c
+    ends 0 vdb-compact abc.vdb
+    [ "$(value rows abc.vdb)" = 0 ]
+    printf 'd\t7\t8\n' | vdb-add -q --format tsv abc.vdb
+    [ "$(vdb-get --format tsv abc.vdb)" = $'d\t7\t8' ]
+}
+
+@test "mode and inode: the file keeps its mode and is another one" {
+    make_abc
+    chmod 640 abc.vdb
+    inode=$(stat -c %i abc.vdb)
+    vdb-compact -q abc.vdb
+    [ "$(stat -c %a abc.vdb)" = 640 ]
+    [ "$(stat -c %i abc.vdb)" != "$inode" ]
+}
+
+@test "a reader goes on with the file that it has open" {
+    make_many
+    vdb-get many.vdb >before
+    mkfifo hold
+    # Reads its query when we say, long after it has opened the index.
+    vdb-search --exact -k 400 many.vdb <hold >found 3>&- &
+    exec 9>hold
+    until_true sh -c "ls -l /proc/$!/fd /proc/$!/map_files 2>/dev/null | grep -q many.vdb"
+    vdb-compact -q many.vdb
+    head -1 many.jsonl >&9
+    exec 9>&-
+    wait $!
+    [ "$(wc -l <found)" -eq 400 ]
+    [ "$(cut -f 3 found | sort)" = "$(sed 's/{"id": "\([^"]*\)".*/\1/' before | sort)" ]
+}
+
+@test "--output writes a dense file and changes no byte of the index" {
+    make_many
+    before=$(sha256sum <many.vdb)
+    ends 0 vdb-compact --output fresh.vdb many.vdb
+    [ "$(sha256sum <many.vdb)" = "$before" ]
+    same "$stderr" "vdb-compact: fresh.vdb: 400 rows, 150 deleted ones purged, \
+$(stat -c %s many.vdb) bytes -> $(stat -c %s fresh.vdb) bytes"
+    cmp <(vdb-get many.vdb) <(vdb-get fresh.vdb)
+    vdb-check --deep fresh.vdb
+    [ "$(value rows fresh.vdb)" = 400 ]
+}
+
+@test "--output - is standard output" {
+    make_many
+    vdb-compact -q --output fresh.vdb many.vdb
+    vdb-compact -q --output - many.vdb | cat >piped.vdb
+    cmp fresh.vdb piped.vdb
+    refused 74 "standard output*" sh -c "vdb-compact -q -o - many.vdb >/dev/full"
+}
+
+@test "the same rows and options give the same bytes: any -j, any kernels, any history" {
+    python3 "$brute" make 3000 20 5 >rows.jsonl
+    vdb-add -q --create one.vdb rows.jsonl
+    # The same rows by another way: in ten commits, with a row that came and went.
+    vdb-add -q --create --dim 20 two.vdb </dev/null
+    python3 "$brute" make 1 20 99 gone | vdb-add -q two.vdb
+    vdb-add -q --batch 300 two.vdb rows.jsonl
+    vdb-rm -q two.vdb gone0
+    for kind in graph flat; do
+        vdb-compact -q -j 1 --index $kind --output a.vdb one.vdb
+        vdb-compact -q -j 3 --index $kind --output b.vdb one.vdb
+        VDB_ISA=portable vdb-compact -q -j 2 --index $kind --output c.vdb one.vdb
+        vdb-compact -q --index $kind --output d.vdb two.vdb
+        cmp a.vdb b.vdb
+        cmp a.vdb c.vdb
+        cmp a.vdb d.vdb
+    done
+}
+
+@test "--output reads an index that takes no writes" {
+    make_abc
+    mkdir ro
+    mv abc.vdb ro/
+    chmod 444 ro/abc.vdb
+    chmod 555 ro
+    ends 0 vdb-compact -q --output fresh.vdb ro/abc.vdb
+    chmod 755 ro
+    cmp <(vdb-get ro/abc.vdb) <(vdb-get fresh.vdb)
+}
+
+@test "in place, an index of mode 0444 is left alone: exit 73" {
+    [ "$(id -u)" -ne 0 ] || skip "root may write to it"
+    make_abc
+    chmod 444 abc.vdb
+    before=$(sha256sum <abc.vdb)
+    refused 73 "*abc.vdb*" vdb-compact abc.vdb
+    [ "$(sha256sum <abc.vdb)" = "$before" ]
+}
+
+@test "an output that cannot be created is exit 73, and nothing is left behind" {
+    make_abc
+    refused 73 "*none/fresh.vdb*" vdb-compact --output none/fresh.vdb abc.vdb
+    mkdir folder
+    refused 73 "*folder*" vdb-compact --output folder abc.vdb
+    [ "$(ls)" = $'abc.jsonl\nabc.vdb\nfolder' ]
+}
+
+@test "while another process compacts, it waits for as long as --wait says: exit 75" {
+    make_abc
+    cp abc.vdb before
+    hold_maintain_lock abc.vdb
+    refused 75 "*abc.vdb*" vdb-compact --wait 0 abc.vdb
+    refused 75 "*abc.vdb*" vdb-compact --wait 0.2 abc.vdb
+    cmp before abc.vdb
+    # A fresh file needs no lock of the index.
+    ends 0 vdb-compact -q --wait 0 --output fresh.vdb abc.vdb
+    let_go
+    ends 0 vdb-compact --wait 0 abc.vdb
+}
+
+@test "ended by a signal: the index is as it was or compacted, and nothing is left behind" {
+    python3 "$brute" make 6000 32 1 >big.jsonl
+    vdb-add -q --create big.vdb big.jsonl
+    vdb-rm -q big.vdb v0
+    vdb-get big.vdb >before
+    for signal in INT TERM; do
+        for delay in 0.01 0.05 0.1 0.2; do
+            interruptible vdb-compact -q -j 1 --index graph big.vdb 3>&- &
+            pid=$!
+            sleep $delay
+            kill -$signal $pid 2>/dev/null || true
+            status=0
+            wait $pid || status=$?
+            [[ " 0 130 143 " == *" $status "* ]]
+            vdb-check big.vdb
+            vdb-get big.vdb >after
+            cmp before after
+            [ "$(ls)" = $'after\nbefore\nbig.jsonl\nbig.vdb' ]
+        done
+    done
+}
+
+@test "--progress tells how far it is" {
+    make_many
+    ends 0 vdb-compact -q --progress --index graph many.vdb
+    [ -n "$stderr" ]
+}
+
+@test "wrong usage" {
+    make_abc
+    cp abc.vdb before
+    refused 2 "*INDEX*" vdb-compact
+    refused 2 "*" vdb-compact abc.vdb abc.vdb
+    for kind in hnsw ivf hybrid GRAPH ""; do
+        refused 2 "--index*'$kind'*" vdb-compact --index "$kind" abc.vdb
+    done
+    for option in --codes --keep-history; do
+        refused 2 "unknown option $option*" vdb-compact $option auto abc.vdb
+    done
+    refused 2 "unknown option --if-needed*" vdb-compact --if-needed abc.vdb
+    refused 2 "*the index itself*" vdb-compact --output ./abc.vdb abc.vdb
+    cmp before abc.vdb
+}
+
+@test "an index that is missing, no index, damaged or of another version" {
+    make_abc
+    vdb-compact -q --index graph abc.vdb
+    : >empty.vdb
+    refused 66 "*none.vdb*" vdb-compact none.vdb
+    refused 65 "*empty.vdb*" vdb-compact empty.vdb
+    refused 65 "*abc.jsonl*" vdb-compact abc.jsonl
+    cp abc.vdb version.vdb
+    for slot in 0 4096; do python3 "$layout" set version.vdb $((slot + 8)) 0300; done
+    cp version.vdb before
+    refused 65 "*version 3.*" vdb-compact version.vdb
+    cmp before version.vdb
+}
+
+@test "it does not carry damage on: a vector segment that was hit is refused, the index left as it is" {
+    make_many
+    vdb-compact -q many.vdb
+    offset=$(python3 "$layout" list many.vdb | awk '$1 == "vector" {print $2 + 100}')
+    python3 "$layout" flip many.vdb "$offset"
+    cp many.vdb before
+    refused 65 "*many.vdb*vector*" vdb-compact many.vdb
+    cmp before many.vdb
+    refused 65 "*many.vdb*vector*" vdb-compact --output fresh.vdb many.vdb
+    [ ! -e fresh.vdb ]
+}

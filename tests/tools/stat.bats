@@ -1,0 +1,196 @@
+#!/usr/bin/env bats
+# stat.bats: vdb-stat tells what is in an index, in three ways that agree.
+# SPDX-License-Identifier: BSD-2-Clause
+
+load common.bash
+
+setup() {
+    common_setup
+    make_abc
+}
+
+layout() { python3 "$HERE/layout.py" "$@"; }
+
+# What vdb-stat says of one thing.
+value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
+
+@test "text: one fact a line" {
+    ends 0 vdb-stat abc.vdb
+    [ -z "$stderr" ]
+    same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes created dim metric type \
+index rows live deleted commit commit_time parts tail_rows "
+    same "$(grep -E '^(format|dim|metric|type|index|rows|live|deleted|commit|parts|tail_rows)	' \
+        <<<"$output")" $'format\t0.1\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
+deleted\t0\ncommit\t2\nparts\t0\ntail_rows\t3'
+    [ "$(value file_bytes abc.vdb)" -eq "$(stat -c %s abc.vdb)" ]
+}
+
+@test "file_id, format and time are those in the file" {
+    # The superblock has the id at 40 and the version at 8; the manifest has the creation at 56.
+    [ "$(value file_id abc.vdb)" = "$(od -An -tx1 -j40 -N16 abc.vdb | tr -d ' \n')" ]
+    layout list abc.vdb >layout
+    manifest=$(awk '$1 == "manifest" {print $2}' layout)
+    commit=$(awk '$1 == "commit" {at = $2} END {print at}' layout)
+    python3 - "$(value created abc.vdb)" "$(value commit_time abc.vdb)" "$manifest" "$commit" <<'END'
+import datetime, struct, sys
+data = open("abc.vdb", "rb").read()
+for text, at in ((sys.argv[1], int(sys.argv[3]) + 56), (sys.argv[2], int(sys.argv[4]) + 24)):
+    us, = struct.unpack_from("<q", data, at)
+    when = datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=us)
+    assert text == when.isoformat(timespec="microseconds") + "Z", (text, when)
+    assert abs((when - datetime.datetime.utcnow()).total_seconds()) < 600, when
+END
+}
+
+@test "each metric and each type by its name" {
+    for metric in l2 cosine ip; do
+        for type in f32 f16 i8 u8; do
+            vdb-add -q --create --metric $metric --type $type --dim 7 $metric-$type.vdb </dev/null
+            [ "$(value metric $metric-$type.vdb)" = $metric ]
+            [ "$(value type $metric-$type.vdb)" = $type ]
+            [ "$(value dim $metric-$type.vdb)" = 7 ]
+            [ "$(value rows $metric-$type.vdb)" = 0 ]
+        done
+    done
+}
+
+@test "rows, live and deleted follow what is done" {
+    vdb-rm -q abc.vdb a
+    printf '{"id": "b", "vector": [7, 8]}\n' | vdb-add -q abc.vdb
+    [ "$(value rows abc.vdb)" = 4 ]
+    [ "$(value live abc.vdb)" = 2 ]
+    [ "$(value deleted abc.vdb)" = 2 ]
+    [ "$(value commit abc.vdb)" = 4 ]
+    vdb-rm -q --restore abc.vdb a
+    [ "$(value live abc.vdb)" = 3 ]
+}
+
+@test "parts: kind, rows and bytes, and the tail behind them" {
+    vdb-compact -q --index graph abc.vdb
+    printf '{"id": "d", "vector": [7, 8]}\n' | vdb-add -q abc.vdb
+    [ "$(value parts abc.vdb)" = 1 ]
+    [ "$(value tail_rows abc.vdb)" = 1 ]
+    [ "$(value index abc.vdb)" = graph ]
+    bytes=$(layout list abc.vdb | awk '$1 ~ /^(vector|code|graph|id|id-hash|metadata|tombstone)$/ {n += $3}
+        END {print n}')
+    same "$(vdb-stat abc.vdb | grep '^part	')" $'part\t0\tgraph\t3\t'"$bytes"
+    vdb-compact -q --index flat abc.vdb
+    [[ $(vdb-stat abc.vdb | grep '^part	') == $'part\t0\tflat\t4\t'* ]]
+}
+
+@test "--json says the same, and what the bytes of a part are for" {
+    vdb-compact -q --index graph abc.vdb
+    printf '{"id": "d", "vector": [7, 8]}\n' | vdb-add -q abc.vdb
+    vdb-rm -q abc.vdb b
+    vdb-stat abc.vdb >text
+    ends 0 vdb-stat --json abc.vdb
+    [ "${#lines[@]}" -eq 1 ]
+    printf '%s\n' "$output" >json
+    layout list abc.vdb >layout
+    python3 - <<'END'
+import json, os
+stat = json.load(open("json"))
+text = dict(line.rstrip("\n").split("\t", 1) for line in open("text"))
+for key in ("format", "file_id", "created", "metric", "type", "index", "commit_time"):
+    assert stat[key] == text[key], key
+for key in ("file_bytes", "dim", "rows", "live", "deleted", "commit", "tail_rows"):
+    assert stat[key] == int(text[key]), key
+assert (stat["rows"], stat["live"], stat["deleted"], stat["tail_rows"]) == (4, 3, 1, 1)
+assert stat["file_bytes"] == os.path.getsize("abc.vdb")
+assert len(stat["parts"]) == int(text["parts"]) == 1
+part = stat["parts"][0]
+length = {line.split()[0]: int(line.split()[2]) for line in open("layout")}
+assert (part["kind"], part["rows"], part["row_begin"], part["row_end"]) == ("graph", 3, 0, 3)
+assert part["vector_bytes"] == length["vector"] and part["graph_bytes"] == length["graph"]
+assert part["id_bytes"] in (length["id"], length["id"] + length["id-hash"])
+assert part["metadata_bytes"] == length["metadata"]
+assert part["degree"] >= 4 and isinstance(part["codes_are_vectors"], bool)
+assert text["part"] == f"0\tgraph\t3\t{part['bytes']}"
+END
+}
+
+@test "--prometheus: each gauge once, with help and type, labelled with the path" {
+    vdb-compact -q --index flat abc.vdb
+    cp abc.vdb 'a"b\c.vdb'
+    ends 0 vdb-stat --prometheus 'a"b\c.vdb'
+    printf '%s\n' "$output" >metrics
+    vdb-stat --json abc.vdb >json
+    python3 - <<'END'
+import json, re
+stat, seen, announced = json.load(open("json")), {}, set()
+for line in open("metrics"):
+    head = re.fullmatch(r"# (HELP|TYPE) (vdb_[a-z_]+) (.+)\n", line)
+    if head:
+        assert (head[1], head[2]) not in announced
+        announced.add((head[1], head[2]))
+        assert head[1] == "HELP" or head[3] == "gauge"
+        continue
+    sample = re.fullmatch(r'(vdb_[a-z_]+)\{index="a\\"b\\\\c.vdb"(,part="0",kind="flat")?\} ([0-9.]+)\n', line)
+    assert sample, line
+    name = sample[1]
+    assert ("HELP", name) in announced and ("TYPE", name) in announced and name not in seen
+    seen[name] = float(sample[3])
+for name, key in (("file_bytes", "file_bytes"), ("dim", "dim"), ("rows", "rows"), ("commit", "commit"),
+                  ("live_rows", "live"), ("deleted_rows", "deleted"), ("tail_rows", "tail_rows")):
+    assert seen["vdb_" + name] == stat[key], name
+assert seen["vdb_parts"] == 1 and seen["vdb_part_rows"] == 3
+assert seen["vdb_part_bytes"] == stat["parts"][0]["bytes"]
+assert stat["commit_time"].endswith("%06dZ" % round(seen["vdb_commit_time_seconds"] % 1 * 1e6))
+END
+}
+
+@test "-v names the kernel set on stderr; the output is the same for any" {
+    ends 0 vdb-stat abc.vdb
+    plain=$output
+    VDB_ISA=portable ends 0 vdb-stat -v abc.vdb
+    [ "$output" = "$plain" ]
+    [ "$stderr" = "vdb-stat: kernel set portable" ]
+}
+
+@test "it writes nothing: a file of mode 0444 in a directory of mode 0555" {
+    mkdir ro
+    cp abc.vdb ro/
+    chmod 444 ro/abc.vdb
+    chmod 555 ro
+    before=$(sha256sum ro/abc.vdb)
+    ends 0 vdb-stat ro/abc.vdb
+    chmod 755 ro
+    [ "$(sha256sum ro/abc.vdb)" = "$before" ]
+    [ "$(ls ro)" = abc.vdb ]
+}
+
+@test "wrong usage" {
+    refused 2 "*INDEX*" vdb-stat
+    refused 2 "*" vdb-stat abc.vdb abc.vdb
+    refused 2 "*both*" vdb-stat --json --prometheus abc.vdb
+    refused 2 "unknown option --at*" vdb-stat --at 1 abc.vdb
+}
+
+@test "no index, or a bad one" {
+    : >empty.vdb
+    head -c 6000 abc.vdb >short.vdb
+    refused 66 "none.vdb*" vdb-stat none.vdb
+    refused 66 ".*" vdb-stat .
+    refused 65 "*empty.vdb*" vdb-stat empty.vdb
+    refused 65 "*abc.jsonl*" vdb-stat abc.jsonl
+    refused 65 "*short.vdb*" vdb-stat short.vdb
+    for slot in 0 4096; do layout set abc.vdb $((slot + 8)) 0001; done
+    layout seal abc.vdb
+    refused 65 "*abc.vdb*version 256.1*" vdb-stat abc.vdb
+}
+
+@test "features that are not known: incompat refused by name, ro_compat and compat read" {
+    for mask in compat:16 ro_compat:24 incompat:32; do
+        cp abc.vdb x.vdb
+        for slot in 0 4096; do layout set x.vdb $((slot + ${mask#*:})) 0002; done
+        layout seal x.vdb
+        case $mask in
+        incompat:*) refused 65 "*x.vdb*incompat*9*" vdb-stat x.vdb ;;
+        *) ends 0 vdb-stat x.vdb ;;
+        esac
+    done
+}
+
+@test "an output that cannot be written is exit 74" {
+    refused 74 "standard output*" sh -c "vdb-stat abc.vdb >/dev/full"
+}

@@ -1,0 +1,203 @@
+/* test_graph_header.c: graph headers as bytes and back, and graphs that break the rules.
+ *
+ * The bytes are those of the worked example of format-spec/graph.md.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "format/graph_header.h"
+#include "hostile.h"
+
+#define NONE 0xff, 0xff, 0xff, 0xff
+
+static const uint8_t EXAMPLE[0xf0] = {[0] = 3,
+                                      [4] = 4,
+                                      [8] = 1,
+                                      [12] = 0x64,
+                                      [16] = 0x80,
+                                      [24] = 0xc0,
+                                      [32] = 0xb0,
+                                      [33] = 4,
+                                      /* the pivot, at 128, is row 0 */
+                                      [192] = 1,
+                                      0,
+                                      0,
+                                      0,
+                                      2,
+                                      0,
+                                      0,
+                                      0,
+                                      NONE,
+                                      NONE, /* row 0 */
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      NONE,
+                                      NONE,
+                                      NONE, /* row 1 */
+                                      0,
+                                      0,
+                                      0,
+                                      0,
+                                      1,
+                                      0,
+                                      0,
+                                      0,
+                                      NONE,
+                                      NONE}; /* row 2 */
+
+static void example_of_the_spec(void **state)
+{
+    (void)state;
+    struct graph_header h = {.rows = 3,
+                             .degree = 4,
+                             .pivot_count = 1,
+                             .ef_construction = 100,
+                             .alpha_milli = 1200},
+                        got;
+    struct disk_graph_header disk;
+    assert_int_equal(graph_header_layout(&h), sizeof EXAMPLE);
+    graph_header_encode(&h, &disk);
+    assert_int_equal(sizeof disk, 128);
+    assert_memory_equal(&disk, EXAMPLE, sizeof disk);
+    assert_int_equal(graph_header_decode(EXAMPLE, sizeof EXAMPLE, 3, 0, &got, NULL), VDB_OK);
+    assert_int_equal(got.rows, 3);
+    assert_int_equal(got.degree, 4);
+    assert_int_equal(got.pivot_count, 1);
+    assert_int_equal(got.ef_construction, 100);
+    assert_int_equal(got.alpha_milli, 1200);
+    assert_int_equal(got.pivots_off, 128);
+    assert_int_equal(got.edges_off, 192);
+    assert_int_equal(graph_header_validate(&got, EXAMPLE, 0, NULL), VDB_OK);
+}
+
+static void layouts(void **state)
+{
+    (void)state;
+    struct graph_header h = {.rows = 0xfffffffe, .degree = 256, .pivot_count = 17};
+    assert_int_equal(graph_header_layout(&h), 256 + (uint64_t)0xfffffffe * 1024);
+    assert_int_equal(h.pivots_off, 128);
+    assert_int_equal(h.edges_off, 256);
+    h.pivot_count = 16;
+    (void)graph_header_layout(&h);
+    assert_int_equal(h.edges_off, 192);
+}
+
+static void damage_is_named(void **state)
+{
+    (void)state;
+    enum { INIT, VALIDATE };
+    static const struct {
+        size_t at;
+        uint32_t value;
+        int found_by;
+        uint64_t offset;
+    } cases[] = {
+        {0, 4, INIT, 0},
+        {4, 0, INIT, 4},
+        {4, 257, INIT, 4},
+        {4, 5, INIT, 24}, /* more edges than there are */
+        {8, 0, INIT, 8},
+        {8, 4, INIT, 8}, /* more pivots than rows */
+        {16, 0x81, INIT, 16},
+        {16, 0x100, INIT, 16}, /* pivots beyond the end */
+        {20, 0x80000000, INIT, 16},
+        {24, 0xc4, INIT, 24}, /* not aligned */
+        {24, 0x100, INIT, 24},
+        {28, 0xffffffff, INIT, 24},
+        {128, 3, VALIDATE, 128}, /* a pivot that is not there */
+        {128, 0xffffffff, VALIDATE, 128},
+        {196, 3, VALIDATE, 196},          /* an edge to nowhere */
+        {192, 0, VALIDATE, 192},          /* to itself */
+        {196, 1, VALIDATE, 196},          /* twice */
+        {192, 0xffffffff, VALIDATE, 196}, /* behind an empty place */
+        {236, 0xfffffffe, VALIDATE, 236},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[sizeof EXAMPLE];
+        struct graph_header h;
+        struct vdb_error err = {0};
+        memcpy(bytes, EXAMPLE, sizeof bytes);
+        memcpy(bytes + cases[i].at, &cases[i].value, 4);
+        enum vdb_status status = graph_header_decode(bytes, sizeof bytes, 3, 1000, &h, &err);
+        if (cases[i].found_by == VALIDATE) {
+            assert_int_equal(status, VDB_OK);
+            status = graph_header_validate(&h, bytes, 1000, &err);
+        }
+        if (status != VDB_CORRUPT || err.offset != 1000 + cases[i].offset)
+            fail_msg("case %zu: status %d at %d", i, (int)status, (int)err.offset);
+        assert_string_equal(err.segment, "graph");
+    }
+}
+
+/* rows * degree * 4 passes 2^32 and 2^41: the product must not wrap. */
+static void products(void **state)
+{
+    (void)state;
+    uint8_t bytes[sizeof EXAMPLE];
+    struct graph_header h;
+    static const uint32_t rows[] = {4, 0x01000000, 0x40000000, 0x40000001, 0xfffffffe};
+    memcpy(bytes, EXAMPLE, sizeof bytes);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (uint32_t degree = 4; degree <= 256; degree *= 2) {
+            memcpy(bytes, &rows[i], 4);
+            memcpy(bytes + 4, &degree, 4);
+            assert_int_equal(graph_header_decode(bytes, sizeof bytes, rows[i], 0, &h, NULL),
+                             VDB_CORRUPT);
+        }
+    }
+}
+
+static void no_rows(void **state)
+{
+    (void)state;
+    struct graph_header h = {.rows = 0, .degree = 32}, got;
+    struct disk_graph_header disk;
+    assert_int_equal(graph_header_layout(&h), 128);
+    graph_header_encode(&h, &disk);
+    assert_int_equal(graph_header_decode(&disk, sizeof disk, 0, 0, &got, NULL), VDB_OK);
+    assert_int_equal(graph_header_validate(&got, &disk, 0, NULL), VDB_OK);
+}
+
+static void read_all(const uint8_t *p, size_t len, void *context)
+{
+    struct graph_header h;
+    (void)context;
+    if (graph_header_decode(p, len, 3, 0, &h, NULL) == VDB_OK)
+        (void)graph_header_validate(&h, p, 0, NULL);
+}
+
+static void must_fail(const uint8_t *p, size_t len, void *context)
+{
+    struct graph_header h;
+    (void)context;
+    assert_int_equal(graph_header_decode(p, len, 3, 0, &h, NULL), VDB_CORRUPT);
+}
+
+static void hostile_bytes(void **state)
+{
+    (void)state;
+    hostile_truncations(EXAMPLE, sizeof EXAMPLE, must_fail, NULL);
+    hostile_flips(EXAMPLE, sizeof EXAMPLE, 50000, read_all, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(example_of_the_spec),
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(products),
+        cmocka_unit_test(no_rows),
+        cmocka_unit_test(hostile_bytes),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

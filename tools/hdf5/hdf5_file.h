@@ -1,0 +1,30 @@
+/* hdf5_file.h: what both halves of the helper need: one way to fail, and names of things.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TOOLS_HDF5_HDF5_FILE_H
+#define TOOLS_HDF5_HDF5_FILE_H
+
+#include <hdf5.h>
+
+#include "cli.h"
+
+/* Ends the helper with one sentence on stderr. */
+_Noreturn void helper_fail(int status, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* What libhdf5 says about its last failure: the innermost reason. Never NULL. */
+const char *helper_reason(void);
+
+/* The two verbs; each ends the helper by itself where it fails. */
+void helper_read(const char *path, const char *dataset, const char *ids,
+                 const char *default_dataset);
+void helper_write(const char *path);
+
+/* hdf5_ids.c: a dataset of ids, strings of any kind or integers. */
+struct hdf5_ids;
+struct hdf5_ids *hdf5_ids_open(hid_t dataset, const char *name, hsize_t rows);
+/* Loads the ids of rows [begin, begin + count); hdf5_ids_get gives the i-th of them. */
+void hdf5_ids_load(struct hdf5_ids *ids, hsize_t begin, hsize_t count);
+const char *hdf5_ids_get(struct hdf5_ids *ids, size_t i, size_t *len);
+void hdf5_ids_unload(struct hdf5_ids *ids);
+
+#endif

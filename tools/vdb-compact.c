@@ -1,0 +1,198 @@
+/* vdb-compact.c: purges deleted rows, merges all parts into one and gives space back, in place or
+ * into a fresh file.
+ *
+ * The work is vdb_compact's; this file turns options into it and tells what was gained.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "vdb.h"
+
+enum { OPT_INDEX = 1, OPT_OUTPUT };
+
+static const struct cli_option options[] = {
+    {"index", 0, "KIND", "build a graph, a flat part, or what suits (auto)", OPT_INDEX},
+    {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+static void take(struct cli *cli, void *context, int id, const char *value)
+{
+    static const char *const kinds[] = {"auto", "flat", "graph"};
+    struct vdb_compact_options *how = context;
+    if (id == OPT_OUTPUT) how->output = value;
+    if (id != OPT_INDEX) return;
+    for (int kind = VDB_INDEX_AUTO; kind <= VDB_INDEX_GRAPH; kind++) {
+        if (strcmp(value, kinds[kind]) != 0) continue;
+        how->index = (enum vdb_index_kind)kind;
+        how->set_index = 1;
+        return;
+    }
+    cli_usage_error(cli, "--index takes graph, flat or auto, not '%s'", value);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat sa, sb;
+    return stat(a, &sa) == 0 && stat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
+           sa.st_ino == sb.st_ino;
+}
+
+static int info_of(const struct cli *cli, struct vdb *db, struct vdb_info *info)
+{
+    const struct vdb_snapshot *snapshot;
+    struct vdb_error err;
+    if (vdb_snapshot_open(db, &snapshot, &err) != VDB_OK) return cli_report(cli, &err);
+    vdb_snapshot_info(snapshot, info);
+    vdb_snapshot_close(snapshot);
+    return CLI_OK;
+}
+
+/* Opens the result anew: the figures are those of the file that is there now. */
+static int tell(const struct cli *cli, const char *path, bool to_stdout,
+                const struct vdb_info *before)
+{
+    int status = CLI_OK;
+    struct vdb_info after;
+    struct vdb *db = cli_open(cli, path, true, &status);
+    if (db == NULL) return status;
+    status = info_of(cli, db, &after);
+    vdb_close(db);
+    if (status != CLI_OK) return status;
+    cli_message(cli,
+                "%s: %" PRIu64 " rows, %" PRIu64 " deleted ones purged, %" PRIu64
+                " bytes -> %" PRIu64 " bytes",
+                to_stdout ? "standard output" : path, after.live, before->deleted,
+                before->file_bytes, after.file_bytes);
+    return CLI_OK;
+}
+
+/* The library writes a file that it can seek in and rename, so one is made for it where big files
+ * may lie, in a folder that nobody else may enter, and copied out when it is complete. */
+struct spool {
+    char folder[32], path[48];
+};
+
+static int spool_open(const struct cli *cli, struct spool *spool)
+{
+    snprintf(spool->folder, sizeof spool->folder, "/var/tmp/vdb-compact-XXXXXX");
+    if (!mkdtemp(spool->folder)) {
+        cli_message(cli, "%s: %s", spool->folder, strerror(errno));
+        return CLI_CANTCREAT;
+    }
+    snprintf(spool->path, sizeof spool->path, "%s/fresh.vdb", spool->folder);
+    cli_at_signal(spool->path, NULL);
+    return CLI_OK;
+}
+
+static int spool_copy(const struct cli *cli, const struct spool *spool)
+{
+    char piece[65536];
+    size_t len;
+    FILE *from = fopen(spool->path, "rbe");
+    if (!from) {
+        cli_message(cli, "%s: %s", spool->path, strerror(errno));
+        return CLI_IOERR;
+    }
+    while ((len = fread(piece, 1, sizeof piece, from)) > 0)
+        if (fwrite(piece, 1, len, stdout) != len) break; /* cli_finish says why */
+    int status = ferror(from) ? CLI_IOERR : CLI_OK;
+    if (status != CLI_OK) cli_message(cli, "%s: %s", spool->path, strerror(errno));
+    fclose(from);
+    return status;
+}
+
+static void spool_remove(const struct spool *spool)
+{
+    unlink(spool->path);
+    rmdir(spool->folder);
+    cli_at_signal(NULL, NULL);
+}
+
+/* A signal asks the library to stop, which removes what it has written, and ends the tool then; the
+ * same signal a second time ends it at once. */
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+    caught = number;
+}
+
+static void catch_signals(void)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sigaction old, new = {.sa_handler = on_signal};
+        new.sa_flags = (int)SA_RESETHAND;
+        sigemptyset(&new.sa_mask);
+        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(numbers[i], &new, NULL);
+    }
+}
+
+static int progress_or_stop(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    return cli_progress(context, phase, done, total) != 0 || caught != 0;
+}
+
+static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_options *how)
+{
+    struct vdb_error err = {0};
+    struct cli_progress progress = {.cli = cli};
+    how->threads = cli->threads;
+    how->progress = progress_or_stop;
+    how->context = &progress;
+    catch_signals();
+    enum vdb_status status = vdb_compact(db, how, &err);
+    cli_progress_end(&progress);
+    if (status == VDB_CANCELLED) return 128 + caught;
+    return status == VDB_OK ? CLI_OK : cli_report(cli, &err);
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {
+        .tool = "vdb-compact",
+        .usage = "[options] INDEX",
+        .summary =
+            "Purges deleted rows, merges all parts into one, builds its index, gives space back.",
+        .options = options,
+    };
+    struct vdb_compact_options how = VDB_COMPACT_OPTIONS_INIT;
+    cli_parse(&cli, argc, argv, take, &how);
+    if (cli.operand_count > 0) cli_usage_error(&cli, "one INDEX and no more");
+    bool to_stdout = how.output != NULL && strcmp(how.output, "-") == 0;
+    if (to_stdout && isatty(STDOUT_FILENO))
+        cli_usage_error(&cli, "an index is not for a terminal: use --output FILE or a pipe");
+    if (how.output != NULL && !to_stdout && same_file(how.output, cli.index))
+        cli_usage_error(&cli, "--output: %s is the index itself", how.output);
+
+    int status = CLI_OK;
+    struct vdb_info before;
+    struct spool spool = {0};
+    struct vdb *db = cli_open(&cli, cli.index, how.output != NULL, &status);
+    if (db == NULL) return status;
+    status = info_of(&cli, db, &before);
+    if (status == CLI_OK && to_stdout) {
+        status = spool_open(&cli, &spool);
+        how.output = spool.path;
+    }
+    if (status == CLI_OK) status = compact(&cli, db, &how);
+    vdb_close(db);
+    if (status == CLI_OK && !cli.quiet)
+        status = tell(&cli, how.output != NULL ? how.output : cli.index, to_stdout, &before);
+    if (status == CLI_OK && to_stdout) status = spool_copy(&cli, &spool);
+    if (spool.path[0] != '\0') spool_remove(&spool);
+    if (status > 128) { /* dies of the signal itself, as a waiting shell expects */
+        signal(caught, SIG_DFL);
+        raise(caught);
+    }
+    return cli_finish(&cli, status);
+}

@@ -1,0 +1,243 @@
+/* vdb-stat.c: what is in an index and how healthy it is, as text, JSON or Prometheus gauges.
+ *
+ * Everything comes from one snapshot, so the figures fit each other while writers go on. What
+ * depends on the machine and not on the file (the kernel set) is no result and goes to stderr.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+#include "vdb.h"
+
+enum { OPT_JSON = 1, OPT_PROMETHEUS };
+
+static const struct cli_option options[] = {
+    {"json", 0, NULL, "print one JSON object", OPT_JSON},
+    {"prometheus", 0, NULL, "print gauges in the Prometheus text format", OPT_PROMETHEUS},
+    {NULL, 0, NULL, NULL, 0},
+};
+
+struct stat_tool {
+    bool json, prometheus;
+    const char *path;
+    const struct vdb_snapshot *snapshot;
+    struct vdb_info info;
+};
+
+static void take(struct cli *cli, void *context, int id, const char *value)
+{
+    struct stat_tool *tool = context;
+    (void)cli;
+    (void)value;
+    if (id == OPT_JSON) tool->json = true;
+    if (id == OPT_PROMETHEUS) tool->prometheus = true;
+}
+
+static const char *metric_name(enum vdb_metric metric)
+{
+    return metric == VDB_METRIC_COSINE ? "cosine" : metric == VDB_METRIC_IP ? "ip" : "l2";
+}
+
+static const char *type_name(enum vdb_type type)
+{
+    static const char *const names[] = {"?", "f32", "f16", "i8", "u8"};
+    return (size_t)type < sizeof names / sizeof *names ? names[type] : names[0];
+}
+
+static const char *kind_name(enum vdb_index_kind kind)
+{
+    return kind == VDB_INDEX_GRAPH ? "graph" : kind == VDB_INDEX_FLAT ? "flat" : "auto";
+}
+
+/* RFC 3339 in UTC, to the microsecond. A year that no calendar has (a hostile file may name any
+ * time) comes out as the plain number of seconds. */
+static const char *time_text(int64_t us, char text[48])
+{
+    int64_t seconds = us / 1000000 - (us % 1000000 < 0);
+    int micro = (int)(us - seconds * 1000000);
+    struct tm tm;
+    time_t t = (time_t)seconds;
+    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 8099) {
+        snprintf(text, 48, "%" PRId64, seconds);
+        return text;
+    }
+    snprintf(text, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1,
+             tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, micro);
+    return text;
+}
+
+static const char *file_id_text(const uint8_t id[16], char text[33])
+{
+    for (int i = 0; i < 16; i++) snprintf(text + 2 * i, 3, "%02x", id[i]);
+    return text;
+}
+
+static void print_text(const struct stat_tool *tool)
+{
+    const struct vdb_info *info = &tool->info;
+    char text[48];
+    printf("format\t%" PRIu32 ".%" PRIu32 "\n", info->format_major, info->format_minor);
+    printf("file_id\t%s\n", file_id_text(info->file_id, text));
+    printf("file_bytes\t%" PRIu64 "\n", info->file_bytes);
+    printf("created\t%s\n", time_text(info->created_us, text));
+    printf("dim\t%" PRIu32 "\n", info->dim);
+    printf("metric\t%s\n", metric_name(info->metric));
+    printf("type\t%s\n", type_name(info->type));
+    printf("index\t%s\n", kind_name(info->index));
+    printf("rows\t%" PRIu64 "\n", info->rows);
+    printf("live\t%" PRIu64 "\n", info->live);
+    printf("deleted\t%" PRIu64 "\n", info->deleted);
+    printf("commit\t%" PRIu64 "\n", info->commit);
+    printf("commit_time\t%s\n", time_text(info->commit_time_us, text));
+    printf("parts\t%" PRIu32 "\n", info->parts);
+    for (uint32_t i = 0; i < info->parts; i++) {
+        struct vdb_part_info part;
+        if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
+        printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", i, kind_name(part.kind),
+               part.row_end - part.row_begin, part.bytes);
+    }
+    printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
+}
+
+static void print_part_json(const struct vdb_part_info *part)
+{
+    printf("{\"kind\":\"%s\",\"row_begin\":%" PRIu64 ",\"row_end\":%" PRIu64 ",\"rows\":%" PRIu64
+           ",\"bytes\":%" PRIu64,
+           kind_name(part->kind), part->row_begin, part->row_end, part->row_end - part->row_begin,
+           part->bytes);
+    printf(",\"vector_bytes\":%" PRIu64 ",\"code_bytes\":%" PRIu64 ",\"graph_bytes\":%" PRIu64
+           ",\"id_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64,
+           part->vector_bytes, part->code_bytes, part->graph_bytes, part->id_bytes,
+           part->metadata_bytes);
+    if (part->kind == VDB_INDEX_GRAPH) printf(",\"degree\":%" PRIu32, part->degree);
+    printf(",\"codes_are_vectors\":%s}", part->codes_are_vectors ? "true" : "false");
+}
+
+static void print_json(const struct stat_tool *tool)
+{
+    const struct vdb_info *info = &tool->info;
+    char text[48];
+    printf("{\"format\":\"%" PRIu32 ".%" PRIu32 "\"", info->format_major, info->format_minor);
+    printf(",\"file_id\":\"%s\"", file_id_text(info->file_id, text));
+    printf(",\"file_bytes\":%" PRIu64, info->file_bytes);
+    printf(",\"created\":\"%s\"", time_text(info->created_us, text));
+    printf(",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"type\":\"%s\",\"index\":\"%s\"", info->dim,
+           metric_name(info->metric), type_name(info->type), kind_name(info->index));
+    printf(",\"rows\":%" PRIu64 ",\"live\":%" PRIu64 ",\"deleted\":%" PRIu64, info->rows,
+           info->live, info->deleted);
+    printf(",\"commit\":%" PRIu64 ",\"commit_time\":\"%s\"", info->commit,
+           time_text(info->commit_time_us, text));
+    printf(",\"parts\":[");
+    const char *comma = "";
+    for (uint32_t i = 0; i < info->parts; i++) {
+        struct vdb_part_info part;
+        if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
+        fputs(comma, stdout);
+        print_part_json(&part);
+        comma = ",";
+    }
+    printf("],\"tail_rows\":%" PRIu64 "}\n", info->tail_rows);
+}
+
+/* The label's value as the text format wants it: backslash, quote and newline escaped. */
+static void print_label(const char *path)
+{
+    fputs("index=\"", stdout);
+    for (; *path != '\0'; path++) {
+        if (*path == '\n') {
+            fputs("\\n", stdout);
+        } else {
+            if (*path == '\\' || *path == '"') putchar('\\');
+            putchar(*path);
+        }
+    }
+    putchar('"');
+}
+
+static void print_head(const char *name, const char *help)
+{
+    printf("# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
+}
+
+static void print_gauge(const struct stat_tool *tool, const char *name, const char *help,
+                        uint64_t value)
+{
+    print_head(name, help);
+    printf("%s{", name);
+    print_label(tool->path);
+    printf("} %" PRIu64 "\n", value);
+}
+
+static void print_part_gauges(const struct stat_tool *tool, const char *name, const char *help,
+                              bool bytes)
+{
+    if (tool->info.parts == 0) return;
+    print_head(name, help);
+    for (uint32_t i = 0; i < tool->info.parts; i++) {
+        struct vdb_part_info part;
+        if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
+        printf("%s{", name);
+        print_label(tool->path);
+        printf(",part=\"%" PRIu32 "\",kind=\"%s\"} %" PRIu64 "\n", i, kind_name(part.kind),
+               bytes ? part.bytes : part.row_end - part.row_begin);
+    }
+}
+
+static void print_prometheus(const struct stat_tool *tool)
+{
+    const struct vdb_info *info = &tool->info;
+    print_gauge(tool, "vdb_file_bytes", "Length of the index file.", info->file_bytes);
+    print_gauge(tool, "vdb_dim", "Numbers in a vector.", info->dim);
+    print_gauge(tool, "vdb_rows", "Rows in the file, deleted ones included.", info->rows);
+    print_gauge(tool, "vdb_live_rows", "Rows that searches can find.", info->live);
+    print_gauge(tool, "vdb_deleted_rows", "Rows that vdb-compact would purge.", info->deleted);
+    print_gauge(tool, "vdb_tail_rows", "Rows that no part covers yet.", info->tail_rows);
+    print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
+    print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
+    print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
+    print_gauge(tool, "vdb_commit", "Number of the newest commit.", info->commit);
+    print_head("vdb_commit_time_seconds", "Time of the newest commit, in seconds since 1970.");
+    fputs("vdb_commit_time_seconds{", stdout);
+    print_label(tool->path);
+    int64_t us = info->commit_time_us;
+    printf("} %s%" PRId64 ".%06d\n", us < 0 && us > -1000000 ? "-" : "", us / 1000000,
+           (int)(us % 1000000 < 0 ? -(us % 1000000) : us % 1000000));
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli = {
+        .tool = "vdb-stat",
+        .usage = "[options] INDEX",
+        .summary = "Tells what is in an index and how healthy it is.",
+        .options = options,
+    };
+    struct stat_tool tool = {0};
+    cli_parse(&cli, argc, argv, take, &tool);
+    if (cli.operand_count > 0) cli_usage_error(&cli, "one INDEX and no more");
+    if (tool.json && tool.prometheus) cli_usage_error(&cli, "--json or --prometheus, not both");
+
+    int status = CLI_OK;
+    struct vdb_error err;
+    struct vdb *db = cli_open(&cli, cli.index, true, &status);
+    if (db == NULL) return status;
+    if (vdb_snapshot_open(db, &tool.snapshot, &err) != VDB_OK) {
+        status = cli_report(&cli, &err);
+        vdb_close(db);
+        return status;
+    }
+    tool.path = cli.index;
+    vdb_snapshot_info(tool.snapshot, &tool.info);
+    if (cli.verbose) cli_message(&cli, "kernel set %s", tool.info.isa);
+    if (tool.json)
+        print_json(&tool);
+    else if (tool.prometheus)
+        print_prometheus(&tool);
+    else
+        print_text(&tool);
+    vdb_snapshot_close(tool.snapshot);
+    vdb_close(db);
+    return cli_finish(&cli, status);
+}
