@@ -3,6 +3,7 @@
 #ifndef VDB_STORE_TOPK_H
 #define VDB_STORE_TOPK_H
 
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,12 @@ static inline void topk_reset(struct topk *top) { top->count = 0; }
 static inline int topk_before(const struct topk_item *a, double key, uint32_t row)
 {
     return a->key < key || (a->key == key && a->row < row);
+}
+
+/* No row with a larger key than this can come among the best any more. */
+static inline double topk_worst(const struct topk *top)
+{
+    return top->count == top->cap ? top->items[top->count - 1].key : INFINITY;
 }
 
 /* `key` is not a NaN. Each row is offered once. */
