@@ -151,17 +151,23 @@ int osfile_sync_directory_of(const char *path)
     return failed;
 }
 
+/* The system maps whole pages, so a mapping begins up to a page before what was asked for. */
+static size_t page_part(uint64_t off) { return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE)); }
+
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping)
 {
-    void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, file->fd, (off_t)off);
+    size_t before = page_part(off);
+    uint8_t *at = mmap(NULL, len + before, PROT_READ, MAP_SHARED, file->fd, (off_t)(off - before));
     if (at == MAP_FAILED) return errno;
-    *mapping = at;
+    *mapping = at + before;
     return 0;
 }
 
 void osfile_unmap(const uint8_t *mapping, size_t len)
 {
-    if (mapping) munmap((void *)(uintptr_t)mapping, len);
+    if (!mapping) return;
+    size_t before = page_part((uintptr_t)mapping);
+    munmap((void *)((uintptr_t)mapping - before), len + before);
 }
 
 int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like)

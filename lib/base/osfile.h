@@ -53,8 +53,8 @@ int osfile_sync_data(const struct osfile *file);
 int osfile_sync_all(const struct osfile *file);
 int osfile_sync_directory_of(const char *path);
 
-/* A read-only shared mapping; `off` is a multiple of the page size. The range may go beyond the
- * file's end: those pages become readable when the file grows to them, and raise SIGBUS before. */
+/* A read-only shared mapping of any range. It may go beyond the file's end: those pages become
+ * readable when the file grows to them, and raise SIGBUS before. */
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping);
 void osfile_unmap(const uint8_t *mapping, size_t len);
 

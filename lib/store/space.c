@@ -48,5 +48,6 @@ enum vdb_status space_zero(const struct osfile *file, uint64_t off, uint64_t len
 
 uint64_t space_segment_align(uint64_t len)
 {
-    return len >= HUGE_FROM ? VDB_SEGMENT_ALIGN_HUGE : VDB_SEGMENT_ALIGN;
+    if (len >= HUGE_FROM) return VDB_SEGMENT_ALIGN_HUGE;
+    return len >= VDB_SEGMENT_ALIGN ? VDB_SEGMENT_ALIGN : VDB_ARRAY_ALIGN;
 }

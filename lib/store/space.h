@@ -25,7 +25,8 @@ enum vdb_status space_write(const struct osfile *file, uint64_t off, const void 
 enum vdb_status space_zero(const struct osfile *file, uint64_t off, uint64_t len,
                            struct vdb_error *err);
 
-/* What a segment of that length is aligned to: hot ones from 8 MiB on to huge pages. */
+/* What a segment of that length is aligned to: large ones to huge pages, from 64 KiB on to 64 KiB;
+ * smaller ones share pages, or a small index would be mostly gaps. */
 uint64_t space_segment_align(uint64_t len);
 
 static inline uint64_t round_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
