@@ -34,22 +34,23 @@ static void on_signal(int number)
     raise(number); /* the handler is gone and the signal open: SA_RESETHAND, SA_NODEFER */
 }
 
+static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+
 static void set_up_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
     sigset_t open;
     sigemptyset(&open);
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++) {
         struct sigaction old;
-        sigaction(numbers[i], NULL, &old);
+        sigaction(signal_numbers[i], NULL, &old);
         /* nohup and background jobs ignore some on purpose. A broken pipe is another matter: a
          * tool that went on writing into it would never end. */
-        if (old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE) continue;
+        if (old.sa_handler == SIG_IGN && signal_numbers[i] != SIGPIPE) continue;
         struct sigaction new = {.sa_handler = on_signal};
         new.sa_flags = (int)(SA_RESETHAND | (unsigned)SA_NODEFER);
         sigemptyset(&new.sa_mask);
-        sigaction(numbers[i], &new, NULL);
-        sigaddset(&open, numbers[i]);
+        sigaction(signal_numbers[i], &new, NULL);
+        sigaddset(&open, signal_numbers[i]);
     }
     sigprocmask(SIG_UNBLOCK, &open, NULL);
 }
@@ -62,6 +63,15 @@ void cli_at_signal(const char *remove_path, const char *say)
     snprintf(at_signal.remove, sizeof at_signal.remove, "%s", remove_path ? remove_path : "");
     snprintf(at_signal.say, sizeof at_signal.say, "%s", say ? say : "");
     sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+void cli_hold_signals(bool hold)
+{
+    sigset_t held;
+    sigemptyset(&held);
+    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++)
+        sigaddset(&held, signal_numbers[i]);
+    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
 }
 
 /* Were one of the three closed, the index could be opened under its number and get the tool's

@@ -69,6 +69,10 @@ int cli_exit_of(enum vdb_status status);
  * Both are copied; NULL: nothing. */
 void cli_at_signal(const char *remove_path, const char *say);
 
+/* Keeps signals waiting from the first call to the second: for short work of the library that has
+ * files under passing names. */
+void cli_hold_signals(bool hold);
+
 /* Numbers in options; a bad one is wrong usage. Locale plays no part. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *text, uint64_t min,
                     uint64_t max);

@@ -115,7 +115,10 @@ static int make_index(struct add *add, uint32_t dim)
     how.type = o->type ? o->type : add->input_type ? add->input_type : VDB_TYPE_F32;
     how.index = o->index_given ? o->index : VDB_INDEX_AUTO;
     struct vdb_error err = {0};
-    if (vdb_create(add->fresh.path, &how, &err) != VDB_OK) return report(add, &err);
+    cli_hold_signals(true);
+    enum vdb_status made = vdb_create(add->fresh.path, &how, &err);
+    cli_hold_signals(false);
+    if (made != VDB_OK) return report(add, &err);
     int status = CLI_OK;
     add->db = cli_open(add->cli, add->fresh.path, false, &status);
     if (!add->db) return status;

@@ -56,8 +56,7 @@ static int info_of(const struct cli *cli, struct vdb *db, struct vdb_info *info)
 }
 
 /* Opens the result anew: the figures are those of the file that is there now. */
-static int tell(const struct cli *cli, const char *path, bool to_stdout,
-                const struct vdb_info *before)
+static int tell(const struct cli *cli, const char *path, const struct vdb_info *before)
 {
     int status = CLI_OK;
     struct vdb_info after;
@@ -66,11 +65,8 @@ static int tell(const struct cli *cli, const char *path, bool to_stdout,
     status = info_of(cli, db, &after);
     vdb_close(db);
     if (status != CLI_OK) return status;
-    cli_message(cli,
-                "%s: %" PRIu64 " rows, %" PRIu64 " deleted ones purged, %" PRIu64
-                " bytes -> %" PRIu64 " bytes",
-                to_stdout ? "standard output" : path, after.live, before->deleted,
-                before->file_bytes, after.file_bytes);
+    fprintf(stderr, "rows %" PRIu64 ", purged %" PRIu64 ", bytes %" PRIu64 " -> %" PRIu64 "\n",
+            after.live, before->deleted, before->file_bytes, after.file_bytes);
     return CLI_OK;
 }
 
@@ -153,7 +149,11 @@ static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_opt
     enum vdb_status status = vdb_compact(db, how, &err);
     cli_progress_end(&progress);
     if (status == VDB_CANCELLED) return 128 + caught;
-    return status == VDB_OK ? CLI_OK : cli_report(cli, &err);
+    if (status == VDB_OK) return CLI_OK;
+    if (how->output == NULL || (status != VDB_CANNOT_CREATE && status != VDB_IO))
+        return cli_report(cli, &err);
+    cli_message(cli, "%s: %s", how->output, err.message); /* it is what was being written */
+    return cli_exit_of(status);
 }
 
 int main(int argc, char **argv)
@@ -187,7 +187,7 @@ int main(int argc, char **argv)
     if (status == CLI_OK) status = compact(&cli, db, &how);
     vdb_close(db);
     if (status == CLI_OK && !cli.quiet)
-        status = tell(&cli, how.output != NULL ? how.output : cli.index, to_stdout, &before);
+        status = tell(&cli, how.output != NULL ? how.output : cli.index, &before);
     if (status == CLI_OK && to_stdout) status = spool_copy(&cli, &spool);
     if (spool.path[0] != '\0') spool_remove(&spool);
     if (status > 128) { /* dies of the signal itself, as a waiting shell expects */

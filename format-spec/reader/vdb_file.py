@@ -241,7 +241,7 @@ class File:
             raise Damaged("manifest: magic or length are wrong")
         if m.check != check_without(view.bytes(), 248):
             raise Damaged("manifest: checksum does not match")
-        if m.generation != head.generation or m.commit < 1 or not m.live_count <= m.row_count < NO_ROW:
+        if m.generation > head.generation or m.commit < 1 or not m.live_count <= m.row_count < NO_ROW:
             raise Damaged("manifest: generation, commit or counts are impossible")
         if not 1 <= m.dim <= 65535 or m.metric not in METRICS or m.type not in TYPES:
             raise Damaged("manifest: dimensions, metric or type are not known")
@@ -295,8 +295,9 @@ class File:
 
     def open_part(self, part):
         views, rows = self.part_views(part), part.row_end - part.row_begin
-        if views[VECTOR].len != rows * self.stride:
-            raise Damaged("vector segment at %d has %d bytes" % (views[VECTOR].off, views[VECTOR].len))
+        strides = [s.stride for s in self.segments if s.type == VECTOR and s.off == views[VECTOR].off]
+        if views[VECTOR].len != rows * self.stride or set(strides) != {self.stride}:
+            raise Damaged("vector segment at %d: its stride or length is wrong" % views[VECTOR].off)
         if TOMBSTONE in views:
             words = (rows + 63) // 64
             if views[TOMBSTONE].len != words * 8:

@@ -29,7 +29,7 @@ def number(value, element):
         text = "%.*g" % (digits, value)
         if struct.pack("<" + element, float(text)) == struct.pack("<" + element, value):
             break
-    return text
+    return "-0.0" if text == "-0" else text  # in JSON, -0 is an integer and loses its sign
 
 
 def command_info(file, arguments):

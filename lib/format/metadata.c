@@ -160,17 +160,15 @@ static enum vdb_status load(const struct metadata_view *view, uint32_t number,
 enum vdb_status metadata_read(const struct metadata_view *view, struct packed_block *cache,
                               uint32_t row, const char **text, size_t *len, struct vdb_error *err)
 {
-    enum vdb_status status = VDB_OK;
     if (row >= view->rows)
         return error_set(err, VDB_NOT_FOUND,
                          "row %" PRIu32 " is not in a metadata segment of %" PRIu32, row,
                          view->rows);
     if (row < cache->first || row - cache->first >= cache->count) {
-        uint32_t number = 0;
-        status = packed_find(&view->packed, row, &number, err);
-        if (status == VDB_OK) status = load(view, number, cache, err);
+        uint32_t number = packed_find(&view->packed, row);
+        enum vdb_status status = load(view, number, cache, err);
         if (status != VDB_OK) return status;
-        /* A block's range can wrap, and someone may write to the file under the mapping. */
+        /* The table may be in no order, and may change under the mapping. */
         if (row < cache->first || row - cache->first >= cache->count)
             return error_set_corrupt(err, SEGMENT, cache->at,
                                      "block %" PRIu32 " does not hold row %" PRIu32, number, row);

@@ -85,8 +85,7 @@ static uint32_t items_end(const struct packed_view *view, uint32_t block)
                                    : (uint32_t)view->items;
 }
 
-enum vdb_status packed_find(const struct packed_view *view, uint32_t item, uint32_t *block,
-                            struct vdb_error *err)
+uint32_t packed_find(const struct packed_view *view, uint32_t item)
 {
     uint32_t low = 0, high = view->count; /* the block sought is below high, and not below low */
     while (high - low > 1) {
@@ -96,11 +95,7 @@ enum vdb_status packed_find(const struct packed_view *view, uint32_t item, uint3
         else
             high = middle;
     }
-    if (high == 0 || le32_get(block_at(view, low).first) > item || items_end(view, low) <= item)
-        return error_set_corrupt(err, view->segment, block_off(view, low),
-                                 "no block holds item %" PRIu32, item);
-    *block = low;
-    return VDB_OK;
+    return low;
 }
 
 /* Unpacks into `to`, which has room for raw_len bytes; false where the bytes are not that. */
@@ -151,22 +146,23 @@ void packed_block_release(struct packed_block *block)
 
 enum vdb_status packed_validate(const struct packed_view *view, struct vdb_error *err)
 {
-    uint64_t first = 0, off = 0;
+    uint64_t items = 0, off = 0;
     for (uint32_t i = 0; i < view->count; i++) {
         struct disk_packed_block b = block_at(view, i);
         uint32_t count = items_end(view, i) - le32_get(b.first);
-        if (le32_get(b.first) != (uint32_t)first || count == 0)
+        if (count == 0 || count > view->items - items)
             return error_set_corrupt(err, view->segment, block_off(view, i),
                                      "block %" PRIu32 " is out of order", i);
         if (le64_get(b.off) != off)
             return error_set_corrupt(err, view->segment, block_off(view, i),
                                      "block %" PRIu32 " does not follow on", i);
-        first += count;
+        items += count;
         off += le32_get(b.packed_len);
     }
-    if (first != view->items)
+    /* The counts add up from where the first block begins, so that this holds it to item 0. */
+    if (items != view->items)
         return error_set_corrupt(err, view->segment, view->blocks_at,
-                                 "blocks of %" PRIu64 " items, not %" PRIu64, first, view->items);
+                                 "blocks of %" PRIu64 " items, not %" PRIu64, items, view->items);
     if (off != view->data_len)
         return error_set_corrupt(err, view->segment, view->data_at,
                                  "%" PRIu64 " bytes of data, of which blocks take %" PRIu64,

@@ -37,10 +37,10 @@ enum vdb_status packed_view_init(struct packed_view *view, const void *p, size_t
                                  uint64_t file_off, uint64_t blocks_off, uint64_t data_off,
                                  uint64_t data_len, struct vdb_error *err);
 
-/* The block that holds an item (below view->items, which are below 2^32 here). Takes time in the
- * logarithm of the blocks. Errors: VDB_CORRUPT. */
-enum vdb_status packed_find(const struct packed_view *view, uint32_t item, uint32_t *block,
-                            struct vdb_error *err);
+/* The block that holds an item, if the table is in order: whoever unpacks it compares the item with
+ * what it then has. view->items is above `item` and below 2^32. Takes time in the logarithm of the
+ * blocks. */
+uint32_t packed_find(const struct packed_view *view, uint32_t item);
 
 struct packed_block {      /* one block unpacked; all zero: none yet */
     uint32_t first, count; /* its items; count is 0 where none is held */

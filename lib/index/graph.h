@@ -40,7 +40,8 @@ uint32_t graph_pivot_count(uint32_t rows);
 
 /* Builds over all rows of `codes`; edges (rows * params->degree) and pivots
  * (graph_pivot_count(rows)) are the caller's. The same codes and params give the same edges for
- * any number of threads and any kernel set. */
+ * any number of threads and any kernel set. Every row has min(degree, rows - 1) different
+ * neighbours, not itself, and can be reached from the first pivot. */
 enum vdb_status graph_build(const struct codes *codes, const struct kernels *kernels,
                             const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
                             struct vdb_error *err);

@@ -54,8 +54,8 @@ enum vdb_status duplicates_link(const uint32_t *representative, uint32_t rows, u
 /* Completes lists shorter than the rows allow. */
 void graph_fill(uint32_t rows, uint32_t degree, uint32_t *edges);
 
-/* Makes every row reachable from the pivots, replacing edges that no path needs. `pruner` has room
- * for a walk with `ef`. */
+/* Makes every row reachable from the first pivot, replacing edges that no path needs. `pruner` has
+ * room for a walk with `ef`. */
 enum vdb_status graph_repair(const struct graph *graph, uint32_t *edges, const struct space *space,
                              struct pruner *pruner, uint32_t ef, struct vdb_error *err);
 

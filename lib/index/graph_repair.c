@@ -1,5 +1,5 @@
 /* graph_repair.c: what holds for every graph that is built: lists of full length, and every row
- * reachable from the pivots.
+ * reachable from the first pivot, where all walks start beside other places.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 
@@ -37,49 +37,50 @@ void graph_fill(uint32_t rows, uint32_t degree, uint32_t *edges)
             fill_list(row, rows, degree, edges);
 }
 
-/* A forest that reaches rows from the pivots. An edge that is not of it can go without cutting
+/* A tree that reaches rows from the first pivot. An edge that is not of it can go without cutting
  * anything off. */
-struct forest {
-    uint32_t *parent; /* a row: GRAPH_NO_ROW: not reached; itself: a pivot */
+struct tree {
+    uint32_t *parent; /* a row: GRAPH_NO_ROW: not reached; itself: the root */
     uint32_t *queue;
     size_t head, tail;
 };
 
-static void reach(struct forest *forest, uint32_t row, uint32_t parent)
+static void reach(struct tree *tree, uint32_t row, uint32_t parent)
 {
-    if (forest->parent[row] != GRAPH_NO_ROW) return;
-    forest->parent[row] = parent;
-    forest->queue[forest->tail++] = row;
+    if (tree->parent[row] != GRAPH_NO_ROW) return;
+    tree->parent[row] = parent;
+    tree->queue[tree->tail++] = row;
 }
 
-static void spread(struct forest *forest, const struct graph *graph)
+static void spread(struct tree *tree, const struct graph *graph)
 {
-    while (forest->head < forest->tail) {
-        uint32_t row = forest->queue[forest->head++];
+    while (tree->head < tree->tail) {
+        uint32_t row = tree->queue[tree->head++];
         const uint32_t *list = graph->edges + (size_t)row * graph->degree;
         for (uint32_t i = 0; i < graph->degree && list[i] != GRAPH_NO_ROW; i++)
-            reach(forest, list[i], row);
+            reach(tree, list[i], row);
     }
 }
 
-/* Gives `from` an edge to `row` in place of its last that can go; 0 where it has none. */
-static int attach(struct forest *forest, const struct graph *graph, uint32_t *edges, uint32_t from,
+/* Gives `from` an edge to `row` in place of its last that can go; 0 where it has none, or is not
+ * reached itself. */
+static int attach(struct tree *tree, const struct graph *graph, uint32_t *edges, uint32_t from,
                   uint32_t row)
 {
+    if (tree->parent[from] == GRAPH_NO_ROW) return 0;
     uint32_t *list = edges + (size_t)from * graph->degree;
     for (uint32_t i = graph->degree; i-- > 0;) {
-        if (list[i] != GRAPH_NO_ROW && forest->parent[list[i]] == from) continue;
-        if (list[i] == GRAPH_NO_ROW && i > 0 && list[i - 1] == GRAPH_NO_ROW) continue;
+        if (list[i] == GRAPH_NO_ROW || tree->parent[list[i]] == from) continue;
         list[i] = row;
-        reach(forest, row, from);
+        reach(tree, row, from);
         return 1;
     }
     return 0;
 }
 
-/* From the nearest of the rows that a walk meets, all of which are reached. There are fewer edges
- * in the forest than reached rows and more of them in the lists, so some row can always serve. */
-static void attach_somewhere(struct forest *forest, const struct graph *graph, uint32_t *edges,
+/* From the nearest of the rows that a walk meets. Lists that are not full have all rows. The tree
+ * has fewer edges than reached rows and their lists have more, so some row can always serve. */
+static void attach_somewhere(struct tree *tree, const struct graph *graph, uint32_t *edges,
                              const struct space *space, struct pruner *pruner, uint32_t ef,
                              uint32_t row)
 {
@@ -87,31 +88,30 @@ static void attach_somewhere(struct forest *forest, const struct graph *graph, u
     space_probe_row(space, row, &walk->probe);
     walk_run(walk, space, graph, &walk->probe, ef);
     for (uint32_t i = 0; i < walk->pool.count; i++)
-        if (attach(forest, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
+        if (attach(tree, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
     for (uint32_t from = 0; from < graph->rows; from++)
-        if (forest->parent[from] != GRAPH_NO_ROW && attach(forest, graph, edges, from, row)) return;
+        if (attach(tree, graph, edges, from, row)) return;
 }
 
 enum vdb_status graph_repair(const struct graph *graph, uint32_t *edges, const struct space *space,
                              struct pruner *pruner, uint32_t ef, struct vdb_error *err)
 {
-    struct forest forest = {malloc(graph->rows * sizeof *forest.parent),
-                            malloc(graph->rows * sizeof *forest.queue), 0, 0};
-    if (!forest.parent || !forest.queue) {
-        free(forest.parent);
-        free(forest.queue);
+    struct tree tree = {malloc(graph->rows * sizeof *tree.parent),
+                        malloc(graph->rows * sizeof *tree.queue), 0, 0};
+    if (!tree.parent || !tree.queue) {
+        free(tree.parent);
+        free(tree.queue);
         return error_no_memory(err);
     }
-    for (uint32_t row = 0; row < graph->rows; row++) forest.parent[row] = GRAPH_NO_ROW;
-    for (uint32_t i = 0; i < graph->pivot_count; i++)
-        reach(&forest, graph->pivots[i], graph->pivots[i]);
-    spread(&forest, graph);
+    for (uint32_t row = 0; row < graph->rows; row++) tree.parent[row] = GRAPH_NO_ROW;
+    reach(&tree, graph->pivots[0], graph->pivots[0]);
+    spread(&tree, graph);
     for (uint32_t row = 0; row < graph->rows; row++) {
-        if (forest.parent[row] != GRAPH_NO_ROW) continue;
-        attach_somewhere(&forest, graph, edges, space, pruner, ef, row);
-        spread(&forest, graph);
+        if (tree.parent[row] != GRAPH_NO_ROW) continue;
+        attach_somewhere(&tree, graph, edges, space, pruner, ef, row);
+        spread(&tree, graph);
     }
-    free(forest.parent);
-    free(forest.queue);
+    free(tree.parent);
+    free(tree.queue);
     return VDB_OK;
 }

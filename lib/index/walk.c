@@ -150,11 +150,19 @@ static inline void measure(struct walk *walk, const struct space *space, const s
     }
 }
 
-/* Enters by the nearest pivots. */
+static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows)
+{
+    uint32_t row = pool_row(key);
+    if (!visit(walk->visited, row, rows)) return;
+    walk->met[front->met++] = row;
+    if (key < walk->pool.limit) pool_insert(&walk->pool, key);
+}
+
+/* Enters by the nearest pivots, and by the first, from which all rows can be reached. */
 static void enter(struct walk *walk, struct front *front, const struct space *space,
                   const struct graph *graph, const struct probe *probe)
 {
-    uint64_t keys[ENTRIES + 1];
+    uint64_t keys[ENTRIES + 1], first = UINT64_MAX;
     struct pool nearest = {.keys = keys};
     pool_reset(&nearest, ENTRIES);
     for (uint32_t i = 0; i < graph->pivot_count;) {
@@ -165,15 +173,12 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
         space_measure(space, probe, rows, n, distances);
         for (uint32_t j = 0; j < n; j++) {
             uint64_t key = pool_key(distances[j], rows[j]);
+            if (first == UINT64_MAX) first = key;
             if (key < nearest.limit) pool_insert(&nearest, key);
         }
     }
-    for (uint32_t i = 0; i < nearest.count; i++) {
-        uint32_t row = pool_row(keys[i]);
-        if (!visit(walk->visited, row, graph->rows)) continue;
-        walk->met[front->met++] = row;
-        if (keys[i] < walk->pool.limit) pool_insert(&walk->pool, keys[i]);
-    }
+    for (uint32_t i = 0; i < nearest.count; i++) enter_by(walk, front, keys[i], graph->rows);
+    if (first != UINT64_MAX) enter_by(walk, front, first, graph->rows);
 }
 
 static void clear_visited(struct walk *walk, const struct front *front, uint32_t rows)

@@ -196,12 +196,11 @@ def codes_of(rows, at):
     head = size_of("disk_code_header")
     codes = [[min(255, max(0, round(x / SCALE) + ZERO)) for x in row] for row in rows]
     norms = [sum(c * c - 256 * c for c in row) for row in codes]
-    norm_bytes = struct.pack("<%di" % len(norms), *norms)
-    planes = align(norm_bytes)
+    code_bytes = b"".join(align(bytes(row)) for row in codes)
     values = {"kind": 1, "row_count": len(rows), "dim": 4, "scale": SCALE, "zero": ZERO,
-              "codes": {"off": at + head + len(planes), "stride": 64, "width": 64},
-              "norms": {"off": at + head, "stride": 4, "width": 4}}
-    data = encode("disk_code_header", values) + planes + b"".join(align(bytes(row)) for row in codes)
+              "codes": {"off": at + head, "stride": 64, "width": 64},
+              "norms": {"off": at + head + len(code_bytes), "stride": 4, "width": 4}}
+    data = encode("disk_code_header", values) + code_bytes + struct.pack("<%di" % len(norms), *norms)
     lines = listed("disk_code_header", values)
     lines += [("code[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(codes)]
     lines += [("norm[%d]" % i, norm) for i, norm in enumerate(norms)]

@@ -576,7 +576,7 @@ END
         exec 9<>pipe
         interruptible vdb-add --create --format tsv new.vdb pipe 2>err 9>&- &
         pid=$!
-        printf 'a\t1\t2\n' >&9
+        printf 'the-first\t1\t2\n' >&9
         until_true bash -c 'ls new.vdb.new-*'
         [ ! -e new.vdb ]
         kill -$signal $pid

@@ -60,6 +60,14 @@ setup() {
     ends 0 vdb-check --deep copy.vdb
 }
 
+# flip_middle FILE NAME...: one bit in the middle of each segment, past any header.
+flip_middle() {
+    local name
+    for name in "${@:2}"; do
+        layout flip "$1" "$(awk -v name="$name" '$1 == name {print $2 + int($3 / 2)}' "$T/layout")"
+    done
+}
+
 # found NAME OFFSET LENGTH: one finding, that lies there.
 found() {
     local segment offset message
@@ -99,7 +107,9 @@ found() {
 }
 
 @test "one bit turned in a block of a commit in the log" {
-    grep '^commit-' "$T/layout" >blocks
+    # Not the last commit: one that is not whole cannot be told from one that a crash cut short.
+    awk '{line[NR] = $0} $1 == "commit" {last = NR}
+        END {for (i = 1; i < last; i++) if (line[i] ~ /^commit-/) print line[i]}' "$T/layout" >blocks
     [ "$(cut -f 1 blocks | sort -u | wc -l)" -eq 4 ]
     while IFS=$'\t' read -r name offset length; do
         cp "$T/all.vdb" x.vdb
@@ -123,9 +133,7 @@ found() {
 
 @test "several faults are all told" {
     cp "$T/all.vdb" x.vdb
-    for name in vector graph; do
-        layout flip x.vdb "$(awk -v name=$name '$1 == name {print $2 + 5}' "$T/layout")"
-    done
+    flip_middle x.vdb vector graph
     ends 1 vdb-check x.vdb
     [ "${#lines[@]}" -eq 2 ]
     [ "$stderr" = "vdb-check: x.vdb: damaged, 2 findings" ]
@@ -138,8 +146,8 @@ found() {
 
 @test "--json: an object a finding" {
     cp "$T/all.vdb" x.vdb
+    flip_middle x.vdb graph
     offset=$(awk '$1 == "graph" {print $2}' "$T/layout")
-    layout flip x.vdb "$offset"
     vdb-check -q --json x.vdb >found || [ $? -eq 1 ]
     python3 - "$offset" <<'END'
 import json, sys
@@ -178,9 +186,7 @@ END
 
 @test "the findings are the same for any -j" {
     cp "$T/all.vdb" x.vdb
-    for name in vector graph id metadata; do
-        layout flip x.vdb "$(awk -v name=$name '$1 == name {print $2 + 5}' "$T/layout")"
-    done
+    flip_middle x.vdb vector graph id metadata
     vdb-check -j 1 --deep x.vdb >one || [ $? -eq 1 ]
     vdb-check -j 4 --deep x.vdb >four || [ $? -eq 1 ]
     cmp one four
@@ -243,6 +249,6 @@ END
 
 @test "an output that cannot be written is exit 74" {
     cp "$T/all.vdb" x.vdb
-    layout flip x.vdb "$(awk '$1 == "graph" {print $2}' "$T/layout")"
+    flip_middle x.vdb graph
     refused 74 "standard output*" sh -c "vdb-check -q x.vdb >/dev/full"
 }

@@ -8,7 +8,8 @@ common_setup() {
     HERE=$(cd "$BATS_TEST_DIRNAME" && pwd)
     PATH=$VDB_BIN:$PATH
     unset VDB_ISA
-    cd "$BATS_TEST_TMPDIR"
+    mkdir "$BATS_TEST_TMPDIR/work" # bats keeps files of its own above
+    cd "$BATS_TEST_TMPDIR/work"
 }
 
 # ends STATUS COMMAND...: runs it, with $output as its stdout, $stderr apart, and holds the status.

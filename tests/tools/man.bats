@@ -11,7 +11,7 @@ setup() {
 
 # Each option, with the name of its argument, once a line: "-j N", "--threads N", "--quiet".
 options_of_help() {
-    "vdb-$1" --help | awk '/^  .*--/ {
+    "vdb-$1" --help | awk '/^Options:/ {inside = 1} inside && /^  .*--/ {
         line = $0; sub(/^ +/, "", line); sub(/   *.*/, "", line)
         argument = line; if (!sub(/.* --?[a-z-]+ |^--[a-z-]+ /, "", argument)) argument = ""
         n = split(line, part, ", ")

@@ -294,7 +294,9 @@ END
 @test "HDF5 queries come from the dataset test, or from that of --dataset" {
     vdb-get --format hdf5 --output q.h5 "$T/line.vdb" # its vectors are called train
     [ "$(vdb-search -k 1 --dataset train "$T/line.vdb" q.h5 | cut -f 3 | tr -d '\n')" = abc ]
-    refused 65 "*q.h5*test*" vdb-search "$T/line.vdb" q.h5
+    vdb-search --format hdf5 --output r.h5 "$T/line.vdb" "$T/line.jsonl" # neighbors and distances
+    refused 65 "*r.h5*test*" vdb-search "$T/line.vdb" r.h5
+    refused 65 "*r.h5*nothing*" vdb-search --dataset nothing "$T/line.vdb" r.h5
 }
 
 @test "many queries, over several batches, are answered in their order" {

@@ -93,7 +93,7 @@ static void damage_is_named(void **state)
         {4, 4, 4, 4},         /* an unknown flag */
         {8, 4, 4, 8},         /* rows */
         {12, 4, 5, 12},       /* dim */
-        {16, 8, 0x200c1, 16}, /* not aligned */
+        {16, 8, 0x200bf, 16}, /* not aligned */
         {16, 8, 0x20100, 16}, /* the last row leaves the file */
         {16, 8, 0xffffffffffffffc0, 16},
         {24, 4, 63, 16}, /* rows overlap */

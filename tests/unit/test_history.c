@@ -216,6 +216,26 @@ static void damage_is_named(void **state)
     }
 }
 
+/* A block without entries would leave a reader that counts them down from nothing. */
+static void empty_block(void **state)
+{
+    (void)state;
+    struct buf buf = {0};
+    struct history_view view;
+    struct history_iter iter;
+    struct history_entry entry;
+    struct vdb_error err = {0};
+    build(1500, &buf);
+    assert_int_equal(history_view_init(&view, buf.data, buf.len, 0, NULL), VDB_OK);
+    assert_true(view.packed.count > 1);
+    memset(buf.data + 64 + 24, 0, 4); /* the second block, too, begins with entry 0 */
+    history_iter_init(&iter, &view);
+    assert_int_equal(history_next(&iter, &entry, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 64);
+    history_iter_release(&iter);
+    buf_release(&buf);
+}
+
 /* Without the look at the table first, as a reader of the history goes about it. */
 static void read_all(const uint8_t *p, size_t len, void *context)
 {
@@ -254,7 +274,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_of_the_spec), cmocka_unit_test(example_written),
         cmocka_unit_test(round_trip),          cmocka_unit_test(builder_refuses),
-        cmocka_unit_test(damage_is_named),     cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(damage_is_named),     cmocka_unit_test(empty_block),
+        cmocka_unit_test(hostile_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,7 @@ static void damage_is_named(void **state)
         {16, 0x56, INIT, 16},  /* ends beyond the end */
         {24, 0x4f, INIT, 24},  /* bytes beyond the end */
         {32, 0x0e, INIT, 24},  /* more bytes than there are */
-        {39, 0xff, INIT, 24},  /* their sum wraps */
+        {39, 0xff, INIT, 24},  /* and far more */
         {64, 1, VALIDATE, 72}, /* a base too high */
         {71, 0x80, VALIDATE, 72},
         {72, 0, VALIDATE, 72},         /* an empty id */

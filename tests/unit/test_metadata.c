@@ -238,11 +238,12 @@ static void damage_is_named(void **state)
         {8, 0x41, INIT, 0},       /* a table not aligned */
         {15, 0x80, INIT, 0},      /* an offset near 2^63 */
         {16, 0x59, INIT, 0},      /* data beyond the end */
-        {31, 0xff, INIT, 0},      /* their end wraps */
+        {31, 0xff, INIT, 0},      /* and far more of them */
         {24, 0x22, VALIDATE, 88}, /* data that the block exceeds */
         {64, 1, VALIDATE, 64},    /* the first block is not row 0's */
         {68, 0, VALIDATE, 88},    /* stored, yet shorter */
         {68, 2, VALIDATE, 88},    /* packed in an unknown way */
+        {72, 0, VALIDATE, 64},    /* unpacks to nothing */
         {72, 0x2f, VALIDATE, 88}, /* unpacks to more */
         {72, 0x31, VALIDATE, 88}, /* unpacks to less */
         {72, 0x23, VALIDATE, 88}, /* not shorter than unpacked */
@@ -303,6 +304,66 @@ static void disorder(void **state)
     buf_release(&buf);
 }
 
+/* Two blocks of the same text: that they share their bytes shows in the table alone. */
+static void overlap(void **state)
+{
+    (void)state;
+    struct metadata_builder b = {0};
+    struct buf buf = {0};
+    struct metadata_view view;
+    struct vdb_error err = {0};
+    static char text[VDB_METADATA_BLOCK];
+    memset(text, ' ', sizeof text);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(metadata_builder_add(&b, text, sizeof text, NULL), VDB_OK);
+    assert_int_equal(metadata_builder_finish(&b, &buf, NULL), VDB_OK);
+    assert_int_equal(metadata_view_init(&view, buf.data, buf.len, 2, 0, NULL), VDB_OK);
+    assert_int_equal(view.packed.count, 2);
+    assert_int_equal(metadata_validate(&view, &err), VDB_OK);
+    memset(buf.data + 64 + 24 + 16, 0, 8); /* off of the second */
+    assert_int_equal(metadata_validate(&view, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 64 + 24);
+    metadata_builder_release(&b);
+    buf_release(&buf);
+}
+
+/* A block may hold more bytes than the longest text; a text may not. */
+static void too_long(void **state)
+{
+    (void)state;
+    struct buf raw = {0}, blocks = {0}, data = {0}, buf = {0};
+    struct metadata_view view;
+    char *text;
+    size_t len;
+    for (uint32_t more = 0; more < 2; more++) {
+        uint32_t n = VDB_METADATA_MAX + more;
+        buf_clear(&raw);
+        buf_clear(&blocks);
+        buf_clear(&data);
+        buf_clear(&buf);
+        assert_int_equal(buf_append(&raw, &n, 4), 0);
+        memset(buf_extend(&raw, n), ' ', n);
+        assert_int_equal(packed_append(&blocks, &data, 0, raw.data, raw.len, NULL), VDB_OK);
+        struct disk_metadata_header header = {.row_count = le32_put(1),
+                                              .block_count = le32_put(1),
+                                              .blocks_off = le64_put(64),
+                                              .data_off = le64_put(88),
+                                              .data_len = le64_put(data.len)};
+        assert_int_equal(buf_append(&buf, &header, sizeof header), 0);
+        assert_int_equal(buf_append(&buf, blocks.data, blocks.len), 0);
+        assert_int_equal(buf_append(&buf, data.data, data.len), 0);
+        assert_int_equal(metadata_view_init(&view, buf.data, buf.len, 1, 0, NULL), VDB_OK);
+        assert_int_equal(metadata_validate(&view, NULL), more ? VDB_CORRUPT : VDB_OK);
+        text = NULL;
+        assert_int_equal(metadata_get(&view, 0, &text, &len, NULL), more ? VDB_CORRUPT : VDB_OK);
+        free(text);
+    }
+    buf_release(&raw);
+    buf_release(&blocks);
+    buf_release(&data);
+    buf_release(&buf);
+}
+
 static void read_all(const uint8_t *p, size_t len, void *context)
 {
     struct metadata_view view;
@@ -348,7 +409,8 @@ int main(void)
         cmocka_unit_test(round_trip),      cmocka_unit_test(none_at_all),
         cmocka_unit_test(one_of_many),     cmocka_unit_test(longest),
         cmocka_unit_test(builder_refuses), cmocka_unit_test(damage_is_named),
-        cmocka_unit_test(disorder),        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(disorder),        cmocka_unit_test(overlap),
+        cmocka_unit_test(too_long),        cmocka_unit_test(hostile_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

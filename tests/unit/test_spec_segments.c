@@ -313,7 +313,7 @@ static void codes(void **state)
     struct code_header header;
     struct disk_code_header again;
     example_read(&e, "codes.md", "code");
-    uint64_t off = example_number(&e, "norms.off") - sizeof again;
+    uint64_t off = example_number(&e, "codes.off") - sizeof again;
     uint8_t *file = calloc(1, FILE_LEN);
     assert_non_null(file);
     memcpy(file + off, e.bytes.data, e.bytes.len);

@@ -227,6 +227,7 @@ void helper_write(const char *path)
     bool stream = standard || (there && !S_ISREG(st.st_mode));
     if (there && S_ISDIR(st.st_mode)) helper_fail(CLI_CANTCREAT, "is a directory");
     if (there && !stream && realpath(path, real)) path = real; /* what a link points to */
+    if (stream) umask(077);
     if (!newfile_init(&unfinished, stream ? "/var/tmp/vdb-hdf5" : path))
         helper_fail(CLI_CANTCREAT, "cannot be created: %s", strerror(errno));
     atexit(discard);

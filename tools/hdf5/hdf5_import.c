@@ -12,7 +12,7 @@
 #include "hdf5/hdf5_file.h"
 #include "input/hdf5_pipe.h"
 
-enum { LISTED_MAX = 4096, ROWS_PER_SLAB_MAX = 1 << 16 };
+enum { LISTED_MAX = 4096 };
 
 static const uint64_t slab_bytes = 4 << 20, slab_bytes_max = 64 << 20, cache_bytes_max = 256 << 20;
 
@@ -106,6 +106,8 @@ static void find_dataset(struct import *in, const char *asked, const char *fallb
         in->dataset = open_dataset(in->file, in->name, 0);
         if (in->dataset >= 0) return;
     }
+    if (*in->name == '\0' && list.fit > 1)
+        helper_fail(CLI_DATA, "which dataset is to be read? The file has %s", list.text);
     if (list.used == 0) helper_fail(CLI_DATA, "the file has no datasets");
     helper_fail(CLI_DATA, "there is no dataset \"%s\" to be read; the file has %s", in->name,
                 list.text);
@@ -166,7 +168,6 @@ static void choose_slab(struct import *in, hid_t how)
     }
     uint64_t bands = slab_bytes / (band_rows * row_bytes);
     in->slab_rows = band_rows * (bands ? bands : 1);
-    if (in->slab_rows > ROWS_PER_SLAB_MAX) in->slab_rows = ROWS_PER_SLAB_MAX;
 }
 
 static uint32_t type_of(hid_t dataset)

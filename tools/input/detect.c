@@ -37,7 +37,7 @@ static bool ends_with(const char *text, size_t len, const char *end)
 static bool has_extension(const char *name, size_t len, const char *extension)
 {
     size_t n = strlen(extension);
-    return len > n && name[len - n - 1] == '.' && ends_with(name, len, extension);
+    return len > n + 1 && name[len - n - 1] == '.' && ends_with(name, len, extension);
 }
 
 enum input_format detect_by_name(const char *path)

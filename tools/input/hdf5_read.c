@@ -1,7 +1,7 @@
 /* hdf5_read.c: the reader of HDF5 files: a tool's end of the pipe from vdb-hdf5 read.
  *
  * libhdf5 wants a file that it can seek in. What comes through a pipe or packed by gzip is spooled
- * to an unlinked temporary file first.
+ * to a temporary file first.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "input/hdf5_pipe.h"
 #include "input/reader.h"
+#include "input/spool.h"
 
 struct hdf5 {
     struct reader reader;
@@ -108,82 +109,28 @@ static void hdf5_close(struct reader *reader)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static int temporary_file(void)
+static bool start(struct hdf5 *hdf5, const char *path, const struct input_options *options,
+                  struct fault *fault)
 {
-    static const char *const folders[] = {"/var/tmp", "/tmp"}; /* the first is on a disk */
-    for (size_t i = 0; i < 2; i++) {
-        int fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (fd >= 0) return fd;
-    }
-    char path[] = "/tmp/vdb-hdf5-XXXXXX";
-    int fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0) unlink(path);
-    return fd;
-}
-
-static bool write_all(int fd, const uint8_t *p, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(fd, p, len);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return false;
-        p += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* Copies the whole source into a temporary file; < 0: fault is set. */
-static int spool(struct source *source, struct fault *fault)
-{
-    int fd = temporary_file();
-    bool good = fd >= 0;
-    while (good) {
-        size_t have;
-        const uint8_t *p = source_peek(source, 1 << 18, &have, fault);
-        if (!p) {
-            close(fd);
-            return -1;
-        }
-        if (have == 0) return fd;
-        good = write_all(fd, p, have);
-        source_skip(source, have);
-    }
-    fault_set(fault, CLI_IOERR, source_name(source), "cannot spool it to a temporary file: %s",
-              strerror(errno));
-    if (fd >= 0) close(fd);
-    return -1;
-}
-
-static bool start(struct hdf5 *hdf5, struct source *source, const char *path,
-                  const struct input_options *options, struct fault *fault)
-{
-    uint64_t size;
-    bool in_place = strcmp(path, "-") != 0 && source_size(source, &size);
-    int in = in_place ? -1 : spool(source, fault), ends[2];
-    if (!in_place && in < 0) return false;
+    int ends[2];
     const char *const args[] = {"read",
-                                in_place ? path : "/dev/stdin",
+                                path,
                                 options->dataset ? options->dataset : "",
                                 options->ids_dataset ? options->ids_dataset : "",
                                 options->default_dataset ? options->default_dataset : "",
                                 NULL};
-    bool good = pipe2(ends, O_CLOEXEC) == 0;
-    if (!good) {
+    if (pipe2(ends, O_CLOEXEC) != 0) {
         fault_set(fault, CLI_IOERR, hdf5->name, "cannot make a pipe: %s", strerror(errno));
-    } else {
-        good = hdf5_spawn(&hdf5->child, options->hdf5_helper, args, in, ends[1], hdf5->name,
-                          CLI_NOINPUT, fault);
-        close(ends[1]);
-        if (good) {
-            hdf5->pipe = source_from_fd(ends[0], hdf5->name, fault);
-            good = hdf5->pipe != NULL;
-        } else {
-            close(ends[0]);
-        }
+        return false;
     }
-    if (in >= 0) close(in);
-    return good;
+    bool started = hdf5_spawn(&hdf5->child, options->hdf5_helper, args, -1, ends[1], hdf5->name,
+                              CLI_NOINPUT, fault);
+    close(ends[1]);
+    if (started)
+        hdf5->pipe = source_from_fd(ends[0], hdf5->name, fault);
+    else
+        close(ends[0]);
+    return hdf5->pipe != NULL;
 }
 
 static bool read_head(struct hdf5 *hdf5, struct fault *fault)
@@ -231,9 +178,15 @@ struct reader *hdf5_open(struct source *source, const char *path,
         return NULL;
     }
     hdf5->name = name;
-    bool good = start(hdf5, source, path, options, fault);
+    char spooled[SPOOL_PATH_SIZE] = "";
+    uint64_t size;
+    bool in_place = strcmp(path, "-") != 0 && source_size(source, &size);
+    bool good = in_place || spool_source(source, spooled, fault);
     source_close(source);
-    if (good && read_head(hdf5, fault)) return &hdf5->reader;
+    good = good && start(hdf5, in_place ? path : spooled, options, fault) &&
+           read_head(hdf5, fault); /* by then the helper has opened the file */
+    if (spooled[0]) unlink(spooled);
+    if (good) return &hdf5->reader;
     hdf5_close(&hdf5->reader);
     return NULL;
 }

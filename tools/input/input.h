@@ -42,8 +42,8 @@ struct input_options {
     const char *ids_dataset;   /* HDF5; NULL: none */
     const char *default_dataset; /* HDF5: "train" for vdb-add, "test" for vdb-search */
     bool ids_optional;           /* a JSON record may lack its id: record.id is then NULL */
-    bool any_dim;                /* text: the caller holds each record's dimension against its own */
-    const char *hdf5_helper;     /* path of vdb-hdf5; NULL: beside the tool, or ../libexec/vdb */
+    bool any_dim;            /* text: the caller holds each record's dimension against its own */
+    const char *hdf5_helper; /* path of vdb-hdf5; NULL: beside the tool, or ../libexec/vdb */
 };
 
 struct record {

@@ -257,9 +257,11 @@ enum line_status source_line(struct source *source, const char **line, size_t *l
         uint8_t *p = source->window + source->begin;
         size_t held = source->end - source->begin;
         uint8_t *newline = memchr(p + searched, '\n', held - searched);
+        size_t line_len = newline ? (size_t)(newline - p) : held;
+        if (line_len > SOURCE_LINE_MAX) return skip_line(source, fault);
         if (newline || source->ended) {
             if (!newline && held == 0) return LINE_END;
-            size_t n = newline ? (size_t)(newline - p) : held;
+            size_t n = line_len;
             source->begin += newline ? n + 1 : n;
             source->offset += newline ? n + 1 : n;
             if (n > 0 && newline && p[n - 1] == '\r') n--;
@@ -268,7 +270,6 @@ enum line_status source_line(struct source *source, const char **line, size_t *l
             *len = n;
             return LINE_OK;
         }
-        if (held > SOURCE_LINE_MAX) return skip_line(source, fault);
         searched = held;
         size_t have;
         if (!source_peek(source, held + 1, &have, fault)) return LINE_FAILED;

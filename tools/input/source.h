@@ -40,8 +40,9 @@ void source_skip(struct source *source, size_t len);
 
 enum line_status { LINE_OK, LINE_END, LINE_TOO_LONG, LINE_FAILED };
 
-#define SOURCE_LINE_MAX ((size_t)48 << 20) /* 16 MiB metadata, 65,535 numbers, and room to spare   \
-                                            */
+#define SOURCE_LINE_MAX                                                                            \
+    ((size_t)48 << 20) /* 16 MiB metadata, 65,535 numbers, and room to spare                       \
+                        */
 
 /* The next line without its LF or CRLF, with a NUL behind it (and perhaps within). A line above
  * SOURCE_LINE_MAX is passed over. */

@@ -1,0 +1,112 @@
+/* open.c: the fuzz target for index files: whatever the bytes, each call ends and stays in bounds.
+ *
+ * Everything that reads an index is called: the check, then, where the file opens, all that a
+ * snapshot gives. What the calls answer is of no account; that they return is.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "vdb.h"
+
+enum { ROWS_READ = 32, NEIGHBOURS = 5 };
+
+/* What is read of a row has to be readable memory: sum it, so that a sanitizer sees each byte. */
+static volatile unsigned touched;
+
+static void touch(const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    unsigned sum = 0;
+    for (size_t i = 0; i < size; i++) sum += at[i];
+    touched = touched + sum;
+}
+
+static void read_row(const struct vdb_snapshot *snapshot, uint32_t row, float *vector, uint32_t dim)
+{
+    const char *id;
+    char *json = NULL;
+    size_t id_len, json_len;
+    uint32_t found;
+    struct vdb_error err;
+
+    vdb_row_state(snapshot, row);
+    if (vdb_row_id(snapshot, row, &id, &id_len, &err) == VDB_OK) {
+        touch(id, id_len);
+        vdb_find(snapshot, id, id_len, 0, &found, &err);
+        vdb_find(snapshot, id, id_len, 1, &found, &err);
+    }
+    if (vdb_row_vector(snapshot, row, vector, &err) == VDB_OK) touch(vector, dim * sizeof *vector);
+    if (vdb_row_metadata(snapshot, row, &json, &json_len, &err) == VDB_OK && json != NULL)
+        touch(json, json_len);
+    free(json);
+}
+
+static void search(const struct vdb_snapshot *snapshot, const float *query)
+{
+    struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+    struct vdb_hit hits[NEIGHBOURS];
+    uint32_t found;
+    struct vdb_error err;
+
+    options.k = NEIGHBOURS;
+    options.ef = 24;
+    options.threads = 1;
+    vdb_search(snapshot, query, 1, &options, hits, &found, &err);
+    options.include_deleted = 1;
+    options.exact = 1;
+    if (vdb_search(snapshot, query, 1, &options, hits, &found, &err) == VDB_OK)
+        touch(hits, found * sizeof *hits);
+}
+
+static void read_snapshot(const struct vdb_snapshot *snapshot)
+{
+    struct vdb_info info;
+    struct vdb_part_info part;
+    struct vdb_error err;
+    uint32_t found;
+
+    vdb_snapshot_info(snapshot, &info);
+    for (uint32_t i = 0; i < info.parts && i < ROWS_READ; i++) vdb_part_info(snapshot, i, &part);
+    vdb_find(snapshot, "no such id", 10, 1, &found, &err);
+
+    float *vector = calloc(info.dim ? info.dim : 1, sizeof *vector);
+    if (vector == NULL) return;
+    /* From both ends: the last rows are the tail's, the first ones the oldest part's. */
+    for (uint32_t i = 0; i < ROWS_READ; i++) {
+        read_row(snapshot, i, vector, info.dim);
+        if (info.rows > i) read_row(snapshot, (uint32_t)(info.rows - 1 - i), vector, info.dim);
+    }
+    for (uint32_t i = 0; i < info.dim; i++) vector[i] = (float)(i % 7) - 2.5f;
+    search(snapshot, vector);
+    free(vector);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char path[64];
+    int fd = fuzz_file(data, size, path);
+    struct vdb_check_options check = VDB_CHECK_OPTIONS_INIT;
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    const struct vdb_snapshot *snapshot;
+    struct vdb *db;
+    struct vdb_error err;
+    uint64_t findings;
+
+    check.deep = 1;
+    check.threads = 1;
+    vdb_check(path, &check, &findings, &err);
+
+    options.read_only = 1;
+    options.wait = 0;
+    options.threads = 1;
+    if (vdb_open(path, &options, &db, &err) == VDB_OK) {
+        if (vdb_snapshot_open(db, &snapshot, &err) == VDB_OK) {
+            read_snapshot(snapshot);
+            vdb_snapshot_close(snapshot);
+        }
+        vdb_close(db);
+    }
+    close(fd);
+    return 0;
+}

@@ -1,0 +1,135 @@
+/* replay.c: drives a fuzz target over given files, and over damaged forms of them.
+ *
+ *     replay-TARGET [-m COUNT] [-o LAST] FILE...
+ *
+ * Each FILE is run as it is and in COUNT damaged forms, the same ones in each run. Before one is
+ * run it is written to LAST, so that what crashed the target is at hand: named after its cause it
+ * belongs into fuzz/corpus/TARGET.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+
+/* The head of a file, where the structures are that the rest hangs on, gets half of the damage. */
+enum { HEAD = 16384 };
+
+static uint64_t random_next(uint64_t *state)
+{
+    *state ^= *state << 13; /* Marsaglia, Xorshift RNGs (2003), the 64-bit triple 13, 7, 17 */
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+/* One to four places overwritten with what breaks arithmetic most; each eighth form is cut off. */
+static size_t damage(uint8_t *data, size_t size, uint64_t *state)
+{
+    static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+    size_t places = 1 + random_next(state) % 4;
+
+    for (size_t i = 0; i < places && size > 0; i++) {
+        size_t range = size > HEAD && random_next(state) % 2 ? HEAD : size;
+        size_t at = random_next(state) % range;
+        size_t count = 1 + random_next(state) % 8;
+        uint8_t value = values[random_next(state) % sizeof values];
+        if (random_next(state) % 2) {
+            data[at] ^= (uint8_t)(1u << random_next(state) % 8);
+        } else {
+            for (size_t j = at; j < at + count && j < size; j++) data[j] = value;
+        }
+    }
+    if (size > 0 && random_next(state) % 8 == 0) size = random_next(state) % size;
+    return size;
+}
+
+static uint8_t *read_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    uint8_t *data = NULL;
+    size_t room = 0;
+
+    *size = 0;
+    if (file == NULL) return NULL;
+    do {
+        room = room ? room * 2 : 65536;
+        uint8_t *more = realloc(data, room);
+        if (more == NULL) break;
+        data = more;
+        *size += fread(data + *size, 1, room - *size, file);
+    } while (*size == room);
+    bool failed = ferror(file) || *size == room;
+    fclose(file);
+    if (!failed) return data;
+    free(data);
+    return NULL;
+}
+
+/* Runs a copy of exactly `size` bytes, so that a sanitizer sees one byte too many. */
+static void run(const uint8_t *data, size_t size, const char *last)
+{
+    if (last != NULL) {
+        FILE *file = fopen(last, "wb");
+        if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0) {
+            perror(last);
+            exit(1);
+        }
+    }
+    uint8_t *copy = malloc(size ? size : 1);
+    if (copy == NULL) exit(1);
+    memcpy(copy, data, size);
+    LLVMFuzzerTestOneInput(copy, size);
+    free(copy);
+}
+
+static bool replay(const char *path, unsigned long count, const char *last)
+{
+    size_t size;
+    uint8_t *data = read_file(path, &size);
+    uint8_t *form = data != NULL ? malloc(size ? size : 1) : NULL;
+    uint64_t state = 0x9e3779b97f4a7c15u; /* any seed but 0 */
+
+    if (form == NULL) {
+        perror(path);
+        free(data);
+        return false;
+    }
+    printf("%s\n", path);
+    fflush(stdout);
+    run(data, size, last);
+    for (unsigned long i = 0; i < count; i++) {
+        memcpy(form, data, size);
+        size_t form_size = damage(form, size, &state);
+        run(form, form_size, last);
+    }
+    free(form);
+    free(data);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long count = 0;
+    const char *last = NULL;
+    int option;
+    bool done = true;
+
+    while ((option = getopt(argc, argv, "m:o:")) != -1) {
+        if (option == 'm') {
+            count = strtoul(optarg, NULL, 10);
+        } else if (option == 'o') {
+            last = optarg;
+        } else {
+            return 2;
+        }
+    }
+    if (optind == argc) {
+        fprintf(stderr, "usage: %s [-m COUNT] [-o LAST] FILE...\n", argv[0]);
+        return 2;
+    }
+    for (int i = optind; i < argc; i++) done = replay(argv[i], count, last) && done;
+    return done ? 0 : 1;
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# golden.bats: files of every format version stay readable, and damaged ones are refused by name.
+#
+# v0.1/ holds the worked example of format-spec/ as `tests/spec/make_examples.py --file` wrote it.
+# While the version is 0.x and unreleased it is made anew when the format changes; from a release
+# on its files never change.
+# SPDX-License-Identifier: BSD-2-Clause
+
+setup_file() {
+    export ROOT=${VDB_SOURCE_DIR:-$BATS_TEST_DIRNAME/../..}
+    mkdir "$BATS_FILE_TMPDIR/bad"
+    python3 "$ROOT/tests/golden/damage.py" "$ROOT" "$BATS_FILE_TMPDIR/bad" >"$BATS_FILE_TMPDIR/bad.tsv"
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR"
+    reader=$ROOT/format-spec/reader/vdb_reader.py
+}
+
+@test "the golden files are the ones that were put there" {
+    cd "$ROOT/tests/golden/v0.1"
+    sha256sum --check --quiet SHA256SUMS
+}
+
+@test "a file of version 0.1 gives the rows that it was made with" {
+    gunzip -c "$ROOT/tests/golden/v0.1/example.vdb.gz" >example.vdb
+    vdb-check --deep example.vdb
+    vdb-get example.vdb >rows.jsonl
+    python3 - "$ROOT/tests/golden/v0.1/example.jsonl" <<'EOF'
+import json, sys
+said, got = ([json.loads(line) for line in open(path)] for path in (sys.argv[1], "rows.jsonl"))
+assert got == said and len(got) == 3, got
+EOF
+}
+
+@test "the generator still makes the golden file of version 0.1" {
+    python3 "$ROOT/tests/spec/make_examples.py" --file now.vdb "$ROOT/format-spec"
+    gunzip -c "$ROOT/tests/golden/v0.1/example.vdb.gz" | cmp - now.vdb
+}
+
+# Every case whose name matches: the tool and the reader end with the status of the table, the
+# tool's message has the words, and a file that is refused gives no rows.
+cases() { # PATTERN
+    count=0
+    wrong=0
+    while IFS=$'\t' read -r name expected words; do
+        [[ $name == $1 ]] || continue
+        count=$((count + 1))
+        status=0
+        vdb-get "bad/$name.vdb" >out 2>message || status=$?
+        if [ "$status" -ne "$expected" ] || { [ -n "$words" ] && ! grep -qF -- "$words" message; }; then
+            echo "$name: vdb-get ended with $status, not $expected ($words): $(cat message)"
+            wrong=$((wrong + 1))
+        fi
+        [ "$expected" -eq 0 ] || [ ! -s out ] || { echo "$name: rows were printed"; wrong=$((wrong + 1)); }
+        status=0
+        python3 "$reader" get "bad/$name.vdb" >out 2>message || status=$?
+        if [ "$status" -ne "$expected" ]; then
+            echo "$name: the reader ended with $status, not $expected: $(cat message)"
+            wrong=$((wrong + 1))
+        fi
+    done <bad.tsv
+    [ "$count" -gt 0 ]
+    [ "$wrong" -eq 0 ]
+}
+
+@test "what is no index, of another version, or uses an unknown feature" {
+    cases sound
+    cases empty
+    cases other-file
+    cases text-mode-transfer
+    cases 'version-*'
+    cases '*compat-bit'
+}
+
+@test "a damaged or cut superblock or file" {
+    cases 'superblock-*'
+    cases file-cut
+}
+
+@test "a manifest that breaks a rule, its checksum being right" {
+    cases 'manifest-*'
+    cases '*-dimensions'
+    cases 'unknown-*'
+    cases rows-without-part
+    cases 'table-*'
+}
+
+@test "parts and segments that break a rule" {
+    cases 'part-*'
+    cases 'segment-*'
+    cases 'vector-*'
+    cases 'tombstones-*'
+}
+
+@test "a log that cannot lie where the superblock says" {
+    cases 'log-*'
+}
+
+@test "a commit that is valid as a record and breaks a rule is damage, not the log's end" {
+    cases 'commit-*'
+    cases 'event-*'
+}
+
+@test "a link that leads nowhere is damage, not the log's end" {
+    cases 'link-*'
+}

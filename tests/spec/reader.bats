@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# reader.bats: the reader written from the spec alone and the tools read the same out of a file.
+# SPDX-License-Identifier: BSD-2-Clause
+
+setup_file() {
+    # Three kinds of state: rows in the tail only, rows in parts with a tail, and a compacted file.
+    cd "$BATS_FILE_TMPDIR"
+    for type in f32 f16 i8 u8; do make_index "$type"; done
+}
+
+# Records whose numbers every type can hold, with and without metadata.
+records() { # FIRST END STEP VERSION
+    python3 - "$@" <<'EOF'
+import json, random, sys
+first, end, step, version = map(int, sys.argv[1:])
+draw = random.Random(first * 7 + version)
+for i in range(first, end, step):
+    record = {"id": "row-%04d%s" % (i, "é" * (i % 3)), "vector": [draw.randrange(0, 120) for _ in range(19)]}
+    if i % 4:
+        record["metadata"] = {"n": i, "version": version, "text": "la " * (i % 50)}
+    print(json.dumps(record, ensure_ascii=False))
+EOF
+}
+
+make_index() { # TYPE
+    records 0 300 1 1 | vdb-add -q --create --type "$1" --metric l2 tail-"$1".vdb
+    records 40 360 5 2 | vdb-add -q tail-"$1".vdb
+    vdb-rm -q tail-"$1".vdb row-0001é row-0002éé row-0040é row-0003 >/dev/null
+    vdb-rm -q --restore tail-"$1".vdb row-0001é row-0040é >/dev/null
+
+    records 0 2600 1 1 | vdb-add -q --create --type "$1" --metric l2 parts-"$1".vdb
+    records 100 2900 7 2 | vdb-add -q parts-"$1".vdb
+    vdb-rm -q parts-"$1".vdb row-0000 row-0003 >/dev/null
+
+    cp tail-"$1".vdb compact-"$1".vdb
+    vdb-compact -q compact-"$1".vdb
+}
+
+setup() {
+    root=${VDB_SOURCE_DIR:-$BATS_TEST_DIRNAME/../..}
+    reader=$root/format-spec/reader/vdb_reader.py
+    cd "$BATS_FILE_TMPDIR"
+}
+
+# Equal as JSON, line by line: the same ids, numbers and metadata in the same order.
+same_records() {
+    python3 - "$1" "$2" <<'EOF'
+import json, sys
+a, b = ([json.loads(line) for line in open(path)] for path in sys.argv[1:])
+assert a, "no rows"
+assert a == b, next((x, y) for x, y in zip(a, b) if x != y) if len(a) == len(b) else (len(a), len(b))
+EOF
+}
+
+@test "get: the same rows in the same order, of every type" {
+    for index in *.vdb; do
+        vdb-get "$index" >tool.jsonl
+        python3 "$reader" get "$index" >reader.jsonl
+        same_records tool.jsonl reader.jsonl
+    done
+}
+
+@test "the rows are those that went in" {
+    records 0 300 1 1 >expected.in
+    records 40 360 5 2 >>expected.in
+    python3 "$reader" get tail-u8.vdb >reader.jsonl
+    python3 - <<'EOF'
+import json
+live = {}
+for line in open("expected.in"):
+    record = json.loads(line)
+    live[record["id"]] = record
+for gone in ("row-0002éé", "row-0003"):
+    del live[gone]
+got = {r["id"]: r for r in map(json.loads, open("reader.jsonl"))}
+assert got == live
+EOF
+}
+
+@test "check: every file of the tools keeps every rule of the spec" {
+    for index in *.vdb; do
+        run python3 "$reader" check "$index"
+        echo "$index: $output"
+        [ "$status" -eq 0 ]
+        [ -z "$output" ]
+    done
+}
+
+@test "info: counts agree with vdb-stat" {
+    for index in *.vdb; do
+        vdb-stat --json "$index" >tool.json
+        python3 "$reader" info "$index" >reader.json
+        python3 - <<'EOF'
+import json
+tool, reader = json.load(open("tool.json")), json.load(open("reader.json"))
+for key in ("format", "file_bytes", "dim", "metric", "type", "rows", "live", "deleted", "commit", "tail_rows"):
+    assert tool[key] == reader[key], (key, tool[key], reader[key])
+assert [p["kind"] for p in tool["parts"]] == [p["kind"] for p in reader["parts"]]
+EOF
+    done
+}
+
+@test "the files cover what they are for: a tail, a part with tombstones, a graph" {
+    python3 "$reader" info tail-f32.vdb | grep -q '"parts": \[\]'
+    python3 "$reader" info parts-f32.vdb | grep -q '"kind": "graph"'
+    python3 "$reader" info parts-f32.vdb | grep -q '"type": "tombstone"\|"tail_rows": [1-9]'
+    python3 "$reader" info compact-u8.vdb | grep -q '"deleted": 0'
+}
+
+@test "search: the same neighbours at the same distances, in every metric" {
+    for metric in l2 cosine ip; do
+        rm -f metric.vdb
+        records 1 400 1 3 | vdb-add -q --create --type f32 --metric "$metric" metric.vdb
+        vdb-search --exact -k 8 --like row-0007é metric.vdb >tool.tsv
+        python3 "$reader" search -k 8 --like row-0007é metric.vdb >reader.tsv
+        python3 - <<'EOF'
+tool, reader = ([line.rstrip("\n").split("\t") for line in open(p)] for p in ("tool.tsv", "reader.tsv"))
+assert len(tool) == len(reader) == 8
+for a, b in zip(tool, reader):
+    assert a[:3] == b[:3], (a, b)
+    assert abs(float(a[3]) - float(b[3])) <= 1e-6 * max(1, abs(float(b[3]))), (a, b)
+EOF
+    done
+}
+
+@test "the tools read the worked example as the reader does" {
+    python3 "$root/tests/spec/make_examples.py" --file example.data "$root/format-spec"
+    vdb-check --deep example.data
+    vdb-get example.data >tool.jsonl
+    python3 "$reader" get example.data >reader.jsonl
+    same_records tool.jsonl reader.jsonl
+    [ "$(wc -l <tool.jsonl)" -eq 3 ]
+}
+
+@test "a writer goes on from the worked example, and the reader follows" {
+    python3 "$root/tests/spec/make_examples.py" --file more.data "$root/format-spec"
+    echo '{"id": "quince", "vector": [1, 2, 3, 4]}' | vdb-add -q more.data
+    vdb-rm -q more.data plum >/dev/null
+    run python3 "$reader" check more.data
+    [ "$status" -eq 0 ]
+    [ "$(python3 "$reader" get more.data | grep -o '"id": "[a-z]*"' | tr '\n' ' ')" = '"id": "pear" "id": "apple" "id": "quince" ' ]
+}

@@ -1,0 +1,182 @@
+#!/usr/bin/env bats
+# spec.bats: the machinery that keeps format-spec/ true finds what it is there to find, and the
+# worked example is a file that the independent reader reads.
+# SPDX-License-Identifier: BSD-2-Clause
+
+setup() {
+    root=${VDB_SOURCE_DIR:-$BATS_TEST_DIRNAME/../..}
+    cd "$BATS_TEST_TMPDIR"
+    reader=$root/format-spec/reader/vdb_reader.py
+}
+
+# A copy of the pages and the header, to be spoilt.
+copy_pages() {
+    cp -r "$root/format-spec" pages
+    cp "$root/lib/format/disk.h" disk.h
+}
+
+assert_pages() {
+    run --separate-stderr python3 "$root/tests/spec/spec_assert.py" --header disk.h pages/*.md
+}
+
+# The pages are refused, nothing is printed, and the message has these words.
+refused() {
+    assert_pages
+    [ "$status" -eq 1 ]
+    [ -z "$output" ]
+    [[ $stderr == *"$1"* ]] || { echo "$stderr"; false; }
+}
+
+bats_require_minimum_version 1.5.0
+
+@test "the tables describe disk.h, and the compiler agrees" {
+    copy_pages
+    assert_pages
+    [ "$status" -eq 0 ]
+    printf '%s\n' "$output" >spec_assert.c
+    [ "$(grep -c _Static_assert spec_assert.c)" -gt 400 ]
+    ${CC:-cc} -std=c11 -Wall -Wextra -Wpedantic -Werror -I"$root/lib" -c spec_assert.c -o spec_assert.o
+}
+
+@test "the compiler refuses a header that moved away from the tables" {
+    copy_pages
+    assert_pages
+    printf '%s\n' "$output" >spec_assert.c
+    mkdir -p changed/format && cp -r "$root/lib/base" changed/base
+    sed 's/le64 generation; \/\* equals/le32 generation; \/* equals/' disk.h >changed/format/disk.h
+    ! cmp -s disk.h changed/format/disk.h
+    run ${CC:-cc} -std=c11 -Ichanged -I"$root/lib" -c spec_assert.c -o spec_assert.o
+    [ "$status" -ne 0 ]
+    [[ $output == *"manifest.md"* ]]
+}
+
+@test "a gap between fields is found" {
+    copy_pages
+    sed -i 's/^| 12 | 4 | u32 | header_len/| 13 | 4 | u32 | header_len/' pages/superblock.md
+    refused "gap, the field before ends at 12"
+}
+
+@test "an overlap of fields is found" {
+    copy_pages
+    sed -i 's/^| 12 | 4 | u32 | header_len/| 11 | 4 | u32 | header_len/' pages/superblock.md
+    refused "overlap, the field before ends at 12"
+}
+
+@test "an unknown type is found" {
+    copy_pages
+    sed -i 's/^| 12 | 4 | u32 | header_len/| 12 | 4 | word | header_len/' pages/superblock.md
+    refused "type word is not known"
+}
+
+@test "a size that is not that of the type is found" {
+    copy_pages
+    sed -i 's/^| 12 | 4 | u32 | header_len/| 12 | 4 | u16 | header_len/' pages/superblock.md
+    refused "header_len is 4 bytes, its type u16 is 2"
+}
+
+@test "a struct of the header without a table is found" {
+    copy_pages
+    sed -i 's/^#endif$/struct disk_new { le32 a; };\n#endif/' disk.h
+    refused "no table has struct disk_new"
+}
+
+@test "a constant of the header without a table is found" {
+    copy_pages
+    sed -i 's/^#define VDB_ID_GROUP.*/&\n#define VDB_NEW 7\nenum { DISK_NEW = 9 };/' disk.h
+    refused "no table has the constant VDB_NEW"
+    [[ $stderr == *"no table has the constant DISK_NEW"* ]]
+}
+
+@test "a field that the header does not have is found" {
+    copy_pages
+    sed -i 's/^| 12 | 4 | u32 | header_len/| 12 | 4 | u32 | head_len/' pages/superblock.md
+    refused "fields of disk_superblock differ from the header's: head_len header_len"
+}
+
+@test "a changed magic is found" {
+    copy_pages
+    sed -i 's/^| VDB_MAGIC | 8f/| VDB_MAGIC | 8e/' pages/superblock.md
+    refused "VDB_MAGIC is 8f 56 44 42 0d 0a 1a 0a in the header"
+}
+
+@test "the examples in the pages are those of the generator" {
+    python3 "$root/tests/spec/make_examples.py" --check "$root/format-spec"
+    copy_pages
+    sed -i 's/^generation = 3/generation = 4/' pages/superblock.md
+    run python3 "$root/tests/spec/make_examples.py" --check pages
+    [ "$status" -eq 1 ]
+    [[ $output == *"superblock.md"* ]]
+}
+
+@test "XXH3-64 in Python agrees with the library's at every length" {
+    run python3 - "$root" <<'EOF'
+import random, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/format-spec/reader")
+import xxh3
+assert xxh3.pure_xxh3_64(b"") == 0x2D06800538D394C2  # as published
+assert xxh3.is_fast(), "no libxxhash to compare with"
+draw = random.Random(1)
+for n in list(range(600)) + [1023, 1024, 1025, 2048, 4088, 9999]:
+    data = draw.randbytes(n)
+    assert xxh3.pure_xxh3_64(data) == xxh3.xxh3_64(data), n
+EOF
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
+@test "the independent reader reads the worked example" {
+    python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
+    python3 "$reader" check example.vdb
+    run python3 "$reader" get example.vdb
+    [ "$status" -eq 0 ]
+    [ "$output" = '{"id": "pear", "vector": [-0.5, 0.75, 0.25, -1], "metadata": {"tags":["b","c"]}}
+{"id": "plum", "vector": [0, 0, 0.5, 0.5], "metadata": {"lang":null}}
+{"id": "apple", "vector": [0.5, -0.25, 0, 0.25], "metadata": {"year":2026}}' ]
+    run python3 "$reader" get example.vdb fig
+    [ "$status" -eq 1 ]
+}
+
+@test "with either superblock slot damaged, the reader finds the same rows" {
+    python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
+    python3 "$reader" get example.vdb >expected
+    for slot in 0 4096; do
+        cp example.vdb damaged.vdb
+        printf 'X' | dd of=damaged.vdb bs=1 seek=$((slot + 200)) conv=notrunc status=none
+        python3 "$reader" get damaged.vdb | cmp - expected
+        run python3 "$reader" check damaged.vdb
+        [ "$status" -eq 1 ]
+        [[ $output == *"slot $((slot / 4096))"* ]]
+    done
+}
+
+@test "the reader finds a flipped bit in every segment, in the manifest, and in a record" {
+    python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
+    run python3 - "$root" <<'EOF'
+import sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/format-spec/reader")
+import vdb_check, vdb_file
+
+whole = open("example.vdb", "rb").read()
+good = vdb_file.File("example.vdb")
+places = [s.off + at for s in good.segments for at in range(0, s.len, 7)]
+places += list(range(good.super.manifest_off, good.super.manifest_off + good.super.manifest_len, 7))
+places += list(range(655360, 655616, 7))  # the record of commit 4, which the manifest covers
+for place in places:
+    data = bytearray(whole)
+    data[place] ^= 0x10
+    open("flipped.vdb", "wb").write(data)
+    try:
+        assert list(vdb_check.check(vdb_file.File("flipped.vdb"))), "not found at %d" % place
+    except (vdb_file.Damaged, vdb_file.Unsupported):
+        pass
+# Where the log goes on from there, a record with a flipped bit is no record: the log ends before it.
+data = bytearray(whole)
+data[655616 + 100] ^= 0x10
+open("flipped.vdb", "wb").write(data)
+assert vdb_file.File("flipped.vdb").commit == 4
+EOF
+    echo "$output"
+    [ "$status" -eq 0 ]
+}

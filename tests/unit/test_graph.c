@@ -1,0 +1,297 @@
+/* test_graph.c: what holds for every graph that is built.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "index/graph.h"
+#include "points.h"
+
+/* Lists: as many neighbours as degree and rows allow, in front, each a row, none twice, not the
+ * row itself. Pivots: rows, none twice. */
+static void check_lists(const struct points *points)
+{
+    const struct graph *graph = &points->graph;
+    uint32_t rows = graph->rows, full = rows - 1 < graph->degree ? rows - 1 : graph->degree;
+    uint32_t *seen = malloc(rows * sizeof *seen);
+    assert_non_null(seen);
+    memset(seen, 0xff, rows * sizeof *seen);
+    for (uint32_t row = 0; row < rows; row++) {
+        const uint32_t *list = graph->edges + (size_t)row * graph->degree;
+        for (uint32_t i = 0; i < graph->degree; i++) {
+            if (i >= full) {
+                assert_int_equal(list[i], GRAPH_NO_ROW);
+                continue;
+            }
+            assert_in_range(list[i], 0, rows - 1);
+            assert_int_not_equal(list[i], row);
+            assert_int_not_equal(seen[list[i]], row);
+            seen[list[i]] = row;
+        }
+    }
+    memset(seen, 0, rows * sizeof *seen);
+    assert_in_range(graph->pivot_count, 1, rows);
+    for (uint32_t i = 0; i < graph->pivot_count; i++) {
+        assert_in_range(graph->pivots[i], 0, rows - 1);
+        assert_int_equal(seen[graph->pivots[i]]++, 0);
+    }
+    free(seen);
+}
+
+static void check_reachable(const struct points *points)
+{
+    const struct graph *graph = &points->graph;
+    uint32_t *stack = malloc(graph->rows * sizeof *stack), depth = 0, reached = 0;
+    uint8_t *seen = calloc(graph->rows, 1);
+    assert_true(stack && seen);
+    seen[graph->pivots[0]] = 1;
+    stack[depth++] = graph->pivots[0];
+    while (depth > 0) {
+        const uint32_t *list = graph->edges + (size_t)stack[--depth] * graph->degree;
+        reached++;
+        for (uint32_t i = 0; i < graph->degree && list[i] != GRAPH_NO_ROW; i++)
+            if (!seen[list[i]]) {
+                seen[list[i]] = 1;
+                stack[depth++] = list[i];
+            }
+    }
+    assert_int_equal(reached, graph->rows);
+    free(stack);
+    free(seen);
+}
+
+static void check_build(struct points *points, enum vdb_metric metric,
+                        const struct graph_params *params)
+{
+    points_code(points, metric, 0);
+    points_build(points, params, NULL);
+    check_lists(points);
+    check_reachable(points);
+    free(points->memory);
+    points->memory = NULL;
+}
+
+static void any_number_of_rows(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {1, 2, 3, 4, 5, 9, 16, 17, 18, 31, 32, 33, 34, 50, 100, 1000};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric++)
+            for (uint32_t degree = 4; degree <= 32; degree *= 2) {
+                struct points points;
+                points_init(&points, rows[i], 5);
+                points_cluster(&points, 3, 0.5, i);
+                check_build(&points, (enum vdb_metric)metric,
+                            &(struct graph_params){.degree = degree, .ef_construction = 20});
+                points_release(&points);
+            }
+}
+
+static void no_rows(void **state)
+{
+    (void)state;
+    struct codes codes = {.dim = 3, .bytes = 64, .metric = VDB_METRIC_L2};
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    assert_int_equal(graph_pivot_count(0), 0);
+    assert_int_equal(graph_build(&codes, kernels, &(struct graph_params){0}, NULL, NULL, NULL),
+                     VDB_OK);
+}
+
+/* Tight clusters far apart tend to lose each other. */
+static void islands_are_reachable(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 5000, 8);
+    points_cluster(&points, 200, 0.001, 12);
+    check_build(&points, VDB_METRIC_L2, &(struct graph_params){.degree = 4, .ef_construction = 8});
+    check_build(&points, VDB_METRIC_IP, &(struct graph_params){.degree = 8, .ef_construction = 16});
+    points_release(&points);
+}
+
+/* ---- duplicates ---------------------------------------------------------------------------- */
+
+/* Row i is a copy of row i % distinct. */
+static void duplicate(struct points *points, uint32_t distinct)
+{
+    size_t dim = points->dim;
+    for (uint32_t row = distinct; row < points->rows; row++)
+        memcpy(points->x + row * dim, points->x + row % distinct * dim, dim * sizeof(float));
+}
+
+static void duplicates_keep_the_graph_whole(void **state)
+{
+    (void)state;
+    static const uint32_t distinct[] = {1, 2, 3, 20, 40, 500, 1500, 2999};
+    for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++)
+        for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric++) {
+            struct points points;
+            points_init(&points, 3000, 12);
+            points_cluster(&points, 10, 0.5, i);
+            duplicate(&points, distinct[i]);
+            check_build(&points, (enum vdb_metric)metric, &(struct graph_params){.degree = 16});
+            points_release(&points);
+        }
+}
+
+/* One vector a thousand times among others: queries at it find copies alone, and queries
+ * elsewhere are not caught by it. */
+static void duplicates_are_found_and_left(void **state)
+{
+    (void)state;
+    enum { ROWS = 4000, COPIES = 1000, DIM = 16 };
+    struct points points;
+    points_init(&points, ROWS, DIM);
+    points_cluster(&points, 30, 0.5, 21);
+    for (uint32_t row = 0; row < COPIES; row++)
+        memcpy(points.x + row * 3 * DIM, points.x, DIM * sizeof(float));
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){.degree = 16}, NULL);
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    struct walk *walk = walk_create();
+    const struct candidate *found;
+    uint32_t count, missed = 0;
+    walk_prepare(walk, &points.codes, points.x, NULL);
+    walk_graph(walk, &points.graph, &points.codes, kernels, 100, &found, &count, NULL);
+    assert_int_equal(count, 100);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(found[i].distance, 0);
+        assert_true(found[i].row % 3 == 0 && found[i].row < 3 * COPIES);
+    }
+    for (uint32_t row = 3 * COPIES; row < ROWS; row++) {
+        walk_prepare(walk, &points.codes, points.x + row * DIM, NULL);
+        walk_graph(walk, &points.graph, &points.codes, kernels, 20, &found, &count, NULL);
+        missed += found[0].distance != 0;
+    }
+    assert_in_range(missed, 0, 10);
+    walk_free(walk);
+    points_release(&points);
+}
+
+/* ---- determinism --------------------------------------------------------------------------- */
+
+static void same_edges_however_built(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"portable", "avx2", "avx512"};
+    static const unsigned threads[] = {1, 2, 5};
+    for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric++) {
+        struct points points;
+        points_init(&points, 3000, 40);
+        points_cluster(&points, 30, 0.5, 17);
+        duplicate(&points, 2500);
+        points_code(&points, (enum vdb_metric)metric, 0);
+        struct graph_params params = {.threads = 1};
+        points_build(&points, &params, "portable");
+        size_t edges = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
+        size_t pivots = points.graph.pivot_count * sizeof(uint32_t);
+        uint32_t *first = malloc(edges), *first_pivots = malloc(pivots);
+        assert_true(first && first_pivots);
+        memcpy(first, points.edges, edges);
+        memcpy(first_pivots, points.pivots, pivots);
+        for (size_t i = 0; i < 9; i++) {
+            const struct kernels *kernels;
+            if (kernels_select(sets[i / 3], &kernels, NULL) != VDB_OK) continue;
+            params.threads = threads[i % 3];
+            points_build(&points, &params, sets[i / 3]);
+            assert_memory_equal(points.edges, first, edges);
+            assert_memory_equal(points.pivots, first_pivots, pivots);
+        }
+        free(first);
+        free(first_pivots);
+        points_release(&points);
+    }
+}
+
+/* ---- parameters and progress --------------------------------------------------------------- */
+
+static void refuses_bad_parameters(void **state)
+{
+    (void)state;
+    static const struct graph_params bad[] = {{.degree = 3},          {.degree = 257},
+                                              {.ef_construction = 7}, {.ef_construction = 4097},
+                                              {.alpha_milli = 999},   {.alpha_milli = 65536}};
+    struct points points;
+    points_init(&points, 10, 4);
+    points_cluster(&points, 2, 0.5, 1);
+    points_code(&points, VDB_METRIC_L2, 0);
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    uint32_t edges[10 * 256], pivots[10];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct vdb_error err = {.status = VDB_OK};
+        assert_int_equal(graph_build(&points.codes, kernels, &bad[i], edges, pivots, &err),
+                         VDB_INVALID);
+        assert_int_equal(err.status, VDB_INVALID);
+        assert_true(err.message[0] != '\0');
+    }
+    struct graph_params chosen = {.degree = 7};
+    graph_params_default(&chosen, 10, 4);
+    assert_int_equal(chosen.degree, 7);
+    assert_true(chosen.ef_construction >= 8 && chosen.alpha_milli >= 1000);
+    points_release(&points);
+}
+
+struct progress {
+    pthread_t caller;
+    uint64_t done;
+    unsigned calls, stop_at;
+    int faults;
+};
+
+static int on_progress(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    struct progress *progress = context;
+    if (strcmp(phase, "build graph") != 0 || done <= progress->done || done > total ||
+        !pthread_equal(pthread_self(), progress->caller))
+        progress->faults++;
+    progress->done = done;
+    return ++progress->calls == progress->stop_at;
+}
+
+static void progress_tells_and_stops(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 3000, 4);
+    points_cluster(&points, 10, 0.5, 2);
+    points_code(&points, VDB_METRIC_L2, 0);
+    struct progress progress = {.caller = pthread_self()};
+    struct graph_params params = {.threads = 2, .progress = on_progress, .context = &progress};
+    points_build(&points, &params, NULL);
+    assert_int_equal(progress.faults, 0);
+    assert_true(progress.calls >= 5);
+    const struct kernels *kernels;
+    struct vdb_error err;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    progress = (struct progress){.caller = pthread_self(), .stop_at = 3};
+    assert_int_equal(
+        graph_build(&points.codes, kernels, &params, points.edges, points.pivots, &err),
+        VDB_CANCELLED);
+    assert_int_equal(progress.calls, 3);
+    points_release(&points);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_number_of_rows),
+        cmocka_unit_test(no_rows),
+        cmocka_unit_test(islands_are_reachable),
+        cmocka_unit_test(duplicates_keep_the_graph_whole),
+        cmocka_unit_test(duplicates_are_found_and_left),
+        cmocka_unit_test(same_edges_however_built),
+        cmocka_unit_test(refuses_bad_parameters),
+        cmocka_unit_test(progress_tells_and_stops),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

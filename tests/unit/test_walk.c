@@ -1,0 +1,402 @@
+/* test_walk.c: a walk finds what is near, gives exact code distances in order, and survives any
+ * graph.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "index/graph.h"
+#include "points.h"
+
+static const struct kernels *kernels;
+
+static int setup(void **state)
+{
+    (void)state;
+    return kernels_select(NULL, &kernels, NULL) != VDB_OK;
+}
+
+static void search(struct walk *walk, const struct points *points, const float *query, uint32_t ef,
+                   const struct candidate **found, uint32_t *count)
+{
+    assert_int_equal(walk_prepare(walk, &points->codes, query, NULL), VDB_OK);
+    assert_int_equal(
+        walk_graph(walk, &points->graph, &points->codes, kernels, ef, found, count, NULL), VDB_OK);
+}
+
+/* Rows and queries of integers, so that codes are exact whatever the kind of number. */
+static void integer_points(struct points *points, uint32_t rows, uint32_t dim, int low, int high)
+{
+    uint64_t seed = 5;
+    points_init(points, rows, dim);
+    for (size_t i = 0; i < (size_t)rows * dim; i++)
+        points->x[i] = (float)(low + (int)(random_next(&seed) % (uint64_t)(high - low + 1)));
+    points->x[0] = (float)low;
+    points->x[1] = (float)high;
+}
+
+struct expected {
+    int64_t key;
+    uint32_t row;
+};
+
+static int compare_expected(const void *left, const void *right)
+{
+    const struct expected *a = left, *b = right;
+    if (a->key != b->key) return a->key < b->key ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row;
+}
+
+/* With ef as large as the graph every row comes back, in the order of exact integer distances. */
+static void check_all(struct points *points, enum vdb_metric metric, size_t offset, int flip)
+{
+    points_code(points, metric, offset);
+    assert_true(points->codes.scale == 1.0f);
+    if (flip) {
+        for (uint32_t row = 0; row < points->rows; row++)
+            for (uint32_t i = 0; i < points->dim; i++)
+                points->memory[offset + row * points->codes.code_stride + i] ^= 0x80;
+        points->codes.flip = 0x80;
+    }
+    points_build(points, &(struct graph_params){.degree = 8}, NULL);
+    struct walk *walk = walk_create();
+    struct expected *expected = malloc(points->rows * sizeof *expected);
+    float *query = malloc(points->dim * sizeof *query);
+    assert_true(walk && expected && query);
+    uint64_t seed = 99;
+    for (int trial = 0; trial < 5; trial++) {
+        int low = metric == VDB_METRIC_IP ? -127 : points->codes.zero == 0 ? 0 : -128;
+        for (uint32_t i = 0; i < points->dim; i++)
+            query[i] = (float)(low + (int)(random_next(&seed) % (uint64_t)(127 - low + 1)));
+        query[0] =
+            127.0f; /* under ip the largest number becomes 127, so this one is kept as it is */
+        for (uint32_t row = 0; row < points->rows; row++) {
+            int64_t sum = 0;
+            for (uint32_t i = 0; i < points->dim; i++) {
+                int64_t x = (int64_t)points->x[(size_t)row * points->dim + i];
+                int64_t q = (int64_t)query[i];
+                sum += metric == VDB_METRIC_IP ? -x * q : (x - q) * (x - q);
+            }
+            expected[row] = (struct expected){sum, row};
+        }
+        qsort(expected, points->rows, sizeof *expected, compare_expected);
+        const struct candidate *found;
+        uint32_t count;
+        search(walk, points, query, points->rows + 7, &found, &count);
+        assert_int_equal(count, points->rows);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(found[i].row, expected[i].row);
+            if (metric == VDB_METRIC_L2) assert_int_equal(found[i].distance, expected[i].key);
+        }
+    }
+    walk_free(walk);
+    free(expected);
+    free(query);
+    points_release(points);
+}
+
+static void every_row_in_exact_order(void **state)
+{
+    (void)state;
+    static const uint32_t dims[] = {2, 63, 64, 65, 200};
+    struct points points;
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        integer_points(&points, 500, dims[i], 0, 255);
+        check_all(&points, VDB_METRIC_L2, 0, 0);
+        integer_points(&points, 500, dims[i], -128, 127);
+        check_all(&points, VDB_METRIC_L2, 0, 1);
+        integer_points(&points, 500, dims[i], -128, 127);
+        check_all(&points, VDB_METRIC_IP, 0, 1);
+        integer_points(&points, 500, dims[i], 0, 255);
+        check_all(&points, VDB_METRIC_IP, 0, 0);
+    }
+}
+
+static void rows_of_any_alignment(void **state)
+{
+    (void)state;
+    struct points points;
+    integer_points(&points, 300, 100, 0, 255);
+    check_all(&points, VDB_METRIC_L2, 5, 0);
+    integer_points(&points, 300, 100, -128, 127);
+    check_all(&points, VDB_METRIC_IP, 3, 1);
+}
+
+/* The largest distance there is: 65,535 times 255 squared, close under 2^32. */
+static void widest_vectors(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 3, 65535);
+    for (uint32_t i = 0; i < 65535; i++) points.x[2 * 65535 + i] = 255.0f;
+    points.x[65535] = 1.0f;
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){0}, NULL);
+    struct walk *walk = walk_create();
+    const struct candidate *found;
+    uint32_t count;
+    search(walk, &points, points.x, 3, &found, &count);
+    assert_int_equal(count, 3);
+    assert_int_equal(found[0].row, 0);
+    assert_int_equal(found[0].distance, 0);
+    assert_int_equal(found[1].row, 1);
+    assert_int_equal(found[1].distance, 1);
+    assert_int_equal(found[2].distance, 4261413375u);
+    walk_free(walk);
+    points_release(&points);
+}
+
+/* ---- recall -------------------------------------------------------------------------------- */
+
+#define QUERIES 100
+#define K       10
+
+/* The share of the exact nearest K, by the float vectors, among the candidates of a walk. */
+static double recall(struct points *points, uint32_t ef, uint32_t clusters, double spread,
+                     uint64_t seed)
+{
+    struct walk *walk = walk_create();
+    float *query = malloc(points->dim * sizeof *query);
+    assert_true(walk && query);
+    uint32_t hits = 0;
+    for (uint64_t i = 0; i < QUERIES; i++) {
+        uint32_t nearest[K], count;
+        const struct candidate *found;
+        points_query(points, clusters, spread, seed, i, query);
+        if (points->codes.metric == VDB_METRIC_COSINE) {
+            double sum = 0.0;
+            for (uint32_t j = 0; j < points->dim; j++) sum += (double)query[j] * (double)query[j];
+            for (uint32_t j = 0; j < points->dim; j++)
+                query[j] = (float)((double)query[j] / sqrt(sum));
+        }
+        points_nearest(points, query, K, nearest);
+        search(walk, points, query, ef, &found, &count);
+        assert_in_range(count, K, ef);
+        for (uint32_t j = 0; j < count; j++) {
+            if (j > 0) assert_true(found[j - 1].distance <= found[j].distance);
+            for (uint32_t l = 0; l < K; l++) hits += found[j].row == nearest[l];
+        }
+    }
+    walk_free(walk);
+    free(query);
+    return hits / (double)(QUERIES * K);
+}
+
+static void finds_neighbours_l2(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 8000, 32);
+    points_cluster(&points, 100, 0.3, 1);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){0}, NULL);
+    assert_true(recall(&points, 20, 100, 0.3, 1) > 0.90);
+    assert_true(recall(&points, 100, 100, 0.3, 1) > 0.99);
+    points_release(&points);
+}
+
+static void finds_neighbours_cosine(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 8000, 48);
+    points_cluster(&points, 40, 0.8, 2);
+    points_code(&points, VDB_METRIC_COSINE, 0);
+    points_build(&points, &(struct graph_params){0}, NULL);
+    assert_true(recall(&points, 100, 40, 0.8, 2) > 0.97);
+    points_release(&points);
+}
+
+/* Under ip, with lengths that vary by orders of magnitude: few rows answer most queries. */
+static void finds_neighbours_ip(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 8000, 32);
+    points_cluster(&points, 100, 0.5, 3);
+    uint64_t seed = 31;
+    for (uint32_t row = 0; row < points.rows; row++) {
+        double length = exp(random_normal(&seed));
+        for (uint32_t i = 0; i < points.dim; i++)
+            points.x[row * points.dim + i] =
+                (float)(length * (double)points.x[row * points.dim + i]);
+    }
+    points_code(&points, VDB_METRIC_IP, 0);
+    points_build(&points, &(struct graph_params){0}, NULL);
+    assert_true(recall(&points, 100, 100, 0.5, 3) > 0.95);
+    points_release(&points);
+}
+
+/* ---- hostile graphs ------------------------------------------------------------------------ */
+
+static void check_hostile(struct walk *walk, struct points *points, uint32_t ef)
+{
+    const struct candidate *found;
+    uint32_t count;
+    search(walk, points, points->x + 7 * points->dim, ef, &found, &count);
+    assert_in_range(count, 0, ef);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_in_range(found[i].row, 0, points->rows - 1);
+        for (uint32_t j = 0; j < i; j++) assert_int_not_equal(found[i].row, found[j].row);
+    }
+}
+
+static void survives_hostile_graphs(void **state)
+{
+    (void)state;
+    struct points points;
+    integer_points(&points, 300, 20, 0, 255);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){.degree = 8}, NULL);
+    struct walk *walk = walk_create();
+    uint64_t seed = 3;
+    size_t edges = (size_t)points.rows * points.graph.degree;
+    for (int kind = 0; kind < 6; kind++) {
+        for (size_t i = 0; i < edges; i++) {
+            uint32_t random = (uint32_t)random_next(&seed), row = (uint32_t)(i / 8);
+            uint32_t hostile[] = {random,      GRAPH_NO_ROW,      row,
+                                  points.rows, 0x80000000u | row, random & 0xfff};
+            points.edges[i] = hostile[kind];
+        }
+        check_hostile(walk, &points, 50);
+        check_hostile(walk, &points, 1000);
+    }
+    for (uint32_t i = 0; i < points.graph.pivot_count; i++) points.pivots[i] = points.rows + i;
+    check_hostile(walk, &points, 50);
+    for (uint32_t i = 0; i < points.graph.pivot_count; i++) points.pivots[i] = 4;
+    check_hostile(walk, &points, 50);
+    points.graph.pivot_count = 0;
+    check_hostile(walk, &points, 50);
+    points.graph.rows = 0x7fffffffu; /* more than there are codes */
+    points.graph.pivot_count = 1;
+    points.pivots[0] = 299;
+    points.edges[299 * 8] = 300;
+    check_hostile(walk, &points, 50);
+    walk_free(walk);
+    points_release(&points);
+}
+
+/* ---- scratch space ------------------------------------------------------------------------- */
+
+static uint64_t digest(struct walk *walk, const struct points *points, uint32_t ef)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        const struct candidate *found;
+        uint32_t count;
+        search(walk, points, points->x + (size_t)i * points->dim, ef, &found, &count);
+        for (uint32_t j = 0; j < count; j++)
+            hash = (hash ^ found[j].row ^ (uint64_t)found[j].distance << 32) * 0x9fb21c651e98df25u;
+    }
+    return hash;
+}
+
+/* What a walk finds does not depend on what it was used for before, long walks that overrun the
+ * list of visited rows included. */
+static void walks_leave_no_trace(void **state)
+{
+    (void)state;
+    struct points large, small;
+    points_init(&large, 9000, 16);
+    points_cluster(&large, 50, 0.5, 8);
+    points_code(&large, VDB_METRIC_L2, 0);
+    points_build(&large, &(struct graph_params){.degree = 16}, NULL);
+    points_init(&small, 400, 70);
+    points_cluster(&small, 50, 0.5, 9);
+    points_code(&small, VDB_METRIC_IP, 0);
+    points_build(&small, &(struct graph_params){.degree = 8}, NULL);
+
+    struct walk *fresh = walk_create(), *used = walk_create();
+    uint64_t small_digest = digest(fresh, &small, 30);
+    walk_free(fresh);
+    fresh = walk_create();
+    uint64_t large_digest = digest(fresh, &large, 30);
+    walk_free(fresh);
+    for (int i = 0; i < 2; i++) {
+        assert_true(digest(used, &small, 30) == small_digest);
+        digest(used, &large, 9000);
+        assert_true(digest(used, &large, 30) == large_digest);
+        assert_true(digest(used, &small, 30) == small_digest);
+        digest(used, &small, 400);
+    }
+    walk_free(used);
+    walk_free(NULL);
+    points_release(&large);
+    points_release(&small);
+}
+
+/* Rows and distances are the same for every kernel set that this CPU has. */
+static void same_for_every_kernel_set(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    struct points points;
+    points_init(&points, 2000, 77);
+    points_cluster(&points, 20, 0.5, 4);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){0}, "portable");
+    const struct kernels *best = kernels;
+    uint64_t first = 0;
+    for (size_t i = 0; i < 3; i++) {
+        if (kernels_select(names[i], &kernels, NULL) != VDB_OK) continue;
+        struct walk *walk = walk_create();
+        uint64_t hash = digest(walk, &points, 50);
+        if (i == 0) first = hash;
+        assert_true(hash == first);
+        walk_free(walk);
+    }
+    kernels = best;
+    points_release(&points);
+}
+
+static void odd_queries(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 200, 10);
+    points_cluster(&points, 5, 0.5, 6);
+    static const float values[] = {0.0f, 3e38f, -3e38f, 1e-45f};
+    for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric += 2) {
+        points_code(&points, (enum vdb_metric)metric, 0);
+        points_build(&points, &(struct graph_params){.degree = 8}, NULL);
+        struct walk *walk = walk_create();
+        for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+            float query[10];
+            const struct candidate *found;
+            uint32_t count;
+            for (int j = 0; j < 10; j++) query[j] = j % 3 ? values[i] : 0.0f;
+            search(walk, &points, query, 0, &found, &count);
+            assert_int_equal(count, 1);
+            search(walk, &points, query, 200, &found, &count);
+            assert_int_equal(count, 200);
+        }
+        walk_free(walk);
+        free(points.memory);
+    }
+    points.memory = NULL;
+    points_release(&points);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_row_in_exact_order),
+        cmocka_unit_test(rows_of_any_alignment),
+        cmocka_unit_test(widest_vectors),
+        cmocka_unit_test(finds_neighbours_l2),
+        cmocka_unit_test(finds_neighbours_cosine),
+        cmocka_unit_test(finds_neighbours_ip),
+        cmocka_unit_test(survives_hostile_graphs),
+        cmocka_unit_test(walks_leave_no_trace),
+        cmocka_unit_test(same_for_every_kernel_set),
+        cmocka_unit_test(odd_queries),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
