@@ -116,6 +116,7 @@ FORCE:
 
 $(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/%.o: EXTRA = $(HDF5_CPPFLAGS)
 $(OBJ)/tests/%.o $(OBJ)/fuzz/%.o: EXTRA = -Itests -Ifuzz -I.
+$(OBJ)/tests/unit/test_input_hdf5.o: EXTRA = -Itests -I. $(HDF5_CPPFLAGS)
 
 $(OBJ)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -167,8 +168,10 @@ TEST_NEEDS = $(B)/libtest.a $(B)/libtools.a $(B)/libvdb-internal.a
 define link_test
 @mkdir -p $(@D)
 $(call say,LD,$@)
-$(Q)$(LINK) -o $@ $^ -lcmocka $(TOOL_LIBS)
+$(Q)$(LINK) -o $@ $^ -lcmocka $(TEST_LIBS) $(TOOL_LIBS)
 endef
+$(B)/tests/test_input_hdf5: TEST_LIBS = $(HDF5_LIBS)
+$(B)/tests/test_input_hdf5: | $(LIBEXECS)
 $(B)/tests/%: $(OBJ)/tests/unit/%.o $(TEST_NEEDS)
 	$(link_test)
 $(B)/tests/%: $(OBJ)/tests/spec/%.o $(TEST_NEEDS)

@@ -299,7 +299,8 @@ void cli_parse(struct cli *cli, int argc, char **argv, cli_take_fn take, void *c
     fill_standard_files();
     set_up_signals();
     cli->wait = 10;
-    char **operands = calloc((size_t)argc + 1, sizeof *operands); /* lives as long as the tool */
+    static char **operands; /* lives as long as the tool */
+    operands = calloc((size_t)argc + 1, sizeof *operands);
     if (!operands) exit(CLI_IOERR);
     int count = 0;
     for (int at = 1; at < argc;) {

@@ -31,9 +31,8 @@ enum vdb_status error_set_errno(struct vdb_error *err, enum vdb_status status, i
     fill(err, status, format, args);
     va_end(args);
     err->os_errno = os_errno;
-    char words[128];
-    if (strerror_r(os_errno, words, sizeof words) != 0)
-        snprintf(words, sizeof words, "error %d", os_errno);
+    char room[128];
+    const char *words = strerror_r(os_errno, room, sizeof room); /* GNU's, which cannot fail */
     size_t used = strlen(err->message);
     snprintf(err->message + used, sizeof err->message - used, ": %s", words);
     return status;

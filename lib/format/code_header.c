@@ -84,9 +84,9 @@ static enum vdb_status check_values(const struct code_header *h, uint32_t rows, 
     if (!isfinite(h->scale) || h->scale <= 0)
         return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, scale),
                                  "the scale is no positive number");
-    if (h->zero < 0 || h->zero > 255)
+    if (h->zero < -CODE_ZERO_MAX || h->zero > CODE_ZERO_MAX + 255)
         return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, zero),
-                                 "the zero, %" PRId32 ", is no code", h->zero);
+                                 "the zero, %" PRId32 ", is too far from the codes", h->zero);
     return VDB_OK;
 }
 

@@ -27,6 +27,10 @@ struct code_header {
     int32_t zero;
 };
 
+/* The code of the value 0 lies outside of 0 to 255 where all values are on one side of it; this far
+ * at most, so that binary32 arithmetic on it is exact. */
+#define CODE_ZERO_MAX 4194304
+
 /* Bytes of a row's codes: one a dimension, up to a multiple of 64. */
 static inline uint32_t code_width(uint32_t dim)
 {
@@ -37,7 +41,7 @@ void code_header_encode(const struct code_header *from, struct disk_code_header 
 
 /* The segment is the len bytes at p, which lie at file_off of the file. What it lets through: the
  * rows and dim asked for, planes inside the file's file_len bytes, a scale that is finite and
- * above 0, a zero of 0 to 255. Errors: VDB_CORRUPT. */
+ * above 0, a zero of -CODE_ZERO_MAX to CODE_ZERO_MAX + 255. Errors: VDB_CORRUPT. */
 enum vdb_status code_header_decode(const void *p, size_t len, uint32_t rows, uint32_t dim,
                                    uint64_t file_off, uint64_t file_len, struct code_header *out,
                                    struct vdb_error *err);

@@ -43,7 +43,7 @@ struct disk_superblock {
     le64 generation;
     le64 manifest_off;
     le64 manifest_len;
-    le64 log_off;     /* where the first record after the manifest's commit lies or will lie; 0: no log yet */
+    le64 log_off;     /* where the first record after the manifest's commit lies or will lie */
     le64 log_end;     /* end of the log extent that holds log_off */
     le64 log_check;   /* chain value that the record at log_off must name as its predecessor's */
     le64 file_end;    /* the file is at least this long */

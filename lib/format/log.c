@@ -94,11 +94,11 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
     uint64_t check = checksum_without(record, length, offsetof(struct disk_record, check));
     if (check != le64_get(head.check)) return LOG_ENDS;
     if (le16_get(head.kind) == DISK_RECORD_LINK) {
-        if (!link_follow(record, file_len, cursor)) return LOG_ENDS;
+        if (!link_follow(record, file_len, cursor)) return LOG_DAMAGED;
         cursor->check = check;
         return LOG_LINKED;
     }
-    if (!commit_get(record, file_len, commit)) return LOG_ENDS;
+    if (!commit_get(record, file_len, commit)) return LOG_DAMAGED;
     commit->record_off = cursor->off;
     commit->record_len = length;
     cursor->off += length;

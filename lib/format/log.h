@@ -38,12 +38,15 @@ struct log_commit {
 enum log_step {
     LOG_COMMIT, /* *commit is filled, the cursor stands behind it */
     LOG_LINKED, /* a link was followed: the cursor stands in the next extent */
-    LOG_ENDS    /* no valid record here */
+    LOG_ENDS,   /* no valid record here */
+    LOG_DAMAGED /* a whole record of the chain, but what it names does not lie in the file */
 };
 
 /* Judges the record at the cursor in the file's bytes [0, file_len) at `file`. A record that is
  * not whole, not valid or not the next one of the chain is the end of the log: that is how a
- * commit in flight or torn by a crash looks. Blocks of a valid commit lie inside the file. */
+ * commit in flight or torn by a crash looks. Blocks of a valid commit lie inside the file: they
+ * were there before the record was, so that where they are not the file was cut off, or file_len
+ * is older than the record. The cursor stays where it is but for LOG_COMMIT and LOG_LINKED. */
 enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
                        struct log_commit *commit);
 

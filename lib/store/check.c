@@ -135,9 +135,10 @@ static void check_log(struct checker *c, const struct generation *g)
     struct log_cursor at = {sb->log_off, sb->log_end, sb->log_check, g->manifest.commit};
     struct log_commit commit;
     enum log_step step;
-    while ((step = log_next(c->view->base, c->file_len, &at, &commit)) != LOG_ENDS)
+    while ((step = log_next(c->view->base, c->file_len, &at, &commit)) == LOG_COMMIT ||
+           step == LOG_LINKED)
         if (step == LOG_COMMIT) check_blocks(c, &commit);
-    check_log_end(c, &at);
+    if (step == LOG_ENDS) check_log_end(c, &at); /* damage is told by who reads the state */
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */

@@ -126,6 +126,9 @@ static enum vdb_status log_make_room(struct vdb *db, struct log_cursor *cursor, 
     uint64_t off;
     enum vdb_status status = space_reserve(&db->file, extent, VDB_SEGMENT_ALIGN, &off, err);
     if (!status) status = space_zero(&db->file, off, extent, err);
+    /* A link must never lead beyond the file's end, whatever a crash leaves of it. */
+    int failed = status ? 0 : osfile_sync_data(&db->file);
+    if (failed) return db_poison(db, failed, err);
     if (!status) status = log_encode_link(cursor, time_us, off, extent, link, err);
     if (status) return status;
     *link_off = cursor->off;
@@ -213,7 +216,9 @@ static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *row
     struct vdb_snapshot *newest;
     enum vdb_status status = db_refresh(txn->db, &newest, err);
     if (status) return status;
-    if (newest != txn->changes.now.base) status = changes_rebase(&txn->changes, newest, err);
+    const struct vdb_snapshot *base = txn->changes.now.base;
+    if (newest->commit != base->commit || newest->generation != base->generation)
+        status = changes_rebase(&txn->changes, newest, err);
     if (!status) status = append_commit(txn, rows, newest, err);
     snapshot_unref(newest);
     return status;

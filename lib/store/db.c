@@ -35,6 +35,28 @@ static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_err
     return VDB_OK;
 }
 
+/* Goes along the log to its end. The length is asked for before the log is read, so a writer may
+ * have made the file longer for a commit that is read already: a record that reaches beyond is
+ * damage only if it still does when the length is asked for again. */
+static enum vdb_status advance(struct vdb *db, struct vdb_snapshot *from, struct vdb_snapshot **to,
+                               struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    uint64_t len_before = 0;
+    for (int i = 0; i < 2; i++) {
+        struct osfile_stat now;
+        int failed = osfile_stat(&db->file, &now);
+        if (failed) return open_failed(failed, err);
+        uint64_t cap = from->generation->view->cap;
+        uint64_t file_len = now.size < cap ? now.size : cap;
+        if (i > 0 && file_len == len_before) break;
+        status = snapshot_advance(from, file_len, UINT64_MAX, to, err);
+        if (status != VDB_CORRUPT) break;
+        len_before = file_len;
+    }
+    return status;
+}
+
 /* The first snapshot: everything from the superblock on. */
 static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
@@ -43,17 +65,10 @@ static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot
     if (status) return status;
     if (generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN) db->read_only = true;
     db->options.read_only = db->read_only;
-    struct osfile_stat now;
-    int failed = osfile_stat(&db->file, &now);
-    if (failed) {
-        generation_unref(generation);
-        return open_failed(failed, err);
-    }
-    uint64_t file_len = now.size < generation->view->cap ? now.size : generation->view->cap;
     struct vdb_snapshot *base;
-    status = snapshot_create(generation, file_len, &db->options, &base, err);
+    status = snapshot_create(generation, 0, &db->options, &base, err);
     if (status) return status;
-    status = snapshot_advance(base, file_len, UINT64_MAX, snapshot, err);
+    status = advance(db, base, snapshot, err);
     snapshot_unref(base);
     return status;
 }
@@ -124,7 +139,7 @@ static enum vdb_status refresh_locked(struct vdb *db, struct vdb_snapshot **snap
     if (status) return status;
     struct generation *current = db->newest->generation;
     if (superblock.generation == current->superblock.generation && file_len <= current->view->cap)
-        return snapshot_advance(db->newest, file_len, UINT64_MAX, snapshot, err);
+        return advance(db, db->newest, snapshot, err);
     return open_state(db, snapshot, err);
 }
 

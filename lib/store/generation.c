@@ -27,6 +27,17 @@ enum vdb_status generation_superblock(const struct osfile *file, struct superblo
     return VDB_OK;
 }
 
+/* The extent that the log goes on in lies in the file, behind the superblocks. */
+static enum vdb_status check_log_place(const struct superblock *sb, struct vdb_error *err)
+{
+    if (sb->log_off >= (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
+        sb->log_off % VDB_ARRAY_ALIGN == 0 && sb->log_off <= sb->log_end && sb->log_end <= sb->file_end)
+        return VDB_OK;
+    return error_set_corrupt(err, "superblock", offsetof(struct disk_superblock, log_off),
+                             "log is said to go on at %llu of an extent that ends at %llu",
+                             (unsigned long long)sb->log_off, (unsigned long long)sb->log_end);
+}
+
 static enum vdb_status open_manifest(struct generation *g, uint64_t file_len, struct vdb_error *err)
 {
     const struct superblock *sb = &g->superblock;
@@ -36,7 +47,8 @@ static enum vdb_status open_manifest(struct generation *g, uint64_t file_len, st
         manifest_decode(g->view->base + sb->manifest_off, (size_t)sb->manifest_len, sb->manifest_off,
                         file_len, &g->manifest, err);
     if (status) return status;
-    if (g->manifest.generation != sb->generation)
+    /* Lower where a superblock was written anew for the same manifest, to mark it superseded. */
+    if (g->manifest.generation > sb->generation)
         return error_set_corrupt(err, "manifest", sb->manifest_off, "manifest is of generation %llu, its superblock of %llu",
                                  (unsigned long long)g->manifest.generation, (unsigned long long)sb->generation);
     return VDB_OK;
@@ -72,6 +84,7 @@ enum vdb_status generation_open(const struct osfile *file, struct generation **g
     }
     uint64_t file_len;
     status = generation_superblock(file, &g->superblock, &g->slot, &file_len, err);
+    if (!status) status = check_log_place(&g->superblock, err);
     if (!status) status = view_create(file, file_len, &g->view, err);
     if (!status) status = open_manifest(g, file_len, err);
     if (!status) status = open_parts(g, file_len, err);

@@ -88,7 +88,7 @@ static enum vdb_status add_new_extents(const struct generation *current, struct 
     enum vdb_status status = VDB_OK;
     while (at.off != cursor->off && !status) {
         enum log_step step = log_next(current->view->base, current->view->cap, &at, &commit);
-        if (step == LOG_ENDS)
+        if (step == LOG_ENDS || step == LOG_DAMAGED)
             return error_set_corrupt(err, "log", at.off, "the log ends before commit %llu",
                                      (unsigned long long)cursor->commit);
         if (step == LOG_LINKED)

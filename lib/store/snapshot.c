@@ -135,7 +135,11 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
     for (uint64_t taken = 0; taken < most && !status; ) {
         enum log_step step = log_next(file, file_len, &cursor, &commit);
         if (step == LOG_ENDS) break;
-        if (!made) status = snapshot_clone(from, &made, err);
+        if (step == LOG_DAMAGED)
+            status = error_set_corrupt(err, "log", cursor.off,
+                                       "what the record after commit %llu names does not lie in the file",
+                                       (unsigned long long)cursor.commit);
+        if (!status && !made) status = snapshot_clone(from, &made, err);
         if (!status && step == LOG_COMMIT) {
             status = apply_commit(made, &commit, err);
             taken++;
@@ -149,6 +153,8 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
         snapshot_unref(made);
         return status;
     }
+    if (!made && from->file_len != file_len) status = snapshot_clone(from, &made, err);
+    if (status) return status;
     if (made) made->file_len = file_len;
     *to = made ? made : snapshot_ref(from);
     return VDB_OK;

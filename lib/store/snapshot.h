@@ -46,7 +46,7 @@ enum vdb_status snapshot_create(struct generation *generation, uint64_t file_len
                                 struct vdb_snapshot **snapshot, struct vdb_error *err);
 
 /* Goes on along the log from `from` to its end, or for `most` commits: *to is a new snapshot, or
- * another reference to `from` where nothing came. One thread at a time per generation. */
+ * another reference to `from` where nothing has changed. One thread at a time per generation. */
 enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, uint64_t most,
                                  struct vdb_snapshot **to, struct vdb_error *err);
 

@@ -507,7 +507,7 @@ END
 }
 
 @test "an index that cannot be created: exit 73" {
-    nothing_made refused 73 "nowhere/new.vdb*: *" \
+    nothing_made refused 73 "nowhere/new.vdb*: *No such file*" \
         vdb-add --create nowhere/new.vdb <<<'{"id": "a", "vector": [1]}'
     [[ $stderr != *.new-* ]]
 }

@@ -9,8 +9,8 @@ brute() { python3 "$BATS_TEST_DIRNAME/brute.py" "$@"; }
 setup_file() {
     PATH=$VDB_BIN:$PATH
     cd "$BATS_FILE_TMPDIR"
-    brute make 2500 10 1 >data.jsonl
-    brute make 60 10 2 q >queries.jsonl
+    brute make 2500 40 1 >data.jsonl
+    brute make 60 40 2 q >queries.jsonl
     vdb-add -q --create graph.vdb data.jsonl
     vdb-compact -q --index graph graph.vdb
     vdb-compact -q --index flat --output flat.vdb graph.vdb
@@ -93,13 +93,13 @@ for line in open("lines"):
     assert abs(mean - float(recall)) < 1e-5, (ef, mean, recall)
     low = sorted(shares.values())[math.ceil(len(shares) * 0.05) - 1]
     assert abs(low - float(p5)) < 1e-5, (ef, low, p5)
-    assert ef != "5" or mean < 1, "too easy to tell anything"
+    assert ef == "60" or 0 < mean < 1, "too easy to tell anything"
 END
 }
 
 @test "a flat index has recall 1 at any effort; a graph gains with effort" {
     [ "$(vdb-bench --ef 10,20 "$T/flat.vdb" "$T/queries.jsonl" | cut -f 2,3 | sort -u)" = $'1.00000\t1.00000' ]
-    vdb-bench --ef 10,300 "$T/graph.vdb" "$T/queries.jsonl" | cut -f 2 >recalls
+    vdb-bench --ef 10,800 "$T/graph.vdb" "$T/queries.jsonl" | cut -f 2 >recalls
     python3 -c 'a, b = map(float, open("recalls")); assert a < b and b > 0.99, (a, b)'
 }
 
@@ -131,7 +131,7 @@ for object, line in zip(map(json.loads, open("json")), open("text")):
                            "qps", "p50_us", "p99_us"}
     assert object["ef"] == int(ef) and object["k"] == 5 and object["queries"] == 60
     assert (object["recall"], object["p5_recall"]) == (float(recall), float(p5))
-    assert object["zero_recall"] == 0 and 0 < object["p50_us"] <= object["p99_us"]
+    assert 0 <= object["zero_recall"] <= 60 and 0 < object["p50_us"] <= object["p99_us"]
 END
 }
 

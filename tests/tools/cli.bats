@@ -63,7 +63,7 @@ setup() {
 @test "an index that is missing, a directory or not permitted: exit 66" {
     mkdir folder.vdb
     for tool in rm get search stat check compact; do
-        refused 66 "*missing.vdb*" vdb-$tool missing.vdb $([ $tool != rm ] || echo x) </dev/null
+        refused 66 "*missing.vdb*No such file*" vdb-$tool missing.vdb $([ $tool != rm ] || echo x) </dev/null
         refused 66 "*folder.vdb*" vdb-$tool folder.vdb $([ $tool != rm ] || echo x) </dev/null
     done
     refused 66 "*folder.vdb*" vdb-add folder.vdb </dev/null

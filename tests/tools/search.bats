@@ -75,24 +75,25 @@ origin() { printf '{"vector":[0,0]}\n'; }
 }
 
 @test "a graph finds nearly all, more with more effort, and its distances are exact" {
-    brute make 3000 9 3 > big.jsonl
+    brute make 3000 40 3 >big.jsonl
+    brute make 40 40 4 q >queries.jsonl
     vdb-add -q --create big.vdb big.jsonl
     vdb-compact -q --index graph big.vdb
     [[ $(vdb-stat big.vdb) == *$'part\t0\tgraph\t3000\t'* ]]
-    brute expect l2 10 big.jsonl "$T/queries.jsonl" > expected
-    vdb-search --ef 10 big.vdb "$T/queries.jsonl" > little
-    vdb-search --ef 400 big.vdb "$T/queries.jsonl" > much
-    vdb-search --exact big.vdb "$T/queries.jsonl" > exact
+    brute expect l2 10 big.jsonl queries.jsonl >expected
+    vdb-search --ef 10 big.vdb queries.jsonl >little
+    vdb-search --ef 800 big.vdb queries.jsonl >much
+    vdb-search --exact big.vdb queries.jsonl >exact
     brute same expected exact
-    python3 - "$(brute recall expected little)" "$(brute recall expected much)" << 'END'
+    python3 - "$(brute recall expected little)" "$(brute recall expected much)" <<'END'
 import sys
 little, much = map(float, sys.argv[1:])
-print(little, much)
-assert 0.5 < little < much and much >= 0.99
+assert 0.2 < little < 0.9 and much >= 0.99, (little, much)
+found = {tuple(line.split("\t")[::2]): line.split("\t")[3] for line in open("exact")}
+for line in open("much"):
+    query, _, id, distance = line.split("\t")
+    assert found.get((query, id), distance) == distance, line
 END
-    # What both found is at the same distance.
-    sort exact > a; sort much > b
-    [ "$(cut -f 1,3,4 a | sort -u | comm -12 - <(cut -f 1,3,4 b | sort -u) | wc -l)" -ge 490 ]
 }
 
 @test "ten neighbours without -k; -k takes what it is given; no more than there are" {
@@ -253,6 +254,13 @@ for line in sys.stdin:
     [ "$status" -eq 0 ]
     [[ $stderr == *search* ]]
     [ "${#lines[@]}" -eq 200 ]
+}
+
+@test "metadata stays in its column, with whatever space it was given" {
+    printf '{"id":"s","vector":[1],"metadata":{"n":\t1 ,\t"t":"a b"}}\n' | vdb-add -q --create s.vdb
+    run vdb-search --with-metadata s.vdb <<<'{"vector":[1]}'
+    [ "$(awk -F '\t' '{print NF}' <<<"$output")" -eq 5 ]
+    [ "$(cut -f 5 <<<"$output" | tr -d ' ')" = '{"n":1,"t":"ab"}' ]
 }
 
 # ---- queries --------------------------------------------------------------------------------

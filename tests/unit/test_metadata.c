@@ -301,6 +301,10 @@ static void disorder(void **state)
         memcpy(first, before, 4);
     }
     assert_int_equal(metadata_validate(&view, NULL), VDB_OK);
+    struct vdb_error err = {0};
+    memset(buf.data + 64 + 2 * 24, 0xff, 4); /* the block before it is named: its rows never end */
+    assert_int_equal(metadata_validate(&view, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 64 + 24);
     buf_release(&buf);
 }
 

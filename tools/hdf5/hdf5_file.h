@@ -19,12 +19,13 @@ void helper_read(const char *path, const char *dataset, const char *ids,
                  const char *default_dataset);
 void helper_write(const char *path);
 
-/* hdf5_ids.c: a dataset of ids, strings of any kind or integers. */
+/* hdf5_ids.c: a dataset of ids, strings of any kind or integers. Takes over `dataset`. */
 struct hdf5_ids;
 struct hdf5_ids *hdf5_ids_open(hid_t dataset, const char *name, hsize_t rows);
 /* Loads the ids of rows [begin, begin + count); hdf5_ids_get gives the i-th of them. */
 void hdf5_ids_load(struct hdf5_ids *ids, hsize_t begin, hsize_t count);
 const char *hdf5_ids_get(struct hdf5_ids *ids, size_t i, size_t *len);
 void hdf5_ids_unload(struct hdf5_ids *ids);
+void hdf5_ids_close(struct hdf5_ids *ids); /* NULL is allowed */
 
 #endif

@@ -137,3 +137,13 @@ void hdf5_ids_unload(struct hdf5_ids *ids)
         H5Dvlen_reclaim(ids->type, ids->memory_space, H5P_DEFAULT, ids->values);
     H5Sclose(ids->memory_space);
 }
+
+void hdf5_ids_close(struct hdf5_ids *ids)
+{
+    if (!ids) return;
+    H5Tclose(ids->type);
+    H5Sclose(ids->file_space);
+    H5Dclose(ids->dataset);
+    free(ids->values);
+    free(ids);
+}

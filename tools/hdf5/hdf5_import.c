@@ -294,6 +294,9 @@ void helper_read(const char *path, const char *dataset, const char *ids,
     setvbuf(stdout, NULL, _IOFBF, 1 << 18);
     put(&head, sizeof head);
     put_rows(&in);
+    hdf5_ids_close(in.ids);
+    H5Dclose(in.dataset);
+    H5Fclose(in.file);
     uint32_t end = HDF5_READ_END;
     put(&end, sizeof end);
     if (fflush(stdout) != 0) exit(CLI_IOERR);
