@@ -132,7 +132,7 @@ static int change_all(struct rm *rm)
     }
     struct vdb_commit_info info;
     if (vdb_txn_commit(rm->txn, &info, &err) != VDB_OK) return cli_report(rm->cli, &err);
-    fwrite(rm->changed, 1, rm->changed_len, stdout);
+    if (rm->changed_len) fwrite(rm->changed, 1, rm->changed_len, stdout);
     return rm->missing ? CLI_NO : CLI_OK;
 }
 

@@ -28,7 +28,7 @@ static enum vdb_status close_block(struct metadata_builder *b, uint32_t next, st
     if (b->lengths.len == 0) return VDB_OK;
     if (buf_append(&b->lengths, b->texts.data, b->texts.len) != 0) return error_no_memory(err);
     enum vdb_status status =
-        packed_append(&b->blocks, &b->data, b->block_first, b->lengths.data, b->lengths.len, err);
+        packed_append(&b->blocks, &b->data, b->taken, b->block_first, b->lengths.data, b->lengths.len, err);
     buf_clear(&b->lengths);
     buf_clear(&b->texts);
     b->block_first = next;
@@ -66,8 +66,8 @@ enum vdb_status metadata_builder_add(struct metadata_builder *b, const char *tex
     return status;
 }
 
-enum vdb_status metadata_builder_finish(struct metadata_builder *b, struct buf *to,
-                                        struct vdb_error *err)
+enum vdb_status metadata_builder_front(struct metadata_builder *b, struct buf *to,
+                                       struct vdb_error *err)
 {
     if (!b->any) return VDB_OK;
     enum vdb_status status = close_block(b, b->rows, err);
@@ -80,14 +80,28 @@ enum vdb_status metadata_builder_finish(struct metadata_builder *b, struct buf *
         .block_count = le32_put((uint32_t)block_count),
         .blocks_off = le64_put(blocks_off),
         .data_off = le64_put(data_off),
-        .data_len = le64_put(b->data.len),
+        .data_len = le64_put(b->taken + b->data.len),
     };
-    if (b->data.len > SIZE_MAX - data_off || buf_reserve(to, data_off + b->data.len) != 0)
+    if (buf_append(to, &header, sizeof header) != 0 ||
+        buf_append(to, b->blocks.data, b->blocks.len) != 0)
         return error_no_memory(err);
-    (void)buf_append(to, &header, sizeof header); /* there is room for all three */
-    (void)buf_append(to, b->blocks.data, b->blocks.len);
-    (void)buf_append(to, b->data.data, b->data.len);
     return VDB_OK;
+}
+
+enum vdb_status metadata_builder_take(struct metadata_builder *b, struct buf *to,
+                                      struct vdb_error *err)
+{
+    if (buf_append(to, b->data.data, b->data.len) != 0) return error_no_memory(err);
+    b->taken += b->data.len;
+    buf_clear(&b->data);
+    return VDB_OK;
+}
+
+enum vdb_status metadata_builder_finish(struct metadata_builder *b, struct buf *to,
+                                        struct vdb_error *err)
+{
+    enum vdb_status status = metadata_builder_front(b, to, err);
+    return status ? status : metadata_builder_take(b, to, err);
 }
 
 void metadata_builder_release(struct metadata_builder *b)

@@ -19,6 +19,7 @@ struct metadata_builder {
     bool any;                  /* a row has metadata */
     struct buf lengths, texts; /* of the open block */
     struct buf blocks, data;
+    uint64_t taken; /* packed bytes that were in `data` and that the caller has put elsewhere */
 };
 
 /* Adds the next row's text, NULL where it has none: at most VDB_METADATA_MAX bytes of UTF-8
@@ -26,6 +27,16 @@ struct metadata_builder {
  * before. Errors: VDB_INVALID (no such text), VDB_LIMIT, VDB_NO_MEMORY. */
 enum vdb_status metadata_builder_add(struct metadata_builder *b, const char *text, size_t len,
                                      struct vdb_error *err);
+
+/* Moves the packed bytes that there are behind `to`, so that they need not be held here; the
+ * segment is then its front, all that was taken in order, and what `data` still holds. */
+enum vdb_status metadata_builder_take(struct metadata_builder *b, struct buf *to,
+                                      struct vdb_error *err);
+
+/* Closes the last block and appends what stands in front of the packed bytes to `to`, or nothing
+ * where no row has metadata. Afterwards the builder takes no more rows. Errors: VDB_NO_MEMORY. */
+enum vdb_status metadata_builder_front(struct metadata_builder *b, struct buf *to,
+                                       struct vdb_error *err);
 
 /* Appends the segment to `to`, or nothing where no row has metadata: then there is no segment. Its
  * offsets count from where `to` ends now. Afterwards the builder takes no more rows.

@@ -15,8 +15,8 @@
 
 _Static_assert(PACKED_RAW_MAX < LZ4_MAX_INPUT_SIZE, "every block can be packed");
 
-enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint32_t first, const void *raw,
-                              size_t raw_len, struct vdb_error *err)
+enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint64_t before, uint32_t first,
+                              const void *raw, size_t raw_len, struct vdb_error *err)
 {
     if (raw_len >= PACKED_RAW_MAX)
         return error_set(err, VDB_LIMIT, "a block of %zu bytes is too long", raw_len);
@@ -34,7 +34,7 @@ enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint32_t fir
         .packing = le32_put(smaller ? DISK_BLOCK_LZ4 : DISK_BLOCK_STORED),
         .raw_len = le32_put((uint32_t)raw_len),
         .packed_len = le32_put((uint32_t)packed_len),
-        .off = le64_put(data->len),
+        .off = le64_put(before + data->len),
     };
     data->len += packed_len;
     (void)buf_append(blocks, &block, sizeof block); /* reserved above */

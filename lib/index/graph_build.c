@@ -42,7 +42,7 @@ struct builder {
     struct graph growing; /* its edges are `lists` */
     uint32_t *lists;      /* `capacity` a row */
     uint16_t *lengths;
-    uint32_t *lift; /* under ip */
+    uint64_t *rise; /* under ip */
     uint32_t *representative;
     uint32_t *order; /* the distinct rows, pivots first */
     uint32_t distinct;
@@ -102,7 +102,7 @@ static void builder_release(struct builder *builder)
     free(builder->pruners);
     free(builder->lists);
     free(builder->lengths);
-    free(builder->lift);
+    free(builder->rise);
     free(builder->representative);
     free(builder->order);
     free(builder->back_counts);
@@ -119,7 +119,7 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
     size_t rows = codes->rows;
     *builder = (struct builder){.params = *params};
     space_init(&builder->space, codes, kernels,
-               codes->metric == VDB_METRIC_IP ? SPACE_LIFTED : SPACE_L2);
+               codes->metric == VDB_METRIC_IP ? SPACE_PRODUCT : SPACE_L2);
     builder->capacity = params->degree + params->degree / 2;
     builder->batch_room = (uint32_t)(rows / BATCH_SHARE);
     if (builder->batch_room < BATCH_MIN) builder->batch_room = BATCH_MIN;
@@ -137,10 +137,10 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
     builder->back_spare = malloc(back * sizeof *builder->back_spare);
     builder->groups = malloc((back + 1) * sizeof *builder->groups);
     builder->pruners = calloc(builder->workers, sizeof(struct pruner *));
-    if (builder->space.kind == SPACE_LIFTED) builder->lift = malloc(rows * sizeof *builder->lift);
+    if (builder->space.kind == SPACE_PRODUCT) builder->rise = malloc(rows * sizeof *builder->rise);
     if (!builder->lists || !builder->lengths || !builder->representative || !builder->order ||
         !builder->back_counts || !builder->back || !builder->back_spare || !builder->groups ||
-        !builder->pruners || (builder->space.kind == SPACE_LIFTED && !builder->lift))
+        !builder->pruners || (builder->space.kind == SPACE_PRODUCT && !builder->rise))
         return error_no_memory(err);
     /* Candidates at once: what a walk leaves, or a full list and as many new ones again. */
     uint32_t room = 2 * builder->capacity;
@@ -332,11 +332,11 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     enum vdb_status status = duplicates_find(codes, builder->representative, err);
     if (status != VDB_OK) return status;
     builder->distinct = graph_order(builder->representative, rows, builder->order);
-    if (builder->lift) {
-        status = graph_lift(codes, builder->workers, builder->order, builder->distinct,
-                            pivot_count / 2, builder->lift, err);
+    if (builder->rise) {
+        status = graph_rise(codes, builder->workers, builder->order, builder->distinct,
+                            pivot_count / 2, builder->rise, &builder->space.shift, err);
         if (status != VDB_OK) return status;
-        builder->space.lift = builder->lift;
+        builder->space.rise = builder->rise;
     }
     choose_pivots(builder, pivots, pivot_count);
     builder->growing.pivots = pivots;

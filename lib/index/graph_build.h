@@ -37,10 +37,10 @@ void pool_measure(struct pruner *pruner, const struct space *space, const uint32
  * their number. */
 uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *order);
 
-/* Fills lift[], one a row, and moves the `longest` longest of the `distinct` rows of order[] to
- * its front. */
-enum vdb_status graph_lift(const struct codes *codes, unsigned threads, uint32_t *order,
-                           uint32_t distinct, uint32_t longest, uint32_t *lift,
+/* Under ip: fills rise[], one a row, and shift (space.h), and moves the `longest` longest of the
+ * `distinct` rows of order[] to its front. */
+enum vdb_status graph_rise(const struct codes *codes, unsigned threads, uint32_t *order,
+                           uint32_t distinct, uint32_t longest, uint64_t *rise, uint32_t *shift,
                            struct vdb_error *err);
 
 /* representative[row] becomes the lowest row with the same code as `row`, whose own it is. */

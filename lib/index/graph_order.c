@@ -1,5 +1,4 @@
-/* graph_order.c: the order in which rows enter a graph, and the lift that turns inner products
- * into distances (space.h).
+/* graph_order.c: the order in which rows enter a graph, and under ip their lengths.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 
@@ -80,18 +79,19 @@ static enum vdb_status longest_first(const uint64_t *squared, uint32_t *order, u
     return VDB_OK;
 }
 
-enum vdb_status graph_lift(const struct codes *codes, unsigned threads, uint32_t *order,
-                           uint32_t distinct, uint32_t longest, uint32_t *lift,
+enum vdb_status graph_rise(const struct codes *codes, unsigned threads, uint32_t *order,
+                           uint32_t distinct, uint32_t longest, uint64_t *rise, uint32_t *shift,
                            struct vdb_error *err)
 {
-    struct lengths lengths = {codes, malloc(codes->rows * sizeof(uint64_t))};
-    if (!lengths.squared) return error_no_memory(err);
+    struct lengths lengths = {codes, rise};
     par_for(threads, codes->rows, 1024, length_job, &lengths);
+    enum vdb_status status = longest_first(rise, order, distinct, longest, err);
+    if (status != VDB_OK) return status;
     uint64_t most = 0;
     for (uint32_t row = 0; row < codes->rows; row++)
-        if (lengths.squared[row] > most) most = lengths.squared[row];
-    for (uint32_t row = 0; row < codes->rows; row++) lift[row] = isqrt(most - lengths.squared[row]);
-    enum vdb_status status = longest_first(lengths.squared, order, distinct, longest, err);
-    free(lengths.squared);
-    return status;
+        if (rise[row] > most) most = rise[row];
+    for (uint32_t row = 0; row < codes->rows; row++) rise[row] = most - rise[row];
+    *shift = 1;
+    while (4 * most >> *shift > UINT32_MAX) ++*shift;
+    return VDB_OK;
 }

@@ -43,6 +43,8 @@ struct tree {
     uint32_t *parent; /* a row: GRAPH_NO_ROW: not reached; itself: the root */
     uint32_t *queue;
     size_t head, tail;
+    uint32_t *heir;    /* a row: where rows go that it is to take in */
+    uint32_t *adopted; /* a row: how many its heir has taken in */
 };
 
 static void reach(struct tree *tree, uint32_t row, uint32_t parent)
@@ -78,40 +80,66 @@ static int attach(struct tree *tree, const struct graph *graph, uint32_t *edges,
     return 0;
 }
 
-/* From the nearest of the rows that a walk meets. Lists that are not full have all rows. The tree
+/* Attaches `row` near `from`. A row gives up one edge of its own at most; what else it is to take
+ * in goes to the row that it took in, half of whose edges may go, and so on. Under ip most rows can
+ * be out of reach, because none has them for nearest, and the few that are near to all are those
+ * whose edges every search needs. */
+static int adopt(struct tree *tree, const struct graph *graph, uint32_t *edges, uint32_t from,
+                 uint32_t row)
+{
+    uint32_t heir = tree->heir[from];
+    if (!attach(tree, graph, edges, heir, row)) return 0;
+    uint32_t limit = heir == from ? 1 : graph->degree / 2;
+    if (++tree->adopted[from] >= limit) {
+        tree->heir[from] = row;
+        tree->adopted[from] = 0;
+    }
+    return 1;
+}
+
+/* By the nearest of the rows that a walk meets. Lists that are not full have all rows. The tree
  * has fewer edges than reached rows and their lists have more, so some row can always serve. */
-static void attach_somewhere(struct tree *tree, const struct graph *graph, uint32_t *edges,
-                             const struct space *space, struct pruner *pruner, uint32_t ef,
-                             uint32_t row)
+static void adopt_somewhere(struct tree *tree, const struct graph *graph, uint32_t *edges,
+                            const struct space *space, struct pruner *pruner, uint32_t ef,
+                            uint32_t row)
 {
     struct walk *walk = pruner->walk;
     space_probe_row(space, row, &walk->probe);
     walk_run(walk, space, graph, &walk->probe, ef);
     for (uint32_t i = 0; i < walk->pool.count; i++)
-        if (attach(tree, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
+        if (adopt(tree, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
     for (uint32_t from = 0; from < graph->rows; from++)
         if (attach(tree, graph, edges, from, row)) return;
+}
+
+static void repair(struct tree *tree, const struct graph *graph, uint32_t *edges,
+                   const struct space *space, struct pruner *pruner, uint32_t ef)
+{
+    for (uint32_t row = 0; row < graph->rows; row++) {
+        tree->parent[row] = GRAPH_NO_ROW;
+        tree->heir[row] = row;
+        tree->adopted[row] = 0;
+    }
+    reach(tree, graph->pivots[0], graph->pivots[0]);
+    spread(tree, graph);
+    for (uint32_t row = 0; row < graph->rows; row++) {
+        if (tree->parent[row] != GRAPH_NO_ROW) continue;
+        adopt_somewhere(tree, graph, edges, space, pruner, ef, row);
+        spread(tree, graph);
+    }
 }
 
 enum vdb_status graph_repair(const struct graph *graph, uint32_t *edges, const struct space *space,
                              struct pruner *pruner, uint32_t ef, struct vdb_error *err)
 {
-    struct tree tree = {malloc(graph->rows * sizeof *tree.parent),
-                        malloc(graph->rows * sizeof *tree.queue), 0, 0};
-    if (!tree.parent || !tree.queue) {
-        free(tree.parent);
-        free(tree.queue);
-        return error_no_memory(err);
-    }
-    for (uint32_t row = 0; row < graph->rows; row++) tree.parent[row] = GRAPH_NO_ROW;
-    reach(&tree, graph->pivots[0], graph->pivots[0]);
-    spread(&tree, graph);
-    for (uint32_t row = 0; row < graph->rows; row++) {
-        if (tree.parent[row] != GRAPH_NO_ROW) continue;
-        attach_somewhere(&tree, graph, edges, space, pruner, ef, row);
-        spread(&tree, graph);
-    }
-    free(tree.parent);
-    free(tree.queue);
+    size_t rows = graph->rows;
+    uint32_t *memory = malloc(4 * rows * sizeof *memory);
+    if (!memory) return error_no_memory(err);
+    struct tree tree = {.parent = memory,
+                        .queue = memory + rows,
+                        .heir = memory + 2 * rows,
+                        .adopted = memory + 3 * rows};
+    repair(&tree, graph, edges, space, pruner, ef);
+    free(memory);
     return VDB_OK;
 }

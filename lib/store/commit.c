@@ -19,8 +19,8 @@
 #define LOG_EXTENT_MAX  ((uint64_t)4 << 20)
 
 struct rows { /* the blocks of the rows a transaction adds */
-    struct buf ids, metadata;
-    uint64_t vectors_len, total; /* total: with the padding between the three */
+    struct buf ids;
+    uint64_t vectors_len, metadata_len, total; /* total: with the padding between the three */
     bool placed;                 /* in an extent of the file `where` */
     struct osfile_identity where;
     struct log_block vectors_block, ids_block, metadata_block;
@@ -45,18 +45,13 @@ static enum vdb_status rows_prepare(struct vdb_txn *txn, struct rows *rows, stru
     *rows = (struct rows){.vectors_len = spool_len(&txn->vectors)};
     if (txn->changes.ids.rows == 0) return VDB_OK;
     enum vdb_status status = ids_builder_finish(&txn->changes.ids, &rows->ids, err);
-    if (!status) status = metadata_builder_finish(&txn->metadata, &rows->metadata, err);
-    rows->total = align64(rows->vectors_len) + align64(rows->ids.len) + align64(rows->metadata.len);
+    if (!status) status = metaspool_finish(&txn->metadata, &rows->metadata_len, err);
+    rows->total = align64(rows->vectors_len) + align64(rows->ids.len) + align64(rows->metadata_len);
     return status;
 }
 
-static void rows_release(struct rows *rows)
-{
-    buf_release(&rows->ids);
-    buf_release(&rows->metadata);
-}
-
-/* Sets the blocks as they lie from `off` on, in the order vectors, ids, metadata. */
+/* Sets the blocks as they lie from `off` on, in the order vectors, ids, metadata; the checksums of
+ * the first and the last come with the writing. */
 static void rows_lay_out(struct rows *rows, uint64_t off)
 {
     rows->vectors_block = (struct log_block){.off = off, .len = rows->vectors_len};
@@ -64,15 +59,9 @@ static void rows_lay_out(struct rows *rows, uint64_t off)
     rows->ids_block =
         (struct log_block){off, rows->ids.len, checksum(rows->ids.data, rows->ids.len)};
     off += align64(rows->ids.len);
-    rows->metadata_block = (struct log_block){
-        off, rows->metadata.len, checksum(rows->metadata.data, rows->metadata.len)};
-    if (!rows->metadata.len) rows->metadata_block = (struct log_block){0};
-}
-
-static enum vdb_status write_block(const struct osfile *file, const struct log_block *block,
-                                   const struct buf *bytes, struct vdb_error *err)
-{
-    return block->len ? space_write(file, block->off, bytes->data, bytes->len, err) : VDB_OK;
+    rows->metadata_block = (struct log_block){0};
+    if (rows->metadata_len)
+        rows->metadata_block = (struct log_block){.off = off, .len = rows->metadata_len};
 }
 
 /* Reserves an extent and writes the rows into it, durably. */
@@ -87,9 +76,14 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     db_unlock_write(db);
     if (status) return status;
     rows_lay_out(rows, off);
-    status = spool_copy(&txn->vectors, &db->file, off, &rows->vectors_block.check, err);
-    if (!status) status = write_block(&db->file, &rows->ids_block, &rows->ids, err);
-    if (!status) status = write_block(&db->file, &rows->metadata_block, &rows->metadata, err);
+    struct checksum_state check;
+    checksum_init(&check);
+    status = spool_copy(&txn->vectors, &db->file, off, &check, err);
+    rows->vectors_block.check = checksum_end(&check);
+    if (!status) status = space_write(&db->file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
+    if (!status && rows->metadata_len)
+        status = metaspool_copy(&txn->metadata, &db->file, rows->metadata_block.off,
+                                &rows->metadata_block.check, err);
     if (status) return status;
     int failed = osfile_sync_data(&db->file);
     if (failed) return db_poison(db, failed, err);
@@ -143,6 +137,28 @@ static int append_aligned(struct buf *to, const struct buf *from)
     return buf_append(to, from->data, from->len) || buf_align(to, VDB_ARRAY_ALIGN);
 }
 
+/* Rows that are inline are few: their spools have not left memory. */
+static int append_rows(struct buf *to, const struct vdb_txn *txn, const struct rows *rows)
+{
+    const struct metaspool *metadata = &txn->metadata;
+    return append_aligned(to, &txn->vectors.memory) || append_aligned(to, &rows->ids) ||
+           buf_append(to, metadata->front.data, metadata->front.len) ||
+           append_aligned(to, &metadata->packed.memory);
+}
+
+static void lay_out_inline(const struct vdb_txn *txn, struct rows *rows, uint64_t off)
+{
+    const struct metaspool *metadata = &txn->metadata;
+    struct checksum_state check;
+    rows_lay_out(rows, off);
+    rows->vectors_block.check = checksum(txn->vectors.memory.data, txn->vectors.memory.len);
+    if (!rows->metadata_len) return;
+    checksum_init(&check);
+    checksum_add(&check, metadata->front.data, metadata->front.len);
+    checksum_add(&check, metadata->packed.memory.data, metadata->packed.memory.len);
+    rows->metadata_block.check = checksum_end(&check);
+}
+
 /* The record with all that is inline in it. */
 static enum vdb_status build_record(struct vdb_txn *txn, const struct rows *rows,
                                     struct log_commit *commit, uint64_t off, uint64_t prev_check,
@@ -155,19 +171,14 @@ static enum vdb_status build_record(struct vdb_txn *txn, const struct rows *rows
         commit->events = (struct log_block){inline_off + rows_len, events->len,
                                             checksum(events->data, events->len)};
     struct rows laid = *rows;
-    if (!rows->placed && rows->total) {
-        rows_lay_out(&laid, inline_off);
-        laid.vectors_block.check = checksum(txn->vectors.memory.data, txn->vectors.memory.len);
-    }
+    if (rows_len) lay_out_inline(txn, &laid, inline_off);
     commit->vectors = laid.vectors_block;
     commit->ids = laid.ids_block;
     commit->metadata = laid.metadata_block;
     enum vdb_status status = log_encode_commit(commit, prev_check, record, err);
     if (status) return status;
     int failed = 0;
-    if (rows_len)
-        failed = append_aligned(record, &txn->vectors.memory) || append_aligned(record, &rows->ids) ||
-                 append_aligned(record, &rows->metadata);
+    if (rows_len) failed = append_rows(record, txn, rows);
     if (commit->events.off == inline_off + rows_len && events->len)
         failed = failed || append_aligned(record, events);
     if (failed) return error_no_memory(err);
@@ -241,7 +252,7 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
         if (!lost) break;
         rows.placed = false;
     }
-    rows_release(&rows);
+    buf_release(&rows.ids);
     if (status || !info) return status;
     struct vdb_snapshot *newest;
     status = db_refresh(db, &newest, err);

@@ -72,7 +72,8 @@ static struct manifest fresh_manifest(const struct vdb_snapshot *s, const struct
     };
 }
 
-static enum vdb_status write_fresh(const struct osfile *file, const struct vdb_snapshot *s,
+static enum vdb_status write_fresh(const struct osfile *file, const char *beside,
+                                   const struct vdb_snapshot *s,
                                    const struct vdb_compact_options *o, struct vdb_error *err)
 {
     struct manifest manifest = fresh_manifest(s, o);
@@ -84,6 +85,7 @@ static enum vdb_status write_fresh(const struct osfile *file, const struct vdb_s
         .rows = rows,
         .count = s->live_count,
         .file = file,
+        .beside = beside,
         .commit = manifest.commit,
         .index = manifest.index,
         .threads = o->threads ? o->threads : s->threads,
@@ -106,7 +108,7 @@ static enum vdb_status compact_to_output(const struct vdb_snapshot *s,
     struct newname name;
     enum vdb_status status = newname_create(&name, o->output, 0666, err);
     if (status) return status;
-    status = write_fresh(&name.file, s, o, err);
+    status = write_fresh(&name.file, name.path, s, o, err);
     return newname_finish(&name, status, true, err);
 }
 
@@ -142,7 +144,7 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     if (!status) {
         status = newname_create(&name, db->path, 0600, err);
         if (!status) {
-            status = write_fresh(&name.file, snapshot, o, err);
+            status = write_fresh(&name.file, name.path, snapshot, o, err);
             status = status ? newname_finish(&name, status, true, err) : take_over(db, snapshot, &name, err);
         }
         snapshot_unref(snapshot);

@@ -11,6 +11,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "format/tombstone.h"
+#include "store/metaspool.h"
 #include "store/part_index.h"
 #include "store/space.h"
 #include "vector/vtype.h"
@@ -179,7 +180,7 @@ static enum vdb_status build_ids(const struct part_build *b, const struct tail_c
     return status;
 }
 
-static enum vdb_status gather_metadata(const struct part_build *b, struct metadata_builder *builder,
+static enum vdb_status gather_metadata(const struct part_build *b, struct metaspool *spool,
                                        struct vdb_error *err)
 {
     struct packed_block cache = {0};
@@ -195,7 +196,7 @@ static enum vdb_status gather_metadata(const struct part_build *b, struct metada
             cached = place.metadata;
             status = metadata_read(cached, &cache, place.local, &text, &len, err);
         }
-        if (!status) status = metadata_builder_add(builder, text, len, err);
+        if (!status) status = metaspool_add(spool, text, len, err);
     }
     packed_block_release(&cache);
     return status;
@@ -208,13 +209,17 @@ static enum vdb_status build_metadata(const struct part_build *b, const struct t
         if (!whole->log.metadata.len) return VDB_OK;
         return add_segment(b, m, DISK_SEGMENT_METADATA, of_block(&whole->log.metadata), err);
     }
-    struct metadata_builder builder = {0};
-    struct buf bytes = {0};
-    enum vdb_status status = gather_metadata(b, &builder, err);
-    if (!status) status = metadata_builder_finish(&builder, &bytes, err);
-    if (!status && bytes.len) status = write_and_add(b, m, DISK_SEGMENT_METADATA, &bytes, err);
-    metadata_builder_release(&builder);
-    buf_release(&bytes);
+    struct metaspool spool;
+    struct segment_entry segment = {0};
+    metaspool_init(&spool, b->beside);
+    enum vdb_status status = gather_metadata(b, &spool, err);
+    if (!status) status = metaspool_finish(&spool, &segment.len, err);
+    if (!status && segment.len) {
+        status = part_build_reserve(b, segment.len, space_segment_align(segment.len), &segment.off, err);
+        if (!status) status = metaspool_copy(&spool, b->file, segment.off, &segment.check, err);
+        if (!status) status = add_segment(b, m, DISK_SEGMENT_METADATA, segment, err);
+    }
+    metaspool_release(&spool);
     return status;
 }
 

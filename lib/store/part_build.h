@@ -19,6 +19,7 @@ struct part_build {
     uint32_t count;
 
     const struct osfile *file; /* where to */
+    const char *beside;        /* a path in whose directory temporary files go */
     struct vdb *shared;        /* whose lock guards the file's length; NULL: nobody else has it */
     bool in_place;             /* the file is the source's: rows that lie well stay where they are,
                                   and keep their deleted state */

@@ -4,7 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "store/space.h"
 
@@ -48,13 +47,11 @@ enum vdb_status spool_append(struct spool *spool, const void *p, size_t len, str
 }
 
 enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file, uint64_t off,
-                           uint64_t *check, struct vdb_error *err)
+                           struct checksum_state *check, struct vdb_error *err)
 {
     size_t step = (size_t)1 << 20;
     uint8_t *bytes = malloc(step);
     if (!bytes) return error_no_memory(err);
-    struct checksum_state state;
-    checksum_init(&state);
     enum vdb_status status = VDB_OK;
     for (uint64_t done = 0; done < spool->in_file && !status;) {
         size_t want = spool->in_file - done < step ? (size_t)(spool->in_file - done) : step, got;
@@ -62,13 +59,12 @@ enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file,
         if (failed || got < want)
             status = error_set_errno(err, VDB_IO, failed, "cannot read the temporary file");
         if (!status) status = space_write(file, off + done, bytes, want, err);
-        checksum_add(&state, bytes, want);
+        checksum_add(check, bytes, want);
         done += want;
     }
     free(bytes);
     if (!status)
         status = space_write(file, off + spool->in_file, spool->memory.data, spool->memory.len, err);
-    checksum_add(&state, spool->memory.data, spool->memory.len);
-    *check = checksum_end(&state);
+    checksum_add(check, spool->memory.data, spool->memory.len);
     return status;
 }

@@ -29,6 +29,7 @@ enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **out, struct vdb_e
     txn->stride = vtype_stride(manifest->type, manifest->dim);
     txn->kernels = base->kernels;
     spool_init(&txn->vectors, db->path);
+    metaspool_init(&txn->metadata, db->path);
     status = changes_init(&txn->changes, base, err);
     snapshot_unref(base);
     if (!status && buf_append_zeros(&txn->row, txn->stride)) status = error_no_memory(err);
@@ -45,7 +46,7 @@ void vdb_txn_abort(struct vdb_txn *txn)
     if (!txn) return;
     changes_release(&txn->changes);
     spool_release(&txn->vectors);
-    metadata_builder_release(&txn->metadata);
+    metaspool_release(&txn->metadata);
     buf_release(&txn->row);
     free(txn);
 }
@@ -109,7 +110,7 @@ enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode, const c
     }
     /* From here on a failure would leave an id without its row. */
     status = spool_append(&txn->vectors, txn->row.data, txn->stride, err);
-    if (!status) status = metadata_builder_add(&txn->metadata, metadata, metadata_len, err);
+    if (!status) status = metaspool_add(&txn->metadata, metadata, metadata_len, err);
     txn->broken |= status != VDB_OK;
     return status;
 }

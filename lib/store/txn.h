@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "format/metadata.h"
 #include "store/changes.h"
 #include "store/db.h"
+#include "store/metaspool.h"
 #include "store/spool.h"
 #include "vdb.h"
 
@@ -22,7 +22,7 @@ struct vdb_txn {
     const struct kernels *kernels;
     struct changes changes;
     struct spool vectors;
-    struct metadata_builder metadata;
+    struct metaspool metadata;
     struct buf row; /* one vector as stored, padding included */
     bool broken;    /* memory or the spool failed: it can only be aborted */
 

@@ -162,6 +162,7 @@ END
     cp "$T/all.vdb" x.vdb
     python3 - "$BATS_TEST_DIRNAME" <<'END'
 import os, struct, sys
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(sys.argv[1], "..", "..", "format-spec", "reader"))
 from xxh3 import xxh3_64
 data = bytearray(open("x.vdb", "rb").read())

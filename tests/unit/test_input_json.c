@@ -78,8 +78,8 @@ static bool compare(const char *line, size_t len, struct json_record *record)
 }
 
 static const char *const seeds[] = {
-    "{\"id\": \"a\", \"vector\": [0.5, -1, 2e3], \"metadata\": {\"k\": [1, {\"x\": null}], \"s\": "
-    "\"}]\\\"\"}}",
+    "{\"id\": \"a\", \"vector\": [0.5, -1, 2e3], \"metadata\": {\"k\": [1, {\"x\": 0}]}}",
+    "{\"metadata\": {\"s\": \"}]\\\"\", \"t\": null}, \"vector\": [7]}",
     "{\"vector\":[],\"id\":\"\\u00e9\\n\"}",
     "  { \"id\" : \"\xc3\xa9\xf0\x9f\x98\x80\" , \"vector\" : [ 1 , 2 ] , \"metadata\" : null } ",
     "{}",

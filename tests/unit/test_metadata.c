@@ -347,7 +347,7 @@ static void too_long(void **state)
         buf_clear(&buf);
         assert_int_equal(buf_append(&raw, &n, 4), 0);
         memset(buf_extend(&raw, n), ' ', n);
-        assert_int_equal(packed_append(&blocks, &data, 0, raw.data, raw.len, NULL), VDB_OK);
+        assert_int_equal(packed_append(&blocks, &data, 0, 0, raw.data, raw.len, NULL), VDB_OK);
         struct disk_metadata_header header = {.row_count = le32_put(1),
                                               .block_count = le32_put(1),
                                               .blocks_off = le64_put(64),

@@ -94,8 +94,8 @@ static void limits(void **state)
     struct packed_block block = {0};
     uint8_t *raw = calloc(1, PACKED_RAW_MAX);
     assert_non_null(raw);
-    assert_int_equal(packed_append(&blocks, &data, 7, raw, PACKED_RAW_MAX, NULL), VDB_LIMIT);
-    assert_int_equal(packed_append(&blocks, &data, 7, raw, PACKED_RAW_MAX - 1, NULL), VDB_OK);
+    assert_int_equal(packed_append(&blocks, &data, 0, 7, raw, PACKED_RAW_MAX, NULL), VDB_LIMIT);
+    assert_int_equal(packed_append(&blocks, &data, 0, 7, raw, PACKED_RAW_MAX - 1, NULL), VDB_OK);
     assert_int_equal(blocks.len, 24);
     assert_true(data.len < 100000);
     single_init(&s, DISK_BLOCK_LZ4, data.data, (uint32_t)data.len, PACKED_RAW_MAX - 1);
