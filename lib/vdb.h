@@ -323,8 +323,8 @@ struct vdb_check_options {
 #define VDB_CHECK_OPTIONS_INIT {sizeof(struct vdb_check_options), 0, 0, NULL, NULL}
 
 /* Verifies the file at `path`. *findings counts what was reported; 0: sound. Returns VDB_OK when
- * the check could be carried through, whatever it found; VDB_CANNOT_OPEN, VDB_IO, VDB_UNSUPPORTED
- * or VDB_NO_MEMORY when not. */
+ * the check could be carried through, whatever it found. Errors: VDB_CANNOT_OPEN, VDB_CORRUPT (no
+ * vdb index at all), VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
                                   uint64_t *findings, struct vdb_error *err);
 

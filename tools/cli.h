@@ -33,9 +33,9 @@ struct cli_option {
 };
 
 struct cli {
-    const char *tool;     /* "vdb-add" */
-    const char *usage;    /* "[options] INDEX [INPUT...]" */
-    const char *summary;  /* one line */
+    const char *tool;                 /* "vdb-add" */
+    const char *usage;                /* "[options] INDEX [INPUT...]" */
+    const char *summary;              /* one line */
     const struct cli_option *options; /* ends with name NULL */
 
     /* Filled by cli_parse: */
@@ -95,7 +95,8 @@ void cli_progress_end(struct cli_progress *progress); /* wipes the line */
 /* Flushes stdout and returns `status`, or 74 with a message when stdout could not be written. */
 int cli_finish(const struct cli *cli, int status);
 
-/* Shortest text that reads back as the same float. `text` holds 32 bytes. Never locale-dependent. */
+/* Shortest text that reads back as the same float. `text` holds 32 bytes. Never locale-dependent.
+ */
 const char *cli_float(float value, char text[32]);
 
 /* An id that may not be one, for a message: whole, but for control characters and what is over

@@ -42,11 +42,11 @@ static uint32_t digits_at(float x, int power)
  * x = digits * 10^*power. 0 where the slow way must be taken. */
 static uint32_t few_digits(float x, int *power)
 {
-    int binary;
-    if (x < 1e-4F || x >= 1e9F || frexpf(x, &binary) == 0.5F) return 0;
+    if (x < 1e-4F || x >= 1e9F) return 0;
     int tens = -4; /* 10^tens <= x, but for rounding, which moves one digit more or less */
     while (tens < 8 && (double)x >= scale(1, tens + 1)) tens++;
-    /* n digits that read back mean that n + 1 do, since the nearest of n + 1 lies no further. */
+    /* n digits that read back mean that n + 1 do, since the nearest of n + 1 lies no further. (A
+     * power of two, which has less room below than above, could be an exception: none here is.) */
     int low = 0, high = 9;
     uint32_t found = 0;
     while (high - low > 1) {

@@ -327,8 +327,8 @@ static int search(struct search *s)
     if (status == CLI_OK) status = s->status;
     if (status == CLI_OK && s->hit_count == 0) status = CLI_NO;
     if (s->cli.verbose)
-        cli_message(&s->cli, "%" PRIu64 " queries, %" PRIu64 " neighbours, %.3f s", s->query_count,
-                    s->hit_count,
+        cli_message(&s->cli, "queries %" PRIu64 ", neighbours %" PRIu64 ", seconds %.3f",
+                    s->query_count, s->hit_count,
                     (double)(end.tv_sec - begin.tv_sec) +
                         (double)(end.tv_nsec - begin.tv_nsec) * 1e-9);
     return output_close(&s->output, status);

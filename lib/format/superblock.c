@@ -100,16 +100,22 @@ enum vdb_status superblock_decode(const uint8_t *p, size_t len, uint64_t slot_of
     return VDB_OK;
 }
 
+static bool has_magic(const uint8_t *p, size_t len, size_t off)
+{
+    size_t n = sizeof VDB_MAGIC - 1;
+    return len >= off + n && memcmp(p + off, VDB_MAGIC, n) == 0;
+}
+
+/* Slot 0 may be torn, so the second one counts too. */
+bool superblock_is_ours(const uint8_t *p, size_t len)
+{
+    return has_magic(p, len, 0) || has_magic(p, len, VDB_SUPERBLOCK_SIZE);
+}
+
 enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superblock *out, int *slot,
                                   struct vdb_error *err)
 {
-    if (len < sizeof VDB_MAGIC - 1 || memcmp(p, VDB_MAGIC, sizeof VDB_MAGIC - 1) != 0) {
-        /* Slot 0 may be torn; a file whose second slot is not ours either is no index at all. */
-        const uint8_t *second = p + VDB_SUPERBLOCK_SIZE;
-        if (len < VDB_SUPERBLOCK_SIZE + sizeof VDB_MAGIC - 1 ||
-            memcmp(second, VDB_MAGIC, sizeof VDB_MAGIC - 1) != 0)
-            return error_set_corrupt(err, SEGMENT, 0, "not a vdb index");
-    }
+    if (!superblock_is_ours(p, len)) return error_set_corrupt(err, SEGMENT, 0, "not a vdb index");
     struct superblock slots[VDB_SUPERBLOCK_SLOTS];
     struct vdb_error errors[VDB_SUPERBLOCK_SLOTS] = {{0}};
     int best = -1;

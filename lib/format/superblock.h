@@ -3,6 +3,7 @@
 #ifndef VDB_FORMAT_SUPERBLOCK_H
 #define VDB_FORMAT_SUPERBLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,9 @@ void superblock_encode(const struct superblock *from, struct disk_superblock *to
  * Errors: VDB_CORRUPT, VDB_UNSUPPORTED (version or incompat bits, by name). */
 enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superblock *out, int *slot,
                                   struct vdb_error *err);
+
+/* Whether either slot bears the magic: else the file is no index, or not one any more. */
+bool superblock_is_ours(const uint8_t *p, size_t len);
 
 /* Decodes one slot, with every check of superblock_choose. */
 enum vdb_status superblock_decode(const uint8_t *p, size_t len, uint64_t slot_off,

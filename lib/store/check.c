@@ -11,6 +11,7 @@
 #include "base/par.h"
 #include "store/check_deep.h"
 #include "store/checker.h"
+#include "store/verify.h"
 #include "vdb.h"
 
 void checker_report(struct checker *c, const struct vdb_error *finding)
@@ -35,15 +36,12 @@ static bool all_zero(const uint8_t *p, size_t len)
     return true;
 }
 
-/* A slot that was never written is zero; every other must be whole, the one not in force too. */
-static enum vdb_status check_slots(struct checker *c, struct vdb_error *err)
+/* Both slots must be whole, the one not in force too; a writer may leave one zero until it first
+ * publishes. */
+static void check_slots(struct checker *c, const uint8_t slots[])
 {
-    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE];
-    size_t got;
-    int failed = osfile_read(&c->file, 0, slots, sizeof slots, &got);
-    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");
     struct superblock ignored;
-    for (int i = 0; i < VDB_SUPERBLOCK_SLOTS && got == sizeof slots; i++) {
+    for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
         const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_SIZE;
         struct vdb_error finding;
         if (all_zero(slot, VDB_SUPERBLOCK_SIZE)) continue;
@@ -51,7 +49,6 @@ static enum vdb_status check_slots(struct checker *c, struct vdb_error *err)
                               &finding) == VDB_CORRUPT)
             checker_report(c, &finding);
     }
-    return VDB_OK;
 }
 
 /* ---- checksums ----------------------------------------------------------------------------- */
@@ -60,10 +57,7 @@ static void check_bytes(struct checker *c, const char *segment, uint64_t off, ui
                         uint64_t expected)
 {
     struct vdb_error finding;
-    if (checksum(c->view->base + off, len) == expected) return;
-    error_set_corrupt(&finding, segment, off, "%s checksum does not match over %llu bytes", segment,
-                      (unsigned long long)len);
-    checker_report(c, &finding);
+    if (verify_bytes(c->view->base, segment, off, len, expected, &finding)) checker_report(c, &finding);
 }
 
 static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
@@ -178,13 +172,19 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
 {
     struct vdb_error finding;
     int slot;
+    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE];
+    size_t got;
+    int failed = osfile_read(&c->file, 0, slots, sizeof slots, &got);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");
+    if (!superblock_is_ours(slots, got))
+        return error_set_corrupt(err, "superblock", 0, "not a vdb index");
     enum vdb_status status = generation_superblock(&c->file, &c->superblock, &slot, &c->file_len, &finding);
     if (status) {
         if (err) *err = finding;
         return status == VDB_CORRUPT ? checker_take(c, status, &finding) : status;
     }
-    status = check_slots(c, err);
-    if (!status) status = view_create(&c->file, c->file_len, &c->view, err);
+    check_slots(c, slots);
+    status = view_create(&c->file, c->file_len, &c->view, err);
     if (!status) status = check_segments(c, err);
     if (!status && c->manifest_sound) status = check_state(c, err);
     view_unref(c->view);

@@ -14,6 +14,7 @@
 #include "store/metaspool.h"
 #include "store/part_index.h"
 #include "store/space.h"
+#include "store/verify.h"
 #include "vector/vtype.h"
 
 static uint32_t source_row(const struct part_build *b, uint32_t i)
@@ -249,7 +250,8 @@ enum vdb_status part_build(const struct part_build *b, struct manifest *m, struc
     };
     const struct tail_commit *whole = whole_commit(b);
     struct segment_entry vectors;
-    enum vdb_status status = build_vectors(b, whole, m, &vectors, err);
+    enum vdb_status status = verify_rows(b->source, b->rows ? 0 : b->first, err);
+    if (!status) status = build_vectors(b, whole, m, &vectors, err);
     if (!status) status = build_ids(b, whole, m, err);
     if (!status) status = build_metadata(b, whole, m, err);
     if (!status) status = build_tombstones(b, m, err);

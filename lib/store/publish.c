@@ -70,7 +70,9 @@ enum vdb_status publish_new(const struct osfile *file, const uint8_t file_id[16]
     superblock.manifest_len = bytes.len;
     buf_release(&bytes);
     if (!status) status = file_length(file, &superblock.file_end, err);
-    if (!status) status = write_slot(file, &superblock, 0, err);
+    /* Both slots, so that no single damage takes the only one. */
+    for (int slot = 0; slot < VDB_SUPERBLOCK_SLOTS && !status; slot++)
+        status = write_slot(file, &superblock, slot, err);
     if (status) return status;
     int failed = osfile_sync_all(file);
     return failed ? error_set_errno(err, VDB_IO, failed, "cannot sync the new file") : VDB_OK;

@@ -215,7 +215,7 @@ END
         refused 65 "*$file.vdb*" vdb-check $file.vdb
     done
     refused 66 "*none.vdb*" vdb-check none.vdb
-    refused 66 "*." vdb-check .
+    refused 66 ".: not a regular file" vdb-check .
 }
 
 @test "an unknown version is refused by its number, and an unknown feature by its bit" {

@@ -114,10 +114,14 @@ PY
 
 @test "with its standard files closed a tool does not write into the index" {
     make_abc
-    cp abc.vdb before
+    printf '{"id": "d", "vector": [7, 8]}\n' >d.jsonl
     ends 74 bash -c 'vdb-get abc.vdb <&- >&- 2>&-'
-    ends 74 bash -c 'vdb-rm --list abc.vdb --verbose >&- 2>&-; vdb-get abc.vdb >&-'
-    cmp before abc.vdb
+    ends 74 bash -c 'vdb-rm abc.vdb a >&-'
+    ends 74 bash -c 'vdb-rm abc.vdb b <&- >&- 2>&-'
+    ends 0 bash -c 'vdb-add abc.vdb d.jsonl 2>&-'
+    ends 74 bash -c 'vdb-add --json abc.vdb d.jsonl <&- >&- 2>&-'
+    ends 0 vdb-check --deep abc.vdb
+    same "$(vdb-get --format tsv abc.vdb)" $'c\t5\t6\nd\t7\t8'
 }
 
 @test "a closed pipe ends a tool quietly" {
@@ -162,10 +166,13 @@ PY
     [ -z "$stderr" ]
 }
 
-@test "on a terminal there is progress, wiped before the summary" {
+@test "on a terminal there is progress, wiped before messages and the summary" {
     command -v script >/dev/null || skip "script(1) is not here"
     seq 3000 | awk '{print $1 "\t" $1 "\t" 1}' >many.tsv
     script -qec "$VDB_BIN/vdb-add --create one.vdb many.tsv" /dev/null >screen </dev/null
     grep -q 'read .*/s' screen
     grep -q $'\033\\[Kadded 3000, updated 0, skipped 0, commit 2' screen
+    echo rubbish >>many.tsv
+    script -qec "$VDB_BIN/vdb-add --create two.vdb many.tsv" /dev/null >screen </dev/null || true
+    grep -q $'read .*\033\\[Kvdb-add: many.tsv:3001: ' screen
 }

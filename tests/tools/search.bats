@@ -239,7 +239,7 @@ END
 @test "-q and -v: nothing more, and how many it was" {
     run --separate-stderr vdb-search -v -k 1 "$T/line.vdb" <<< '{"vector":[0,0]}'
     [ "$status" -eq 0 ]
-    [[ $stderr == "vdb-search: 1 queries, 1 neighbours"* ]]
+    [[ $stderr == "vdb-search: queries 1, neighbours 1, seconds "* ]]
     run --separate-stderr vdb-search -q -k 1 "$T/line.vdb" <<< '{"vector":[0,0]}'
     [ -z "$stderr" ]
 }

@@ -336,16 +336,29 @@ static size_t slurp(const char *path, char **bytes)
     return len;
 }
 
+/* More than one read's worth: all of it is spooled. */
 static void hdf5_comes_through_a_pipe(void **state)
 {
     (void)state;
-    char *bytes;
-    size_t len = slurp(simple_file("piped.h5"), &bytes);
+    enum { ROWS = 2000, DIM = 300 };
+    static float data[ROWS * DIM];
+    for (size_t i = 0; i < ROWS * DIM; i++) data[i] = (float)i;
+    const char *path = fixture_path("piped.h5");
+    hid_t file = new_file(path);
+    add_floats(file, "train", ROWS, DIM, data);
+    H5Fclose(file);
+    char *bytes, message[512];
+    size_t len = slurp(path, &bytes);
+    assert_true(len > 2000000);
     fixture_stdin(bytes, len);
     free(bytes);
     struct input *in = open_good("-", &train);
-    RECORD(in, "0", 1, -2, 0.5f);
-    RECORD(in, "1", 4, 5, 6);
+    struct record record;
+    int status;
+    for (size_t row = 0; row < ROWS; row++) {
+        assert_int_equal(input_next(in, &record, &status, message, sizeof message), INPUT_RECORD);
+        assert_memory_equal(record.vector, data + row * DIM, DIM * sizeof(float));
+    }
     expect_end(in);
 }
 

@@ -348,6 +348,34 @@ static void formats_are_known_by_name_and_magic(void **state)
     assert_int_equal(input_format_by_name("U8BIN "), -1);
 }
 
+/* The borders of Unicode 15, table 3-7. */
+static void utf8_is_neither_overlong_nor_a_surrogate(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"\x7f",         "\xc2\x80",         "\xdf\xbf",
+                                       "\xe0\xa0\x80", "\xed\x9f\xbf",     "\xee\x80\x80",
+                                       "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc1\xbf",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xff",
+                                      "\xc2",
+                                      "\xe1\x80",
+                                      "\xf1\x80\x80",
+                                      "\xe1\x80\x7f",
+                                      "\xf1\x80\x80\xc0",
+                                      "\xc2\x7f"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        if (utf8_prefix(good[i], strlen(good[i])) != strlen(good[i])) fail_msg("good %zu", i);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (utf8_prefix(bad[i], strlen(bad[i])) != 0) fail_msg("bad %zu", i);
+}
+
 static void messages_hold_no_control_characters(void **state)
 {
     (void)state;
@@ -378,6 +406,7 @@ int main(void)
         cmocka_unit_test(an_empty_file_has_no_records),
         cmocka_unit_test(gzip_is_unpacked_whatever_is_in_it),
         cmocka_unit_test(formats_are_known_by_name_and_magic),
+        cmocka_unit_test(utf8_is_neither_overlong_nor_a_surrogate),
         cmocka_unit_test(messages_hold_no_control_characters),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -4,8 +4,9 @@
  * one multiplication or division: two roundings, an error below 2 units in the double's last place
  * (digits beyond the 19th are dropped, which adds less than one more). Casting that to float is
  * the correctly rounded result unless the double lies within the error of the midpoint of two
- * floats; those few, and floats below the normal range, go to strtof. (The idea of deciding by the
- * distance to the midpoint is Clinger's, "How to read floating point numbers accurately", 1990.)
+ * floats; those few go to strtof. What is so small that floats lose bits has |e| > 22. (The idea of
+ * deciding by the distance to the midpoint is Clinger's, "How to read floating point numbers
+ * accurately", 1990.)
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "input/number.h"
@@ -88,7 +89,7 @@ static bool fast(const struct decimal *d, float *value)
     if (d->power < -22 || d->power > 22) return false;
     double v = (double)d->digits;
     v = d->power < 0 ? v / power_of_ten[-d->power] : v * power_of_ten[d->power];
-    if (d->digits != 0 && (v < 0x1p-125 || v > 0x1p126)) return false;
+    if (v > 0x1p126) return false; /* near the largest float, or above */
     uint64_t bits;
     memcpy(&bits, &v, sizeof bits);
     uint64_t below = bits & 0x1fffffff; /* the 29 bits that a float lacks; midpoint 2^28 */
