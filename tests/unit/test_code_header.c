@@ -112,8 +112,8 @@ static void damage_is_named(void **state)
         {48, 4, 0x80000000, 48}, /* -0 */
         {48, 4, 0x7f800000, 48}, /* infinite */
         {48, 4, 0x7fc00000, 48}, /* NaN */
-        {52, 4, 256, 52},
-        {52, 4, 0xffffffff, 52},
+        {52, 4, 4194560, 52},    /* the zero is at most 4,194,304 + 255 */
+        {52, 4, 0xffbfffff, 52}, /* and at least -4,194,304 */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t bytes[128];
@@ -135,7 +135,7 @@ static void limits_that_fit(void **state)
     struct code_header h = NATIVE, got;
     h.norms.off = FILE_LEN - 12; /* to the last byte */
     h.flags = DISK_CODE_SIGNED | DISK_CODE_NORMALIZE;
-    h.zero = 255;
+    h.zero = 4194559;
     h.scale = 1e-45f;
     code_header_encode(&h, &disk);
     assert_int_equal(code_header_decode(&disk, sizeof disk, 3, 4, AT, FILE_LEN, &got, NULL),

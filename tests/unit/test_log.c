@@ -1,0 +1,332 @@
+/* test_log.c: where the log goes on and where it ends.
+ *
+ * A file is played in memory: an extent of the log from EXTENT_A on, another from EXTENT_B on.
+ * Offsets within records are those of format-spec/log.md.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "format/log.h"
+#include "hostile.h"
+
+#define FILE_LEN 16384u
+#define EXTENT_A 4096u
+#define EXTENT_B 8192u
+#define FIRST    UINT64_C(0x1122334455667788) /* what the first record names as its predecessor */
+
+enum { HEAD = 64, BODY = 128, CHECK = 40 };
+
+static struct log_cursor start(void)
+{
+    return (struct log_cursor){.off = EXTENT_A, .end = EXTENT_B, .check = FIRST, .commit = 10};
+}
+
+/* Writes a commit of no rows with one inline event at *off; returns its check. */
+static uint64_t commit_put(uint8_t *file, uint64_t *off, uint64_t number, uint64_t prev)
+{
+    struct log_commit commit = {
+        .commit = number,
+        .time_us = 1000 + (int64_t)number,
+        .row_base = 5,
+        .live_count = 4,
+        .event_count = 1,
+        .events = {*off + HEAD + BODY, 8, 77},
+    };
+    struct buf record = {0};
+    assert_int_equal(log_encode_commit(&commit, prev, &record, NULL), VDB_OK);
+    assert_int_equal(record.len, HEAD + BODY);
+    struct disk_event event = {le32_put(3), le32_put(DISK_EVENT_DELETE)};
+    assert_int_equal(buf_append(&record, &event, sizeof event) || buf_align(&record, 64), 0);
+    uint64_t check = log_seal(&record, 0);
+    memcpy(file + *off, record.data, record.len);
+    *off += record.len;
+    buf_release(&record);
+    return check;
+}
+
+static uint64_t link_put(uint8_t *file, uint64_t off, uint64_t commit, uint64_t prev, uint64_t to,
+                         uint64_t len)
+{
+    struct log_cursor from = {.off = off, .check = prev, .commit = commit};
+    struct buf record = {0};
+    assert_int_equal(log_encode_link(&from, 5, to, len, &record, NULL), VDB_OK);
+    uint64_t check = log_seal(&record, 0);
+    memcpy(file + off, record.data, record.len);
+    buf_release(&record);
+    return check;
+}
+
+/* A change of a record's bytes, with its check made right. */
+static void patch(uint8_t *record, size_t at, uint64_t value, size_t width)
+{
+    uint64_t length;
+    memcpy(record + at, &value, width);
+    memcpy(&length, record + 8, 8);
+    if (length < HEAD || length > 4096) length = HEAD + BODY + 64;
+    memset(record + CHECK, 0, 8);
+    uint64_t check = XXH3_64bits(record, length);
+    memcpy(record + CHECK, &check, 8);
+}
+
+static void a_chain_is_followed_to_its_end(void **state)
+{
+    (void)state;
+    static uint8_t file[FILE_LEN];
+    memset(file, 0, sizeof file);
+    uint64_t off = EXTENT_A, check = FIRST;
+    for (uint64_t n = 11; n <= 13; n++) check = commit_put(file, &off, n, check);
+    struct log_cursor at = start();
+    struct log_commit commit;
+    for (uint64_t n = 11; n <= 13; n++) {
+        uint64_t from = at.off;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+        assert_int_equal(commit.commit, n);
+        assert_int_equal(commit.time_us, 1000 + n);
+        assert_int_equal(commit.row_base, 5);
+        assert_int_equal(commit.row_count, 0);
+        assert_int_equal(commit.live_count, 4);
+        assert_int_equal(commit.event_count, 1);
+        assert_int_equal(commit.events.off, from + HEAD + BODY);
+        assert_int_equal(commit.events.check, 77);
+        assert_int_equal(commit.record_off, from);
+        assert_int_equal(commit.record_len, HEAD + BODY + 64);
+        assert_int_equal(at.commit, n);
+    }
+    assert_int_equal(at.off, off);
+    assert_int_equal(at.check, check);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    assert_int_equal(at.off, off);
+}
+
+/* Wherever writing stopped, the record is not there. */
+static void a_torn_record_is_the_end(void **state)
+{
+    (void)state;
+    uint8_t file[FILE_LEN] = {0}, whole[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A, check = commit_put(whole, &off, 11, FIRST);
+    uint64_t second = off;
+    commit_put(whole, &off, 12, check);
+    size_t used = HEAD + BODY + 8; /* the rest of the record is zero as the file was */
+    for (size_t cut = 0; cut <= used; cut++) {
+        struct log_cursor at = start();
+        struct log_commit commit;
+        memcpy(file, whole, FILE_LEN);
+        memset(file + second + cut, 0, FILE_LEN - second - cut);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+        bool there = memcmp(file, whole, FILE_LEN) == 0;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), there ? LOG_COMMIT : LOG_ENDS);
+    }
+    for (size_t bit = 0; bit < 8 * (HEAD + BODY + 64u); bit++) {
+        struct log_cursor at = start();
+        struct log_commit commit;
+        memcpy(file, whole, FILE_LEN);
+        file[second + bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+        assert_int_equal(at.off, second);
+    }
+}
+
+/* A record of an older, longer chain behind the end is whole, but follows another. */
+static void a_stale_record_behind_is_not_taken(void **state)
+{
+    (void)state;
+    uint8_t file[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A, check = FIRST;
+    for (uint64_t n = 11; n <= 13; n++) check = commit_put(file, &off, n, check);
+    uint64_t again = EXTENT_A, stale = EXTENT_A + HEAD + BODY + 64;
+    struct log_cursor at = start();
+    struct log_commit commit;
+    at.check = FIRST + 1;
+    check = commit_put(file, &again, 11, FIRST + 1); /* another history of the same length */
+    assert_int_equal(again, stale);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    assert_int_equal(at.off, stale);
+    assert_int_equal(at.check, check);
+}
+
+static void what_is_not_the_next_record_is_the_end(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at, width;
+        uint64_t value;
+    } cases[] = {
+        {0, 1, 'v'},           {4, 2, 0},  {4, 2, 3},  {6, 2, 2},  {8, 8, 0},
+        {8, 8, HEAD},          {8, 8, HEAD + BODY + 63}, {8, 8, EXTENT_B - EXTENT_A + 64},
+        {8, 8, (uint64_t)-64}, {16, 8, 10}, {16, 8, 12}, {32, 8, FIRST + 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        commit_put(file, &off, 11, FIRST);
+        patch(file + EXTENT_A, cases[i].at, cases[i].value, cases[i].width);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        if (log_next(file, FILE_LEN, &at, &commit) != LOG_ENDS || at.off != EXTENT_A)
+            fail_msg("case %zu is taken", i);
+    }
+}
+
+/* A whole record of the chain that names what is not in the file: the file was cut or lies. */
+static void blocks_outside_the_file_are_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at, width;
+        uint64_t value;
+    } cases[] = {
+        {HEAD + 88, 8, FILE_LEN},         /* events.off */
+        {HEAD + 88, 8, (uint64_t)-8},     /* wraps */
+        {HEAD + 88, 8, EXTENT_A + 1},     /* not aligned */
+        {HEAD + 96, 8, 16},               /* events.len and event_count disagree */
+        {HEAD + 12, 4, 2},                /* likewise */
+        {HEAD + 12, 4, 0x20000001},       /* 8 times that is 8 in 32 bits */
+        {HEAD + 4, 4, 1},                 /* a row without a vector */
+        {HEAD + 24, 8, 64},               /* a vector without a row */
+        {HEAD + 4, 4, 0xfffffffa},        /* the rows go beyond the last number (stride 0) */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        commit_put(file, &off, 11, FIRST);
+        if (i == 6) patch(file + EXTENT_A, HEAD + 112, 64, 4); /* stride */
+        patch(file + EXTENT_A, cases[i].at, cases[i].value, cases[i].width);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        enum log_step step = log_next(file, FILE_LEN, &at, &commit);
+        if (step != LOG_DAMAGED || at.off != EXTENT_A) fail_msg("case %zu: step %d", i, (int)step);
+    }
+}
+
+static void links_lead_to_the_next_extent(void **state)
+{
+    (void)state;
+    uint8_t file[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A, check = commit_put(file, &off, 11, FIRST), next = EXTENT_B;
+    check = link_put(file, off, 11, check, EXTENT_B, 4096);
+    commit_put(file, &next, 12, check);
+    struct log_cursor at = start();
+    struct log_commit commit;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_LINKED);
+    assert_int_equal(at.off, EXTENT_B);
+    assert_int_equal(at.end, EXTENT_B + 4096);
+    assert_int_equal(at.check, check);
+    assert_int_equal(at.commit, 11);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+    assert_int_equal(commit.commit, 12);
+}
+
+static void links_to_nowhere_are_damage(void **state)
+{
+    (void)state;
+    static const uint64_t cases[][2] = {
+        {FILE_LEN, 64},          {EXTENT_B, FILE_LEN}, {EXTENT_B + 1, 4096},
+        {EXTENT_A, 4096},        {0, 4096},            {(uint64_t)-64, 128},
+        {EXTENT_B, (uint64_t)-1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        link_put(file, EXTENT_A, 10, FIRST, cases[i][0], cases[i][1]);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        if (log_next(file, FILE_LEN, &at, &commit) != LOG_DAMAGED) fail_msg("case %zu", i);
+        assert_int_equal(at.off, EXTENT_A);
+    }
+}
+
+/* Cursors come from a superblock, which may lie. */
+static void a_cursor_outside_the_file_is_the_end(void **state)
+{
+    (void)state;
+    static const uint64_t cases[][2] = {
+        {FILE_LEN, FILE_LEN + 64}, {FILE_LEN - 32, FILE_LEN}, {(uint64_t)-64, (uint64_t)-1},
+        {EXTENT_A + 1, EXTENT_B},  {EXTENT_B, EXTENT_A},
+    };
+    uint8_t file[FILE_LEN] = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct log_cursor at = {cases[i][0], cases[i][1], FIRST, 10};
+        struct log_commit commit;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    }
+}
+
+/* A record must end within its extent, whatever lies behind. */
+static void a_record_does_not_leave_its_extent(void **state)
+{
+    (void)state;
+    uint8_t file[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A;
+    commit_put(file, &off, 11, FIRST);
+    struct log_cursor at = start();
+    struct log_commit commit;
+    at.end = off - 64;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    at.end = off;
+    assert_int_equal(log_next(file, off - 1, &at, &commit), LOG_ENDS);
+    assert_int_equal(log_next(file, off, &at, &commit), LOG_COMMIT);
+}
+
+static void walk_any(const uint8_t *p, size_t len, void *context)
+{
+    struct log_cursor at = {0, len, FIRST, 10};
+    struct log_commit commit;
+    unsigned steps = 0;
+    (void)context;
+    enum log_step step;
+    do {
+        step = log_next(p, len, &at, &commit);
+        assert_true(++steps < 1000);
+    } while (step == LOG_COMMIT || step == LOG_LINKED);
+}
+
+static void walk_sealed(const uint8_t *p, size_t len, void *context)
+{
+    uint8_t *copy = malloc(len);
+    assert_non_null(copy);
+    memcpy(copy, p, len);
+    patch(copy, 6, 1, 2);
+    walk_any(copy, len, context);
+    free(copy);
+}
+
+static void hostile_bytes(void **state)
+{
+    (void)state;
+    uint8_t file[1024] = {0};
+    uint64_t off = 0;
+    uint64_t check = commit_put(file, &off, 11, FIRST);
+    check = commit_put(file, &off, 12, check);
+    link_put(file, off, 12, check, 832, 192);
+    hostile_truncations(file, sizeof file, walk_any, NULL);
+    hostile_flips(file, sizeof file, 20000, walk_any, NULL);
+    hostile_flips(file, sizeof file, 50000, walk_sealed, NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_chain_is_followed_to_its_end),
+        cmocka_unit_test(a_torn_record_is_the_end),
+        cmocka_unit_test(a_stale_record_behind_is_not_taken),
+        cmocka_unit_test(what_is_not_the_next_record_is_the_end),
+        cmocka_unit_test(blocks_outside_the_file_are_damage),
+        cmocka_unit_test(links_lead_to_the_next_extent),
+        cmocka_unit_test(links_to_nowhere_are_damage),
+        cmocka_unit_test(a_cursor_outside_the_file_is_the_end),
+        cmocka_unit_test(a_record_does_not_leave_its_extent),
+        cmocka_unit_test(hostile_bytes),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,326 @@
+/* test_manifest.c: manifests as bytes and back, and every one that is refused.
+ *
+ * Damage is put into the encoded bytes, at the offsets of format-spec/manifest.md, and the checksum
+ * is then made right, so that what refuses it is the rule and not the checksum.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "format/manifest.h"
+#include "hostile.h"
+
+#define FILE_LEN 1000000u
+#define OFF      8192u
+
+enum { HEADER = 256, PART = 64, SEGMENT = 64, EXTENT = 32, SNAPSHOT = 256, CHECK = 248 };
+enum { PARTS_AT = HEADER, SEGMENTS_AT = PARTS_AT + 2 * PART, EXTENTS_AT = SEGMENTS_AT + 9 * SEGMENT };
+enum { SNAPSHOTS_AT = EXTENTS_AT + 2 * EXTENT, LENGTH = SNAPSHOTS_AT + SNAPSHOT };
+
+static void add_segment(struct manifest *m, uint16_t type, uint32_t begin, uint32_t end)
+{
+    struct segment_entry segment = {
+        .type = type,
+        .off = 65536 + 4096u * m->segment_count,
+        .len = 4000 + m->segment_count,
+        .row_begin = begin,
+        .row_end = end,
+        .stride = type == DISK_SEGMENT_VECTOR ? 64 : 0,
+        .check = 0xabcdef0000000000u + m->segment_count,
+    };
+    assert_int_equal(manifest_add_segment(m, &segment, NULL), VDB_OK);
+}
+
+/* A graph part of rows 0 to 99, a flat one of rows 100 to 149, and one of everything else. */
+static void sample(struct manifest *m)
+{
+    *m = (struct manifest){
+        .generation = 7,
+        .commit = 42,
+        .commit_time_us = 1700000000000000,
+        .row_count = 150,
+        .live_count = 140,
+        .dim = 16,
+        .metric = VDB_METRIC_COSINE,
+        .type = VDB_TYPE_F16,
+        .created_us = 1600000000000000,
+        .horizon_commit = 3,
+        .index = VDB_INDEX_GRAPH,
+        .degree = 24,
+        .ef_construction = 80,
+        .alpha_milli = 1150,
+    };
+    struct part_entry graph = {DISK_PART_GRAPH, 0, 100, 0, 6, 40};
+    struct part_entry flat = {DISK_PART_FLAT, 100, 150, 6, 3, 42};
+    assert_int_equal(manifest_add_part(m, &graph, NULL), VDB_OK);
+    assert_int_equal(manifest_add_part(m, &flat, NULL), VDB_OK);
+    for (uint16_t type = DISK_SEGMENT_VECTOR; type <= DISK_SEGMENT_METADATA; type++)
+        add_segment(m, type, 0, 100);
+    add_segment(m, DISK_SEGMENT_VECTOR, 100, 150);
+    add_segment(m, DISK_SEGMENT_ID, 100, 150);
+    add_segment(m, DISK_SEGMENT_ID_HASH, 100, 150);
+    struct log_extent_entry extents[] = {{16384, 49152, 2}, {131072, 65536, 30}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(manifest_add_log_extent(m, &extents[i], NULL), VDB_OK);
+    struct snapshot_entry snapshot = {41, 5, 6, 149, 139, 6, "before"};
+    assert_int_equal(manifest_add_snapshot(m, &snapshot, NULL), VDB_OK);
+}
+
+static void encoded(struct buf *bytes)
+{
+    struct manifest m;
+    sample(&m);
+    assert_int_equal(manifest_encode(&m, bytes, NULL), VDB_OK);
+    manifest_release(&m);
+    assert_int_equal(bytes->len, LENGTH);
+}
+
+static void comes_back_as_it_went(void **state)
+{
+    (void)state;
+    struct manifest want, got;
+    struct buf bytes = {0};
+    sample(&want);
+    encoded(&bytes);
+    assert_int_equal(manifest_decode(bytes.data, bytes.len, OFF, FILE_LEN, &got, NULL), VDB_OK);
+    assert_int_equal(got.generation, 7);
+    assert_int_equal(got.commit, 42);
+    assert_int_equal(got.commit_time_us, 1700000000000000);
+    assert_int_equal(got.row_count, 150);
+    assert_int_equal(got.live_count, 140);
+    assert_int_equal(got.dim, 16);
+    assert_int_equal(got.metric, VDB_METRIC_COSINE);
+    assert_int_equal(got.type, VDB_TYPE_F16);
+    assert_int_equal(got.created_us, 1600000000000000);
+    assert_int_equal(got.horizon_commit, 3);
+    assert_int_equal(got.index, VDB_INDEX_GRAPH);
+    assert_int_equal(got.degree, 24);
+    assert_int_equal(got.ef_construction, 80);
+    assert_int_equal(got.alpha_milli, 1150);
+    assert_int_equal(got.part_count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(got.parts[i].kind, want.parts[i].kind);
+        assert_int_equal(got.parts[i].row_begin, want.parts[i].row_begin);
+        assert_int_equal(got.parts[i].row_end, want.parts[i].row_end);
+        assert_int_equal(got.parts[i].segment_first, want.parts[i].segment_first);
+        assert_int_equal(got.parts[i].segment_count, want.parts[i].segment_count);
+        assert_int_equal(got.parts[i].commit, want.parts[i].commit);
+    }
+    assert_int_equal(got.segment_count, 9);
+    for (uint32_t i = 0; i < 9; i++) {
+        assert_int_equal(got.segments[i].type, want.segments[i].type);
+        assert_int_equal(got.segments[i].off, want.segments[i].off);
+        assert_int_equal(got.segments[i].len, want.segments[i].len);
+        assert_int_equal(got.segments[i].stride, want.segments[i].stride);
+        assert_int_equal(got.segments[i].check, want.segments[i].check);
+    }
+    assert_int_equal(got.log_extent_count, 2);
+    assert_int_equal(got.log_extents[1].off, 131072);
+    assert_int_equal(got.log_extents[1].first_commit, 30);
+    assert_int_equal(got.snapshot_count, 1);
+    assert_int_equal(got.snapshots[0].commit, 41);
+    assert_int_equal(got.snapshots[0].live_count, 139);
+    assert_memory_equal(got.snapshots[0].name, "before", 7);
+    assert_ptr_equal(manifest_segment(&got, &got.parts[1], DISK_SEGMENT_ID), &got.segments[7]);
+    assert_null(manifest_segment(&got, &got.parts[1], DISK_SEGMENT_GRAPH));
+    buf_release(&bytes);
+    manifest_release(&want);
+    manifest_release(&got);
+}
+
+static void seal(uint8_t *p, size_t len)
+{
+    memset(p + CHECK, 0, 8);
+    uint64_t check = XXH3_64bits(p, len);
+    memcpy(p + CHECK, &check, 8);
+}
+
+struct damage {
+    unsigned at, width;
+    uint64_t value;
+    enum vdb_status status;
+    const char *words;
+};
+
+static const struct damage DAMAGES[] = {
+    {0, 1, 'v', VDB_CORRUPT, "magic"},
+    {4, 4, 252, VDB_CORRUPT, "length"},
+    {8, 8, LENGTH + 1, VDB_CORRUPT, "length"},
+    {8, 8, LENGTH - 1, VDB_CORRUPT, "length"},
+    {40, 4, 0xffffffff, VDB_CORRUPT, "live"},
+    {44, 4, 151, VDB_CORRUPT, "live"},
+    {48, 4, 0, VDB_CORRUPT, "dimension"},
+    {48, 4, 65536, VDB_CORRUPT, "dimension"},
+    {52, 2, 0, VDB_CORRUPT, "metric"},
+    {52, 2, 4, VDB_CORRUPT, "metric"},
+    {54, 2, 0, VDB_CORRUPT, "type"},
+    {54, 2, 5, VDB_CORRUPT, "type"},
+    {72, 2, 3, VDB_UNSUPPORTED, "index kind 3"},
+    /* tables: parts, segments, log extents, snapshots */
+    {88, 8, LENGTH + 1, VDB_CORRUPT, "part table"},
+    {88, 8, (uint64_t)-64, VDB_CORRUPT, "part table"},
+    {96, 4, 0x04000001, VDB_CORRUPT, "part table"},
+    {100, 4, 63, VDB_CORRUPT, "part table"},
+    {104, 8, LENGTH + 1, VDB_CORRUPT, "segment table"},
+    {112, 4, 0xffffffff, VDB_CORRUPT, "segment table"},
+    {116, 4, 0, VDB_CORRUPT, "segment table"},
+    {128, 4, 0xffffffff, VDB_CORRUPT, "log extent table"},
+    {132, 4, 31, VDB_CORRUPT, "log extent table"},
+    {144, 4, 2, VDB_CORRUPT, "snapshot table"},
+    {148, 4, 1, VDB_CORRUPT, "snapshot table"},
+    /* the first part */
+    {PARTS_AT + 0, 2, 3, VDB_UNSUPPORTED, "part kind 3 version 1"},
+    {PARTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "part kind 2 version 2"},
+    {PARTS_AT + 8, 4, 1, VDB_CORRUPT, "begin at 0"},
+    {PARTS_AT + 12, 4, 0, VDB_CORRUPT, "rows"},
+    {PARTS_AT + 12, 4, 99, VDB_CORRUPT, "segment covers"},
+    {PARTS_AT + 16, 4, 10, VDB_CORRUPT, "segment table"},
+    {PARTS_AT + 16, 4, 0xffffffff, VDB_CORRUPT, "segment table"},
+    {PARTS_AT + 20, 4, 10, VDB_CORRUPT, "segment table"},
+    {PARTS_AT + 20, 4, 2, VDB_CORRUPT, "no graph segment"},
+    {PARTS_AT + 20, 4, 4, VDB_CORRUPT, "no id-hash segment"},
+    /* the second part */
+    {PARTS_AT + PART + 8, 4, 101, VDB_CORRUPT, "rows"},
+    {PARTS_AT + PART + 8, 4, 99, VDB_CORRUPT, "rows"},
+    {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
+    {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
+    /* segments */
+    {SEGMENTS_AT + 0, 2, 9, VDB_UNSUPPORTED, "segment type 9 version 1"},
+    {SEGMENTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "segment type 0 version 1"},
+    {SEGMENTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "segment type 1 version 2"},
+    {SEGMENTS_AT + 0, 2, DISK_SEGMENT_ID, VDB_CORRUPT, "two id segments"},
+    {SEGMENTS_AT + 8, 8, FILE_LEN, VDB_CORRUPT, "end of the file"},
+    {SEGMENTS_AT + 8, 8, (uint64_t)-4000, VDB_CORRUPT, "end of the file"},
+    {SEGMENTS_AT + 8, 8, 65540, VDB_CORRUPT, "aligned"},
+    {SEGMENTS_AT + 16, 8, FILE_LEN - 65536 + 1, VDB_CORRUPT, "end of the file"},
+    {SEGMENTS_AT + 16, 8, (uint64_t)-1, VDB_CORRUPT, "end of the file"},
+    {SEGMENTS_AT + 24, 4, 101, VDB_CORRUPT, "covers rows"},
+    {SEGMENTS_AT + 24, 4, 1, VDB_CORRUPT, "covers rows"},
+    {SEGMENTS_AT + 28, 4, 151, VDB_CORRUPT, "covers rows"},
+    {SEGMENTS_AT + 28, 4, 99, VDB_CORRUPT, "covers rows"},
+    /* rows that no part covers; the snapshot's name */
+    {40, 4, 151, VDB_CORRUPT, "parts cover 150 of 151 rows"},
+    {SNAPSHOTS_AT + 32, 2, 0, VDB_CORRUPT, "name"},
+    {SNAPSHOTS_AT + 32, 2, 223, VDB_CORRUPT, "name"},
+};
+
+static void each_damage_has_its_words(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    encoded(&bytes);
+    for (size_t i = 0; i < sizeof DAMAGES / sizeof DAMAGES[0]; i++) {
+        const struct damage *d = &DAMAGES[i];
+        uint8_t copy[LENGTH];
+        struct manifest got;
+        struct vdb_error err = {0};
+        memcpy(copy, bytes.data, LENGTH);
+        memcpy(copy + d->at, &d->value, d->width);
+        seal(copy, LENGTH);
+        enum vdb_status status = manifest_decode(copy, LENGTH, OFF, FILE_LEN, &got, &err);
+        if (status != d->status || !strstr(err.message, d->words))
+            fail_msg("damage %zu at %u: status %d: %s", i, d->at, (int)status, err.message);
+        if (status != VDB_CORRUPT) continue;
+        assert_string_equal(err.segment, "manifest");
+        assert_in_range(err.offset, OFF, OFF + LENGTH - 1);
+    }
+    buf_release(&bytes);
+}
+
+/* Every bit counts, those that mean nothing too. */
+static void any_changed_bit_is_seen(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    encoded(&bytes);
+    for (size_t bit = 0; bit < 8 * (size_t)LENGTH; bit++) {
+        struct manifest got;
+        bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL), VDB_CORRUPT);
+        bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    buf_release(&bytes);
+}
+
+/* A type that is not known here but marked optional does not keep anyone from reading. */
+static void optional_segments_are_passed_over(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest got;
+    encoded(&bytes);
+    uint8_t *metadata = bytes.data + SEGMENTS_AT + 5 * SEGMENT;
+    metadata[0] = 77;
+    metadata[2] = 9;
+    metadata[4] = DISK_SEGMENT_OPTIONAL;
+    seal(bytes.data, LENGTH);
+    assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL), VDB_OK);
+    assert_null(manifest_segment(&got, &got.parts[0], DISK_SEGMENT_METADATA));
+    assert_non_null(manifest_segment(&got, &got.parts[0], DISK_SEGMENT_GRAPH));
+    manifest_release(&got);
+    buf_release(&bytes);
+}
+
+static void names(void **state)
+{
+    (void)state;
+    static const char *const want[] = {NULL,      "vector",   "code",      "graph",  "id",
+                                       "id-hash", "metadata", "tombstone", "history"};
+    for (unsigned type = 1; type <= 8; type++)
+        assert_string_equal(segment_type_name(type), want[type]);
+    assert_null(segment_type_name(0));
+    assert_null(segment_type_name(9));
+}
+
+/* With a checksum made right, as someone of ill will would. */
+static void decode_sealed(const uint8_t *p, size_t len, void *context)
+{
+    struct manifest got;
+    uint8_t *copy = malloc(len ? len : 1);
+    (void)context;
+    assert_non_null(copy);
+    memcpy(copy, p, len);
+    if (len >= HEADER) {
+        uint64_t length = len;
+        memcpy(copy + 8, &length, 8);
+        seal(copy, len);
+    }
+    enum vdb_status status = manifest_decode(copy, len, OFF, FILE_LEN, &got, NULL);
+    if (!status) {
+        for (uint32_t i = 0; i < got.segment_count; i++)
+            assert_true(got.segments[i].off + got.segments[i].len <= FILE_LEN);
+        manifest_release(&got);
+    }
+    free(copy);
+}
+
+static void hostile_bytes(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    encoded(&bytes);
+    hostile_truncations(bytes.data, bytes.len, decode_sealed, NULL);
+    hostile_flips(bytes.data, bytes.len, 50000, decode_sealed, NULL);
+    buf_release(&bytes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_back_as_it_went),
+        cmocka_unit_test(each_damage_has_its_words),
+        cmocka_unit_test(any_changed_bit_is_seen),
+        cmocka_unit_test(optional_segments_are_passed_over),
+        cmocka_unit_test(names),
+        cmocka_unit_test(hostile_bytes),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
