@@ -47,29 +47,30 @@ extern "C" {
 /* Values are pinned: they are never reused and never change. */
 enum vdb_status {
     VDB_OK = 0,
-    VDB_NOT_FOUND = 1,          /* no such id or row */
-    VDB_EXISTS = 2,             /* the id, or the file to be created, is there already */
-    VDB_INVALID = 3,            /* an argument or a vector is not acceptable */
-    VDB_CORRUPT = 4,            /* the index is damaged, or not an index */
-    VDB_UNSUPPORTED = 5,        /* a version, feature or kernel set that this build or CPU lacks */
-    VDB_CANNOT_OPEN = 6,        /* missing, not permitted, not a regular file */
-    VDB_CANNOT_CREATE = 7,      /* an output cannot be created */
-    VDB_IO = 8,                 /* a read, write or sync failed, no space included */
-    VDB_BUSY = 9,               /* a lock was not to be had in time */
-    VDB_READ_ONLY = 10,         /* the handle, the file or the medium takes no writes */
+    VDB_NOT_FOUND = 1,     /* no such id or row */
+    VDB_EXISTS = 2,        /* the id, or the file to be created, is there already */
+    VDB_INVALID = 3,       /* an argument or a vector is not acceptable */
+    VDB_CORRUPT = 4,       /* the index is damaged, or not an index */
+    VDB_UNSUPPORTED = 5,   /* a version, feature or kernel set that this build or CPU lacks */
+    VDB_CANNOT_OPEN = 6,   /* missing, not permitted, not a regular file */
+    VDB_CANNOT_CREATE = 7, /* an output cannot be created */
+    VDB_IO = 8,            /* a read, write or sync failed, no space included */
+    VDB_BUSY = 9,          /* a lock was not to be had in time */
+    VDB_READ_ONLY = 10,    /* the handle, the file or the medium takes no writes */
     VDB_NO_MEMORY = 11,
     VDB_DURABILITY_UNKNOWN = 12, /* a sync failed: the commit may or may not be durable */
-    VDB_CANCELLED = 13,         /* a progress callback asked to stop */
-    VDB_LIMIT = 14,             /* a limit of the format would be passed */
-    VDB_INTERNAL = 15           /* a defect in the library */
+    VDB_CANCELLED = 13,          /* a progress callback asked to stop */
+    VDB_LIMIT = 14,              /* a limit of the format would be passed */
+    VDB_INTERNAL = 15            /* a defect in the library */
 };
 
 struct vdb_error {
     enum vdb_status status;
-    int os_errno;        /* errno of the failed call, or 0 */
-    const char *segment; /* the structure or segment of the file at fault ("manifest", "graph"), or NULL */
-    uint64_t offset;     /* of the fault in the file, where `segment` is not NULL */
-    char message[512];   /* one sentence without a final stop */
+    int os_errno; /* errno of the failed call, or 0 */
+    const char
+        *segment; /* the structure or segment of the file at fault ("manifest", "graph"), or NULL */
+    uint64_t offset;   /* of the fault in the file, where `segment` is not NULL */
+    char message[512]; /* one sentence without a final stop */
 };
 
 /* The status in words, for instance "no such id". Never NULL. */
@@ -109,10 +110,13 @@ struct vdb_create_options {
     enum vdb_metric metric; /* default VDB_METRIC_L2 */
     enum vdb_type type;     /* of the stored vectors; default VDB_TYPE_F32 */
     enum vdb_index_kind index;
-    uint32_t degree;          /* R: neighbours a row in graphs, 4 to 256; 0: chosen by the library */
+    uint32_t degree; /* R: neighbours a row in graphs, 4 to 256; 0: chosen by the library */
     uint32_t ef_construction; /* candidates looked at per insertion, 8 to 4,096; 0: chosen */
 };
-#define VDB_CREATE_OPTIONS_INIT {sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0}
+#define VDB_CREATE_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0    \
+    }
 
 struct vdb_open_options {
     size_t size;
@@ -121,7 +125,10 @@ struct vdb_open_options {
     unsigned threads; /* for building and for batches of queries; 0: one a processor */
     const char *isa;  /* force a kernel set: "portable", "avx2" or "avx512"; NULL: the best here */
 };
-#define VDB_OPEN_OPTIONS_INIT {sizeof(struct vdb_open_options), 0, 10.0, 0, NULL}
+#define VDB_OPEN_OPTIONS_INIT                                                                      \
+    {                                                                                              \
+        sizeof(struct vdb_open_options), 0, 10.0, 0, NULL                                          \
+    }
 
 /* Makes a new, empty index at `path`, which must not exist (VDB_EXISTS). On success the file and
  * its directory entry are durable. Errors: VDB_INVALID, VDB_EXISTS, VDB_CANNOT_CREATE, VDB_IO. */
@@ -157,8 +164,8 @@ struct vdb_info {
     uint64_t rows;             /* deleted ones included */
     uint64_t live;
     uint64_t deleted;
-    uint64_t commit;         /* number of the commit; 1 is the creation */
-    int64_t commit_time_us;  /* microseconds since 1970-01-01T00:00:00Z */
+    uint64_t commit;        /* number of the commit; 1 is the creation */
+    int64_t commit_time_us; /* microseconds since 1970-01-01T00:00:00Z */
     int64_t created_us;
     uint32_t parts;
     uint64_t tail_rows; /* rows that no part covers yet */
@@ -172,7 +179,7 @@ struct vdb_part_info {
     uint64_t row_begin, row_end; /* [row_begin, row_end) */
     uint64_t bytes;              /* of its segments */
     uint64_t vector_bytes, code_bytes, graph_bytes, id_bytes, metadata_bytes;
-    uint32_t degree; /* graphs: R */
+    uint32_t degree;       /* graphs: R */
     int codes_are_vectors; /* 1: the stored vectors serve as codes and no copy is kept */
 };
 
@@ -209,15 +216,18 @@ VDB_API enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, ui
 
 struct vdb_search_options {
     size_t size;
-    uint32_t k;       /* neighbours wanted; default 10 */
-    uint32_t ef;      /* effort: candidates kept during the walk, raised to k if below; 0: 64 */
-    int exact;        /* 1: compare every live row */
+    uint32_t k;  /* neighbours wanted; default 10 */
+    uint32_t ef; /* effort: candidates kept during the walk, raised to k if below; 0: 64 */
+    int exact;   /* 1: compare every live row */
     int include_deleted;
-    double radius;    /* only rows at this distance or nearer; used where `use_radius` is 1 */
+    double radius; /* only rows at this distance or nearer; used where `use_radius` is 1 */
     int use_radius;
     unsigned threads; /* 0: as the handle was opened */
 };
-#define VDB_SEARCH_OPTIONS_INIT {sizeof(struct vdb_search_options), 10, 0, 0, 0, 0.0, 0, 0}
+#define VDB_SEARCH_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(struct vdb_search_options), 10, 0, 0, 0, 0.0, 0, 0                                  \
+    }
 
 struct vdb_hit {
     uint32_t row;
@@ -286,7 +296,10 @@ struct vdb_maintain_options {
     vdb_progress_fn progress;
     void *context;
 };
-#define VDB_MAINTAIN_OPTIONS_INIT {sizeof(struct vdb_maintain_options), 0, NULL, NULL}
+#define VDB_MAINTAIN_OPTIONS_INIT                                                                  \
+    {                                                                                              \
+        sizeof(struct vdb_maintain_options), 0, NULL, NULL                                         \
+    }
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
  * parts into it; otherwise does nothing. Other processes read and commit meanwhile.
@@ -296,14 +309,17 @@ VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_o
 
 struct vdb_compact_options {
     size_t size;
-    const char *output;        /* write a dense file here and leave the index alone; NULL: in place */
+    const char *output; /* write a dense file here and leave the index alone; NULL: in place */
     enum vdb_index_kind index; /* used, and kept for later builds, where `set_index` is 1 */
     int set_index;
     unsigned threads;
     vdb_progress_fn progress;
     void *context;
 };
-#define VDB_COMPACT_OPTIONS_INIT {sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL}
+#define VDB_COMPACT_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL                 \
+    }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into
  * `output`, or into a new file that then takes the index's place. Rows are numbered anew.
@@ -320,7 +336,10 @@ struct vdb_check_options {
     void (*report)(void *context, const struct vdb_error *finding); /* called once a finding */
     void *context;
 };
-#define VDB_CHECK_OPTIONS_INIT {sizeof(struct vdb_check_options), 0, 0, NULL, NULL}
+#define VDB_CHECK_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(struct vdb_check_options), 0, 0, NULL, NULL                                         \
+    }
 
 /* Verifies the file at `path`. *findings counts what was reported; 0: sound. Returns VDB_OK when
  * the check could be carried through, whatever it found. Errors: VDB_CANNOT_OPEN, VDB_CORRUPT (no

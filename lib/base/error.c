@@ -59,22 +59,38 @@ enum vdb_status error_no_memory(struct vdb_error *err)
 const char *vdb_status_string(enum vdb_status status)
 {
     switch (status) {
-    case VDB_OK: return "done";
-    case VDB_NOT_FOUND: return "no such id or row";
-    case VDB_EXISTS: return "exists already";
-    case VDB_INVALID: return "not acceptable";
-    case VDB_CORRUPT: return "damaged, or not an index";
-    case VDB_UNSUPPORTED: return "not supported here";
-    case VDB_CANNOT_OPEN: return "cannot be opened";
-    case VDB_CANNOT_CREATE: return "cannot be created";
-    case VDB_IO: return "read or write failed";
-    case VDB_BUSY: return "busy";
-    case VDB_READ_ONLY: return "read-only";
-    case VDB_NO_MEMORY: return "out of memory";
-    case VDB_DURABILITY_UNKNOWN: return "durability unknown";
-    case VDB_CANCELLED: return "cancelled";
-    case VDB_LIMIT: return "over a limit";
-    case VDB_INTERNAL: return "internal error";
+    case VDB_OK:
+        return "done";
+    case VDB_NOT_FOUND:
+        return "no such id or row";
+    case VDB_EXISTS:
+        return "exists already";
+    case VDB_INVALID:
+        return "not acceptable";
+    case VDB_CORRUPT:
+        return "damaged, or not an index";
+    case VDB_UNSUPPORTED:
+        return "not supported here";
+    case VDB_CANNOT_OPEN:
+        return "cannot be opened";
+    case VDB_CANNOT_CREATE:
+        return "cannot be created";
+    case VDB_IO:
+        return "read or write failed";
+    case VDB_BUSY:
+        return "busy";
+    case VDB_READ_ONLY:
+        return "read-only";
+    case VDB_NO_MEMORY:
+        return "out of memory";
+    case VDB_DURABILITY_UNKNOWN:
+        return "durability unknown";
+    case VDB_CANCELLED:
+        return "cancelled";
+    case VDB_LIMIT:
+        return "over a limit";
+    case VDB_INTERNAL:
+        return "internal error";
     }
     return "unknown status";
 }

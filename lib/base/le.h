@@ -19,7 +19,10 @@ typedef struct {
     uint8_t b[8];
 } le64;
 
-static inline uint16_t le16_get(le16 v) { return (uint16_t)(v.b[0] | v.b[1] << 8); }
+static inline uint16_t le16_get(le16 v)
+{
+    return (uint16_t)(v.b[0] | v.b[1] << 8);
+}
 
 static inline uint32_t le32_get(le32 v)
 {

@@ -115,8 +115,7 @@ int osfile_write(const struct osfile *file, uint64_t off, const void *from, size
 {
     size_t done = 0;
     while (done < len) {
-        ssize_t n =
-            pwrite(file->fd, (const char *)from + done, len - done, (off_t)(off + done));
+        ssize_t n = pwrite(file->fd, (const char *)from + done, len - done, (off_t)(off + done));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return errno;
         if (n == 0) return ENOSPC;
@@ -134,9 +133,15 @@ int osfile_reserve(const struct osfile *file, uint64_t off, uint64_t len)
     return failed;
 }
 
-int osfile_sync_data(const struct osfile *file) { return fdatasync(file->fd) < 0 ? errno : 0; }
+int osfile_sync_data(const struct osfile *file)
+{
+    return fdatasync(file->fd) < 0 ? errno : 0;
+}
 
-int osfile_sync_all(const struct osfile *file) { return fsync(file->fd) < 0 ? errno : 0; }
+int osfile_sync_all(const struct osfile *file)
+{
+    return fsync(file->fd) < 0 ? errno : 0;
+}
 
 int osfile_sync_directory_of(const char *path)
 {
@@ -152,7 +157,10 @@ int osfile_sync_directory_of(const char *path)
 }
 
 /* The system maps whole pages, so a mapping begins up to a page before what was asked for. */
-static size_t page_part(uint64_t off) { return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE)); }
+static size_t page_part(uint64_t off)
+{
+    return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
+}
 
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping)
 {
@@ -181,7 +189,10 @@ int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like)
     return fchmod(file->fd, like->mode) < 0 ? errno : 0;
 }
 
-int osfile_rename(const char *from, const char *to) { return rename(from, to) < 0 ? errno : 0; }
+int osfile_rename(const char *from, const char *to)
+{
+    return rename(from, to) < 0 ? errno : 0;
+}
 
 int osfile_rename_new(const char *from, const char *to)
 {
@@ -192,7 +203,10 @@ int osfile_rename_new(const char *from, const char *to)
     return unlink(from) < 0 ? errno : 0;
 }
 
-int osfile_unlink(const char *path) { return unlink(path) < 0 ? errno : 0; }
+int osfile_unlink(const char *path)
+{
+    return unlink(path) < 0 ? errno : 0;
+}
 
 static double seconds_now(void)
 {
@@ -203,7 +217,8 @@ static double seconds_now(void)
 
 int osfile_lock(const struct osfile *file, uint64_t off, double wait)
 {
-    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
+    struct flock range = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
     double deadline = seconds_now() + wait;
     long nap_ns = 200000; /* doubled up to 10 ms: short commits are waited for briefly */
     for (;;) {
@@ -218,6 +233,7 @@ int osfile_lock(const struct osfile *file, uint64_t off, double wait)
 
 void osfile_unlock(const struct osfile *file, uint64_t off)
 {
-    struct flock range = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
+    struct flock range = {
+        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
     fcntl(file->fd, F_OFD_SETLK, &range);
 }

@@ -29,7 +29,8 @@
 #define VDB_RO_COMPAT_KNOWN 0u
 #define VDB_INCOMPAT_KNOWN  0u
 
-#define VDB_SUPERBLOCK_SUPERSEDED 1u /* flags: a compaction has put another file in this one's place */
+#define VDB_SUPERBLOCK_SUPERSEDED                                                                  \
+    1u /* flags: a compaction has put another file in this one's place */
 
 struct disk_superblock {
     uint8_t magic[8];
@@ -43,10 +44,10 @@ struct disk_superblock {
     le64 generation;
     le64 manifest_off;
     le64 manifest_len;
-    le64 log_off;     /* where the first record after the manifest's commit lies or will lie */
-    le64 log_end;     /* end of the log extent that holds log_off */
-    le64 log_check;   /* chain value that the record at log_off must name as its predecessor's */
-    le64 file_end;    /* the file is at least this long */
+    le64 log_off;   /* where the first record after the manifest's commit lies or will lie */
+    le64 log_end;   /* end of the log extent that holds log_off */
+    le64 log_check; /* chain value that the record at log_off must name as its predecessor's */
+    le64 file_end;  /* the file is at least this long */
     le64 flags;
     uint8_t reserved[3968];
     le64 check; /* XXH3-64 of the 4088 bytes before it */
@@ -217,7 +218,8 @@ struct disk_id_header {
 
 struct disk_id_hash_header {
     le32 entry_count;
-    le32 bucket_bits; /* 2^bucket_bits buckets, by the top bits of XXH3-64 of the id; 0: one bucket */
+    le32 bucket_bits; /* 2^bucket_bits buckets, by the top bits of XXH3-64 of the id; 0: one bucket
+                       */
     le64 buckets_off; /* u32 a bucket and one more: its first entry */
     le64 entries_off;
     uint8_t reserved[40];
@@ -252,7 +254,8 @@ struct disk_packed_block { /* of metadata and history segments */
 
 enum { DISK_CODE_SQ8 = 1 };
 
-#define DISK_CODE_SIGNED    1u /* flags: codes are stored as i8; the code is the byte with its top bit turned */
+#define DISK_CODE_SIGNED                                                                           \
+    1u /* flags: codes are stored as i8; the code is the byte with its top bit turned */
 #define DISK_CODE_NORMALIZE 2u /* flags: codes are of the vectors divided by their length */
 
 struct disk_plane { /* one value a row, at off + row * stride, from the start of the file */
@@ -276,7 +279,7 @@ struct disk_code_header {
 
 struct disk_graph_header {
     le32 row_count;
-    le32 degree;   /* R: entries a row */
+    le32 degree; /* R: entries a row */
     le32 pivot_count;
     le32 ef_construction;
     le64 pivots_off; /* u32 a pivot: rows to enter by, counted from row_begin */
@@ -297,7 +300,12 @@ struct disk_history_header {
     uint8_t reserved1[8];
 };
 
-enum { DISK_OPERATION_ADD = 1, DISK_OPERATION_UPDATE = 2, DISK_OPERATION_DELETE = 3, DISK_OPERATION_RESTORE = 4 };
+enum {
+    DISK_OPERATION_ADD = 1,
+    DISK_OPERATION_UPDATE = 2,
+    DISK_OPERATION_DELETE = 3,
+    DISK_OPERATION_RESTORE = 4
+};
 
 struct disk_history_entry { /* followed by the id's bytes */
     le64 commit;

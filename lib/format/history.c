@@ -25,8 +25,8 @@ static bool operation_known(uint16_t operation)
 static enum vdb_status close_block(struct history_builder *b, struct vdb_error *err)
 {
     if (b->raw.len == 0) return VDB_OK;
-    enum vdb_status status =
-        packed_append(&b->blocks, &b->data, 0, (uint32_t)b->block_first, b->raw.data, b->raw.len, err);
+    enum vdb_status status = packed_append(&b->blocks, &b->data, 0, (uint32_t)b->block_first,
+                                           b->raw.data, b->raw.len, err);
     buf_clear(&b->raw);
     b->block_first = b->entries;
     return status;

@@ -62,7 +62,8 @@ static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct l
     uint64_t length = le64_get(head->length);
     unsigned kind = le16_get(head->kind);
     uint64_t commit = cursor->commit + (kind == DISK_RECORD_COMMIT);
-    size_t least = kind == DISK_RECORD_COMMIT ? sizeof *head + sizeof(struct disk_commit) : LOG_LINK_LEN;
+    size_t least =
+        kind == DISK_RECORD_COMMIT ? sizeof *head + sizeof(struct disk_commit) : LOG_LINK_LEN;
     bool fits = memcmp(head->magic, VDB_RECORD_MAGIC, sizeof head->magic) == 0 &&
                 (kind == DISK_RECORD_COMMIT || kind == DISK_RECORD_LINK) &&
                 le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
@@ -107,7 +108,8 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
     return LOG_COMMIT;
 }
 
-static struct disk_record head_put(unsigned kind, uint64_t commit, int64_t time_us, uint64_t prev_check)
+static struct disk_record head_put(unsigned kind, uint64_t commit, int64_t time_us,
+                                   uint64_t prev_check)
 {
     struct disk_record head = {
         .kind = le16_put((uint16_t)kind),
@@ -123,7 +125,8 @@ static struct disk_record head_put(unsigned kind, uint64_t commit, int64_t time_
 enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev_check,
                                   struct buf *to, struct vdb_error *err)
 {
-    struct disk_record head = head_put(DISK_RECORD_COMMIT, commit->commit, commit->time_us, prev_check);
+    struct disk_record head =
+        head_put(DISK_RECORD_COMMIT, commit->commit, commit->time_us, prev_check);
     struct disk_commit body = {
         .row_base = le32_put(commit->row_base),
         .row_count = le32_put(commit->row_count),

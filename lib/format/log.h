@@ -13,8 +13,8 @@
 
 /* Where the next record lies, and what it must follow. */
 struct log_cursor {
-    uint64_t off; /* of the next record */
-    uint64_t end; /* of the extent that it lies in */
+    uint64_t off;    /* of the next record */
+    uint64_t end;    /* of the extent that it lies in */
     uint64_t check;  /* chain value: the check of the record before */
     uint64_t commit; /* the last commit before */
 };

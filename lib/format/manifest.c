@@ -170,7 +170,8 @@ static struct disk_manifest header_put(const struct manifest *from)
         .alpha_milli = le32_put(from->alpha_milli),
         .parts = table_at(parts_off, from->part_count, sizeof(struct disk_part)),
         .segments = table_at(segments_off, from->segment_count, sizeof(struct disk_segment)),
-        .log_extents = table_at(extents_off, from->log_extent_count, sizeof(struct disk_log_extent)),
+        .log_extents =
+            table_at(extents_off, from->log_extent_count, sizeof(struct disk_log_extent)),
         .snapshots = table_at(snapshots_off, from->snapshot_count, sizeof(struct disk_snapshot)),
     };
     memcpy(to.magic, VDB_MANIFEST_MAGIC, sizeof to.magic);
@@ -202,8 +203,8 @@ enum vdb_status manifest_encode(const struct manifest *from, struct buf *to, str
         failed = buf_append(to, &snapshot, sizeof snapshot);
     }
     if (failed) return error_no_memory(err);
-    le64 check = le64_put(checksum_without(to->data + start, to->len - start,
-                                           offsetof(struct disk_manifest, check)));
+    le64 check = le64_put(
+        checksum_without(to->data + start, to->len - start, offsetof(struct disk_manifest, check)));
     memcpy(to->data + start + offsetof(struct disk_manifest, check), &check, sizeof check);
     return VDB_OK;
 }
@@ -224,18 +225,23 @@ static enum vdb_status table_get(const struct source *from, const struct disk_ta
     uint64_t off = le64_get(table->off);
     *count = le32_get(table->count);
     if (le32_get(table->entry_size) != entry_size)
-        return error_set_corrupt(err, SEGMENT, from->off, "%s table has entries of %u bytes, expected %zu",
-                                 name, le32_get(table->entry_size), entry_size);
+        return error_set_corrupt(err, SEGMENT, from->off,
+                                 "%s table has entries of %u bytes, expected %zu", name,
+                                 le32_get(table->entry_size), entry_size);
     if (off > from->len || *count > (from->len - off) / entry_size)
-        return error_set_corrupt(err, SEGMENT, from->off, "%s table goes beyond the manifest", name);
+        return error_set_corrupt(err, SEGMENT, from->off, "%s table goes beyond the manifest",
+                                 name);
     *entries = from->p + off;
     return VDB_OK;
 }
 
-static void *table_alloc(uint32_t count, size_t size) { return calloc(count ? count : 1, size); }
+static void *table_alloc(uint32_t count, size_t size)
+{
+    return calloc(count ? count : 1, size);
+}
 
-static enum vdb_status get_segments(const struct source *from, const uint8_t *entries, uint32_t count,
-                                    struct manifest *out, struct vdb_error *err)
+static enum vdb_status get_segments(const struct source *from, const uint8_t *entries,
+                                    uint32_t count, struct manifest *out, struct vdb_error *err)
 {
     out->segments = table_alloc(count, sizeof *out->segments);
     if (!out->segments) return error_no_memory(err);
@@ -273,7 +279,8 @@ static enum vdb_status get_segments(const struct source *from, const uint8_t *en
     return VDB_OK;
 }
 
-/* A part's segments are its own rows', one of a type, and the ones that every part needs are there. */
+/* A part's segments are its own rows', one of a type, and the ones that every part needs are there.
+ */
 static enum vdb_status check_part(const struct manifest *manifest, const struct part_entry *part,
                                   uint64_t at, struct vdb_error *err)
 {
@@ -285,7 +292,8 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
         const struct segment_entry *segment = &manifest->segments[part->segment_first + i];
         if (!segment_type_name(segment->type)) continue;
         if (segment->row_begin != part->row_begin || segment->row_end != part->row_end)
-            return error_set_corrupt(err, SEGMENT, at, "%s segment covers rows %u to %u, its part %u to %u",
+            return error_set_corrupt(err, SEGMENT, at,
+                                     "%s segment covers rows %u to %u, its part %u to %u",
                                      segment_type_name(segment->type), segment->row_begin,
                                      segment->row_end, part->row_begin, part->row_end);
         if (seen & 1u << segment->type)
@@ -293,7 +301,8 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
                                      segment_type_name(segment->type));
         seen |= 1u << segment->type;
     }
-    unsigned needed = 1u << DISK_SEGMENT_VECTOR | 1u << DISK_SEGMENT_ID | 1u << DISK_SEGMENT_ID_HASH;
+    unsigned needed =
+        1u << DISK_SEGMENT_VECTOR | 1u << DISK_SEGMENT_ID | 1u << DISK_SEGMENT_ID_HASH;
     if (part->kind == DISK_PART_GRAPH) needed |= 1u << DISK_SEGMENT_CODE | 1u << DISK_SEGMENT_GRAPH;
     if (needed & ~seen)
         return error_set_corrupt(err, SEGMENT, at, "part has no %s segment",
@@ -326,7 +335,8 @@ static enum vdb_status get_parts(const struct source *from, const uint8_t *entri
             return error_set(err, VDB_UNSUPPORTED, "part kind %u version %u is not known here",
                              part->kind, le16_get(disk.version));
         if (part->row_begin != covered || part->row_end <= part->row_begin)
-            return error_set_corrupt(err, SEGMENT, at, "part covers rows %u to %u, expected it to begin at %u",
+            return error_set_corrupt(err, SEGMENT, at,
+                                     "part covers rows %u to %u, expected it to begin at %u",
                                      part->row_begin, part->row_end, covered);
         covered = part->row_end;
         enum vdb_status status = check_part(out, part, at, err);
@@ -353,8 +363,8 @@ static enum vdb_status get_log_extents(const uint8_t *entries, uint32_t count, s
     return VDB_OK;
 }
 
-static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries, uint32_t count,
-                                     struct manifest *out, struct vdb_error *err)
+static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries,
+                                     uint32_t count, struct manifest *out, struct vdb_error *err)
 {
     out->snapshots = table_alloc(count, sizeof *out->snapshots);
     if (!out->snapshots) return error_no_memory(err);
@@ -417,19 +427,20 @@ static enum vdb_status get_tables(const struct source *from, const struct disk_m
 {
     const uint8_t *entries;
     uint32_t count;
-    enum vdb_status status = table_get(from, &disk->segments, sizeof(struct disk_segment), "segment",
-                                       &entries, &count, err);
+    enum vdb_status status = table_get(from, &disk->segments, sizeof(struct disk_segment),
+                                       "segment", &entries, &count, err);
     if (!status) status = get_segments(from, entries, count, out, err);
     if (!status)
-        status = table_get(from, &disk->parts, sizeof(struct disk_part), "part", &entries, &count, err);
+        status =
+            table_get(from, &disk->parts, sizeof(struct disk_part), "part", &entries, &count, err);
     if (!status) status = get_parts(from, entries, count, out, err);
     if (!status)
         status = table_get(from, &disk->log_extents, sizeof(struct disk_log_extent), "log extent",
                            &entries, &count, err);
     if (!status) status = get_log_extents(entries, count, out, err);
     if (!status)
-        status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot", &entries,
-                           &count, err);
+        status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot",
+                           &entries, &count, err);
     if (!status) status = get_snapshots(from, entries, count, out, err);
     return status;
 }
@@ -446,7 +457,8 @@ enum vdb_status manifest_decode(const uint8_t *p, size_t len, uint64_t off, uint
     if (memcmp(disk.magic, VDB_MANIFEST_MAGIC, sizeof disk.magic) != 0)
         return error_set_corrupt(err, SEGMENT, off, "manifest has no magic");
     if (le32_get(disk.header_len) != sizeof disk || le64_get(disk.length) != len)
-        return error_set_corrupt(err, SEGMENT, off, "manifest gives its length as %llu, expected %zu",
+        return error_set_corrupt(err, SEGMENT, off,
+                                 "manifest gives its length as %llu, expected %zu",
                                  (unsigned long long)le64_get(disk.length), len);
     if (le64_get(disk.check) != checksum_without(p, len, offsetof(struct disk_manifest, check)))
         return error_set_corrupt(err, SEGMENT, off, "manifest checksum does not match");

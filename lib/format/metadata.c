@@ -27,8 +27,8 @@ static enum vdb_status close_block(struct metadata_builder *b, uint32_t next, st
 {
     if (b->lengths.len == 0) return VDB_OK;
     if (buf_append(&b->lengths, b->texts.data, b->texts.len) != 0) return error_no_memory(err);
-    enum vdb_status status =
-        packed_append(&b->blocks, &b->data, b->taken, b->block_first, b->lengths.data, b->lengths.len, err);
+    enum vdb_status status = packed_append(&b->blocks, &b->data, b->taken, b->block_first,
+                                           b->lengths.data, b->lengths.len, err);
     buf_clear(&b->lengths);
     buf_clear(&b->texts);
     b->block_first = next;

@@ -18,7 +18,8 @@
 #define PACKED_RAW_MAX (VDB_METADATA_BLOCK + 4 + VDB_METADATA_MAX)
 
 /* Packs raw bytes behind `data` and describes the block behind `blocks`; `first` is the number of
- * its first item, and `before` how many packed bytes stand in front of what `data` holds. Errors: VDB_NO_MEMORY, VDB_LIMIT (over PACKED_RAW_MAX). */
+ * its first item, and `before` how many packed bytes stand in front of what `data` holds. Errors:
+ * VDB_NO_MEMORY, VDB_LIMIT (over PACKED_RAW_MAX). */
 enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint64_t before, uint32_t first,
                               const void *raw, size_t raw_len, struct vdb_error *err);
 

@@ -9,7 +9,10 @@
 
 static const char SEGMENT[] = "superblock";
 
-uint64_t superblock_first_check(const uint8_t file_id[16]) { return checksum(file_id, 16); }
+uint64_t superblock_first_check(const uint8_t file_id[16])
+{
+    return checksum(file_id, 16);
+}
 
 void superblock_encode(const struct superblock *from, struct disk_superblock *to)
 {
@@ -67,8 +70,8 @@ enum vdb_status superblock_decode(const uint8_t *p, size_t len, uint64_t slot_of
 {
     struct disk_superblock sb;
     if (len < sizeof sb)
-        return error_set_corrupt(err, SEGMENT, slot_off, "superblock is cut off after %zu of %zu bytes",
-                                 len, sizeof sb);
+        return error_set_corrupt(err, SEGMENT, slot_off,
+                                 "superblock is cut off after %zu of %zu bytes", len, sizeof sb);
     memcpy(&sb, p, sizeof sb);
     if (memcmp(sb.magic, VDB_MAGIC, sizeof sb.magic) != 0)
         return error_set_corrupt(err, SEGMENT, slot_off, "superblock has no vdb magic");
@@ -121,8 +124,8 @@ enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superbloc
     int best = -1;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
         size_t off = (size_t)i * VDB_SUPERBLOCK_SIZE;
-        enum vdb_status status =
-            superblock_decode(p + (len < off ? 0 : off), len < off ? 0 : len - off, off, &slots[i], &errors[i]);
+        enum vdb_status status = superblock_decode(
+            p + (len < off ? 0 : off), len < off ? 0 : len - off, off, &slots[i], &errors[i]);
         if (status) continue;
         if (best < 0 || slots[i].generation > slots[best].generation) best = i;
     }
@@ -131,7 +134,8 @@ enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superbloc
         if (err) *err = errors[worst];
         return errors[worst].status;
     }
-    /* The newer slot may be of a version unknown here: the older one must not be taken for the state. */
+    /* The newer slot may be of a version unknown here: the older one must not be taken for the
+     * state. */
     if (errors[1 - best].status == VDB_UNSUPPORTED) {
         if (err) *err = errors[1 - best];
         return VDB_UNSUPPORTED;

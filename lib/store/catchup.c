@@ -27,7 +27,8 @@ static enum vdb_status carry_row(struct carrier *c, uint32_t row, struct vdb_err
     enum vdb_status status = vdb_row_id(c->after, row, &id, &id_len, err);
     if (!status) status = vdb_row_vector(c->after, row, c->vector, err);
     if (!status) status = vdb_row_metadata(c->after, row, &json, &json_len, err);
-    if (!status) status = vdb_txn_put(c->txn, VDB_UPSERT, id, id_len, c->vector, json, json_len, err);
+    if (!status)
+        status = vdb_txn_put(c->txn, VDB_UPSERT, id, id_len, c->vector, json, json_len, err);
     free(json);
     return status;
 }
@@ -48,7 +49,8 @@ static enum vdb_status carry_end(struct carrier *c, uint32_t row, struct vdb_err
 static enum vdb_status carry_event(struct carrier *c, uint32_t row, struct vdb_error *err)
 {
     if (row >= c->before->row_count || liveness_deleted(&c->seen, row)) return VDB_OK;
-    bool was = !liveness_deleted(&c->before->dead, row), is = !liveness_deleted(&c->after->dead, row);
+    bool was = !liveness_deleted(&c->before->dead, row),
+         is = !liveness_deleted(&c->after->dead, row);
     enum vdb_status status = liveness_set(&c->seen, row, true, err);
     if (!status && was && !is) status = carry_end(c, row, err);
     if (!status && !was && is) status = carry_row(c, row, err);
@@ -60,7 +62,8 @@ static enum vdb_status carry_commit(struct carrier *c, struct vdb_error *err)
     enum vdb_status status = VDB_OK;
     for (uint32_t row = c->before->row_count; row < c->after->row_count && !status; row++)
         if (!liveness_deleted(&c->after->dead, row)) status = carry_row(c, row, err);
-    const struct tail_commit *commit = tail_at(&c->after->generation->tail, c->after->tail_count - 1);
+    const struct tail_commit *commit =
+        tail_at(&c->after->generation->tail, c->after->tail_count - 1);
     for (uint32_t i = 0; i < commit->log.event_count && !status; i++) {
         struct disk_event event;
         memcpy(&event, commit->events + i * sizeof event, sizeof event);

@@ -69,8 +69,8 @@ static void resolution_release(struct resolution *r)
 
 /* The newest row of the id that is live (or deleted), of the transaction's own first: they are
  * newer than all others. VDB_NO_ROW: none. */
-static enum vdb_status resolve_id(const struct changes *c, const char *id, size_t id_len, bool deleted,
-                                  uint32_t *row, struct vdb_error *err)
+static enum vdb_status resolve_id(const struct changes *c, const char *id, size_t id_len,
+                                  bool deleted, uint32_t *row, struct vdb_error *err)
 {
     const struct resolution *r = &c->now;
     uint64_t own = *map_slot(r, &c->ids, checksum(id, id_len), id, id_len);
@@ -81,7 +81,8 @@ static enum vdb_status resolve_id(const struct changes *c, const char *id, size_
     return snapshot_find(r->base, &r->dead, id, id_len, deleted, row, err);
 }
 
-static enum vdb_status add_event(struct resolution *r, uint32_t kind, uint32_t row, struct vdb_error *err)
+static enum vdb_status add_event(struct resolution *r, uint32_t kind, uint32_t row,
+                                 struct vdb_error *err)
 {
     struct disk_event event = {le32_put(row), le32_put(kind)};
     enum vdb_status status = liveness_set(&r->dead, row, kind != DISK_EVENT_RESTORE, err);
@@ -89,7 +90,10 @@ static enum vdb_status add_event(struct resolution *r, uint32_t kind, uint32_t r
     return status;
 }
 
-static int shown(size_t id_len) { return (int)(id_len < 200 ? id_len : 200); }
+static int shown(size_t id_len)
+{
+    return (int)(id_len < 200 ? id_len : 200);
+}
 
 /* Row `number` of the transaction, whose id is in c->ids already. */
 static enum vdb_status resolve_put(struct changes *c, enum vdb_put_mode mode, uint32_t number,
@@ -125,7 +129,8 @@ static enum vdb_status resolve_mark(struct changes *c, uint32_t kind, const char
     if (status) return status;
     if (kind == DISK_EVENT_DELETE) {
         if (live == VDB_NO_ROW)
-            return error_set(err, VDB_NOT_FOUND, "id \"%.*s\" is not in the index", shown(id_len), id);
+            return error_set(err, VDB_NOT_FOUND, "id \"%.*s\" is not in the index", shown(id_len),
+                             id);
         r->deleted++;
         return add_event(r, kind, live, err);
     }
@@ -141,7 +146,8 @@ static enum vdb_status resolve_mark(struct changes *c, uint32_t kind, const char
 
 /* ---- the sequence -------------------------------------------------------------------------- */
 
-enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base, struct vdb_error *err)
+enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base,
+                             struct vdb_error *err)
 {
     *changes = (struct changes){0};
     return resolution_init(&changes->now, base, err);
@@ -202,7 +208,8 @@ enum vdb_status changes_rebase(struct changes *changes, struct vdb_snapshot *bas
         const char *id;
         size_t id_len;
         ids_builder_get(&changes->ids, i, &id, &id_len);
-        status = resolve_put(changes, (enum vdb_put_mode)changes->modes.data[i], i, id, id_len, err);
+        status =
+            resolve_put(changes, (enum vdb_put_mode)changes->modes.data[i], i, id, id_len, err);
     }
     return status;
 }

@@ -41,7 +41,8 @@ struct changes {
 };
 
 /* Begins with nothing, to be resolved against `base`, of which it takes a reference. */
-enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base, struct vdb_error *err);
+enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base,
+                             struct vdb_error *err);
 void changes_release(struct changes *changes);
 bool changes_none(const struct changes *changes);
 

@@ -20,7 +20,8 @@ void checker_report(struct checker *c, const struct vdb_error *finding)
     if (c->options->report) c->options->report(c->options->context, finding);
 }
 
-enum vdb_status checker_take(struct checker *c, enum vdb_status status, const struct vdb_error *finding)
+enum vdb_status checker_take(struct checker *c, enum vdb_status status,
+                             const struct vdb_error *finding)
 {
     if (status != VDB_CORRUPT && status != VDB_UNSUPPORTED) return status;
     checker_report(c, finding);
@@ -45,8 +46,8 @@ static void check_slots(struct checker *c, const uint8_t slots[])
         const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_SIZE;
         struct vdb_error finding;
         if (all_zero(slot, VDB_SUPERBLOCK_SIZE)) continue;
-        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_SIZE, &ignored,
-                              &finding) == VDB_CORRUPT)
+        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_SIZE,
+                              &ignored, &finding) == VDB_CORRUPT)
             checker_report(c, &finding);
     }
 }
@@ -57,7 +58,8 @@ static void check_bytes(struct checker *c, const char *segment, uint64_t off, ui
                         uint64_t expected)
 {
     struct vdb_error finding;
-    if (verify_bytes(c->view->base, segment, off, len, expected, &finding)) checker_report(c, &finding);
+    if (verify_bytes(c->view->base, segment, off, len, expected, &finding))
+        checker_report(c, &finding);
 }
 
 static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
@@ -66,13 +68,14 @@ static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
     struct manifest manifest;
     const struct superblock *sb = &c->superblock;
     if (sb->manifest_off > c->file_len || sb->manifest_len > c->file_len - sb->manifest_off) {
-        error_set_corrupt(&finding, "manifest", sb->manifest_off, "manifest goes beyond the end of the file");
+        error_set_corrupt(&finding, "manifest", sb->manifest_off,
+                          "manifest goes beyond the end of the file");
         checker_report(c, &finding);
         return VDB_OK;
     }
     enum vdb_status status =
-        manifest_decode(c->view->base + sb->manifest_off, (size_t)sb->manifest_len, sb->manifest_off,
-                        c->file_len, &manifest, &finding);
+        manifest_decode(c->view->base + sb->manifest_off, (size_t)sb->manifest_len,
+                        sb->manifest_off, c->file_len, &manifest, &finding);
     if (status == VDB_NO_MEMORY) return error_no_memory(err);
     if (status) {
         checker_report(c, &finding);
@@ -92,7 +95,8 @@ static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
 
 static void check_blocks(struct checker *c, const struct log_commit *commit)
 {
-    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata, &commit->events};
+    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
+                                        &commit->events};
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
         if (blocks[i]->len) check_bytes(c, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check);
 }
@@ -116,8 +120,8 @@ static void check_log_end(struct checker *c, const struct log_cursor *end)
         struct vdb_error finding;
         error_set_corrupt(&finding, "log", end->off,
                           "record after commit %llu is damaged: commit %llu follows at offset %llu",
-                          (unsigned long long)end->commit, (unsigned long long)le64_get(head.commit),
-                          (unsigned long long)off);
+                          (unsigned long long)end->commit,
+                          (unsigned long long)le64_get(head.commit), (unsigned long long)off);
         checker_report(c, &finding);
         return;
     }
@@ -148,7 +152,8 @@ static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
         return checker_take(c, status, &finding);
     }
     check_log(c, generation);
-    struct snapshot_options options = {.threads = par_threads(c->options->threads), .read_only = true};
+    struct snapshot_options options = {.threads = par_threads(c->options->threads),
+                                       .read_only = true};
     struct vdb_snapshot *base, *snapshot;
     status = kernels_select(NULL, &options.kernels, err);
     if (status) {
@@ -178,7 +183,8 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");
     if (!superblock_is_ours(slots, got))
         return error_set_corrupt(err, "superblock", 0, "not a vdb index");
-    enum vdb_status status = generation_superblock(&c->file, &c->superblock, &slot, &c->file_len, &finding);
+    enum vdb_status status =
+        generation_superblock(&c->file, &c->superblock, &slot, &c->file_len, &finding);
     if (status) {
         if (err) *err = finding;
         return status == VDB_CORRUPT ? checker_take(c, status, &finding) : status;
@@ -191,8 +197,8 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
     return status;
 }
 
-enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options, uint64_t *findings,
-                          struct vdb_error *err)
+enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
+                          uint64_t *findings, struct vdb_error *err)
 {
     static const struct vdb_check_options defaults = VDB_CHECK_OPTIONS_INIT;
     struct checker c = {.options = options ? options : &defaults};
@@ -200,8 +206,8 @@ enum vdb_status vdb_check(const char *path, const struct vdb_check_options *opti
     struct osfile_stat found;
     if (!failed) failed = osfile_stat(&c.file, &found);
     if (failed) return error_set_errno(err, VDB_CANNOT_OPEN, failed, "cannot open the index");
-    enum vdb_status status = found.regular ? check_file(&c, err)
-                                           : error_set(err, VDB_CANNOT_OPEN, "not a regular file");
+    enum vdb_status status =
+        found.regular ? check_file(&c, err) : error_set(err, VDB_CANNOT_OPEN, "not a regular file");
     osfile_close(&c.file);
     *findings = c.findings;
     return status;

@@ -34,12 +34,14 @@ static enum vdb_status check_vectors(const struct vdb_snapshot *s, const struct 
         uint64_t off = v->off + row * v->stride;
         double sum = s->kernels->sumsq[m->type](at, m->dim);
         if (!isfinite(sum))
-            return error_set_corrupt(finding, "vector", off, "vector has a number that is not finite");
+            return error_set_corrupt(finding, "vector", off,
+                                     "vector has a number that is not finite");
         if (sum == 0 && m->metric == VDB_METRIC_COSINE)
             return error_set_corrupt(finding, "vector", off, "vector is zero under cosine");
         for (size_t i = used; i < v->stride; i++)
             if (at[i])
-                return error_set_corrupt(finding, "vector", off + i, "padding behind a vector is not zero");
+                return error_set_corrupt(finding, "vector", off + i,
+                                         "padding behind a vector is not zero");
     }
     return VDB_OK;
 }
@@ -68,8 +70,8 @@ static enum vdb_status check_part_rows(const struct part_check *p, struct vdb_er
     if (!status) status = id_hash_validate(&part->id_hash, &part->ids, finding);
     if (!status && part->has_metadata) status = metadata_validate(&part->metadata, finding);
     if (!status && part->tombstones)
-        status = tombstone_validate(part->tombstones, rows, segment_of(p, DISK_SEGMENT_TOMBSTONE)->off,
-                                    finding);
+        status = tombstone_validate(part->tombstones, rows,
+                                    segment_of(p, DISK_SEGMENT_TOMBSTONE)->off, finding);
     return status;
 }
 
@@ -93,7 +95,8 @@ static enum vdb_status check_codes_match(const struct part_check *p, const struc
         codes_encode_row(&quantizer, x, m->dim, code, &norm);
         uint64_t off = h->codes.off + (uint64_t)row * h->codes.stride;
         if (memcmp(code, p->file + off, h->codes.width) != 0)
-            status = error_set_corrupt(finding, "code", off, "codes of row %u are not those of its vector",
+            status = error_set_corrupt(finding, "code", off,
+                                       "codes of row %u are not those of its vector",
                                        p->part->row_begin + row);
     }
     free(x);
@@ -110,14 +113,16 @@ static enum vdb_status check_part_index(const struct part_check *p, struct vdb_e
     uint32_t rows = p->part->row_end - p->part->row_begin;
     struct code_header header;
     struct graph_header graph_header;
-    enum vdb_status status = code_header_decode(p->file + code->off, code->len, rows, m->dim, code->off,
-                                                p->snapshot->file_len, &header, finding);
+    enum vdb_status status = code_header_decode(p->file + code->off, code->len, rows, m->dim,
+                                                code->off, p->snapshot->file_len, &header, finding);
     if (!status)
-        status = code_header_check_planes(&header, code->off, code->len, vector->off, vector->len, finding);
+        status = code_header_check_planes(&header, code->off, code->len, vector->off, vector->len,
+                                          finding);
     if (!status) status = code_header_validate(&header, p->file, finding);
     if (!status && header.codes.off != vector->off) status = check_codes_match(p, &header, finding);
     if (!status)
-        status = graph_header_decode(p->file + graph->off, graph->len, rows, graph->off, &graph_header, finding);
+        status = graph_header_decode(p->file + graph->off, graph->len, rows, graph->off,
+                                     &graph_header, finding);
     if (!status)
         status = graph_header_validate(&graph_header, p->file + graph->off, graph->off, finding);
     return status;
@@ -125,11 +130,13 @@ static enum vdb_status check_part_index(const struct part_check *p, struct vdb_e
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-static enum vdb_status check_tail_commit(const struct vdb_snapshot *s, const struct tail_commit *commit,
+static enum vdb_status check_tail_commit(const struct vdb_snapshot *s,
+                                         const struct tail_commit *commit,
                                          struct vdb_error *finding)
 {
     if (!commit->log.row_count) return VDB_OK;
-    struct vectors v = {commit->vectors, commit->log.stride, commit->log.row_count, commit->log.vectors.off};
+    struct vectors v = {commit->vectors, commit->log.stride, commit->log.row_count,
+                        commit->log.vectors.off};
     enum vdb_status status = check_vectors(s, &v, finding);
     if (!status) status = ids_validate(&commit->ids, finding);
     if (!status && commit->log.metadata.len) status = metadata_validate(&commit->metadata, finding);
@@ -150,8 +157,8 @@ static enum vdb_status check_live(const struct vdb_snapshot *s, struct vdb_error
         if (!status) status = snapshot_find(s, &s->dead, id, id_len, false, &found, finding);
         if (status) return status;
         if (found != row)
-            return error_set_corrupt(finding, "id-hash", 0, "the id of live row %u leads to row %u", row,
-                                     found);
+            return error_set_corrupt(finding, "id-hash", 0, "the id of live row %u leads to row %u",
+                                     row, found);
     }
     if (live != s->live_count)
         return error_set_corrupt(finding, "tombstone", 0, "%u rows are live, expected %u", live,
@@ -159,8 +166,8 @@ static enum vdb_status check_live(const struct vdb_snapshot *s, struct vdb_error
     return VDB_OK;
 }
 
-static enum vdb_status check_history(const struct vdb_snapshot *s, const struct segment_entry *segment,
-                                     struct vdb_error *finding)
+static enum vdb_status check_history(const struct vdb_snapshot *s,
+                                     const struct segment_entry *segment, struct vdb_error *finding)
 {
     struct history_view view;
     enum vdb_status status = history_view_init(&view, s->generation->view->base + segment->off,
@@ -176,13 +183,15 @@ enum vdb_status check_deep(struct checker *c, const struct vdb_snapshot *s, stru
     for (uint32_t i = 0; i < g->manifest.part_count && !status; i++) {
         struct part_check p = {c, s, &g->parts[i], g->view->base};
         status = checker_take(c, check_part_rows(&p, &finding), &finding);
-        if (!status && p.part->is_graph) status = checker_take(c, check_part_index(&p, &finding), &finding);
+        if (!status && p.part->is_graph)
+            status = checker_take(c, check_part_index(&p, &finding), &finding);
     }
     for (uint32_t i = 0; i < s->tail_count && !status; i++)
         status = checker_take(c, check_tail_commit(s, tail_at(&g->tail, i), &finding), &finding);
     for (uint32_t i = 0; i < g->manifest.segment_count && !status; i++)
         if (g->manifest.segments[i].type == DISK_SEGMENT_HISTORY)
-            status = checker_take(c, check_history(s, &g->manifest.segments[i], &finding), &finding);
+            status =
+                checker_take(c, check_history(s, &g->manifest.segments[i], &finding), &finding);
     if (!status) status = checker_take(c, check_live(s, &finding), &finding);
     if (status && err) *err = finding;
     return status;

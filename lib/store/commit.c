@@ -14,14 +14,15 @@
 #include "base/error.h"
 #include "store/space.h"
 
-#define INLINE_MAX      ((uint64_t)256 << 10) /* rows or events beyond this get an extent of their own */
-#define LOG_EXTENT_MIN  ((uint64_t)64 << 10)
-#define LOG_EXTENT_MAX  ((uint64_t)4 << 20)
+#define INLINE_MAX ((uint64_t)256 << 10) /* rows or events beyond this get an extent of their own  \
+                                          */
+#define LOG_EXTENT_MIN ((uint64_t)64 << 10)
+#define LOG_EXTENT_MAX ((uint64_t)4 << 20)
 
 struct rows { /* the blocks of the rows a transaction adds */
     struct buf ids;
     uint64_t vectors_len, metadata_len, total; /* total: with the padding between the three */
-    bool placed;                 /* in an extent of the file `where` */
+    bool placed;                               /* in an extent of the file `where` */
     struct osfile_identity where;
     struct log_block vectors_block, ids_block, metadata_block;
 };
@@ -33,7 +34,10 @@ static int64_t now_us(void)
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
-static uint64_t align64(uint64_t n) { return round_up(n, VDB_ARRAY_ALIGN); }
+static uint64_t align64(uint64_t n)
+{
+    return round_up(n, VDB_ARRAY_ALIGN);
+}
 
 static bool same_file(struct osfile_identity a, struct osfile_identity b)
 {
@@ -71,7 +75,8 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     uint64_t off;
     enum vdb_status status = db_lock_write(db, err);
     if (status) return status;
-    status = space_reserve(&db->file, rows->total, space_segment_align(rows->vectors_len), &off, err);
+    status =
+        space_reserve(&db->file, rows->total, space_segment_align(rows->vectors_len), &off, err);
     rows->where = db->identity;
     db_unlock_write(db);
     if (status) return status;
@@ -80,7 +85,8 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     checksum_init(&check);
     status = spool_copy(&txn->vectors, &db->file, off, &check, err);
     rows->vectors_block.check = checksum_end(&check);
-    if (!status) status = space_write(&db->file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
+    if (!status)
+        status = space_write(&db->file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
     if (!status && rows->metadata_len)
         status = metaspool_copy(&txn->metadata, &db->file, rows->metadata_block.off,
                                 &rows->metadata_block.check, err);
@@ -92,8 +98,8 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
 }
 
 /* Events beyond what a record should hold get an extent too. The WRITE lock is held. */
-static enum vdb_status place_events(struct vdb *db, const struct buf *events, struct log_block *block,
-                                    struct vdb_error *err)
+static enum vdb_status place_events(struct vdb *db, const struct buf *events,
+                                    struct log_block *block, struct vdb_error *err)
 {
     uint64_t off;
     enum vdb_status status = space_reserve(&db->file, events->len, VDB_SEGMENT_ALIGN, &off, err);
@@ -206,7 +212,8 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
     enum vdb_status status = VDB_OK;
     if (events->len > INLINE_MAX) status = place_events(db, events, &commit.events, err);
     uint64_t len = sizeof(struct disk_record) + sizeof(struct disk_commit) +
-                   (rows->placed ? 0 : rows->total) + (commit.events.len ? 0 : align64(events->len));
+                   (rows->placed ? 0 : rows->total) +
+                   (commit.events.len ? 0 : align64(events->len));
     struct buf link = {0}, record = {0};
     uint64_t link_off = 0;
     if (!status) status = log_make_room(db, &cursor, len, commit.time_us, &link, &link_off, err);

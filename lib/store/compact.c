@@ -15,7 +15,8 @@
 #include "store/publish.h"
 #include "vdb.h"
 
-static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows, struct vdb_error *err)
+static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows,
+                                 struct vdb_error *err)
 {
     uint32_t *list = malloc((s->live_count ? s->live_count : 1) * sizeof *list);
     if (!list) return error_no_memory(err);
@@ -24,7 +25,8 @@ static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows, 
         if (liveness_deleted(&s->dead, row)) continue;
         if (n == s->live_count) { /* tombstones and the manifest's count disagree */
             free(list);
-            return error_set_corrupt(err, "tombstone", 0, "more rows are live than the %u of the manifest",
+            return error_set_corrupt(err, "tombstone", 0,
+                                     "more rows are live than the %u of the manifest",
                                      s->live_count);
         }
         list[n++] = row;
@@ -32,7 +34,8 @@ static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows, 
     *rows = list;
     if (n == s->live_count) return VDB_OK;
     free(list);
-    return error_set_corrupt(err, "tombstone", 0, "%u rows are live, the manifest has %u", n, s->live_count);
+    return error_set_corrupt(err, "tombstone", 0, "%u rows are live, the manifest has %u", n,
+                             s->live_count);
 }
 
 /* An output's identity follows from its content: the same rows and options give the same bytes. */
@@ -40,7 +43,8 @@ static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
 {
     struct checksum_state state;
     checksum_init(&state);
-    uint64_t facts[] = {m->dim, (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index, m->row_count};
+    uint64_t facts[] = {m->dim, (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index,
+                        m->row_count};
     checksum_add(&state, facts, sizeof facts);
     for (uint32_t i = 0; i < m->segment_count; i++)
         checksum_add(&state, &m->segments[i].check, sizeof m->segments[i].check);
@@ -51,7 +55,8 @@ static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
     memcpy(file_id + sizeof low, &high, sizeof high);
 }
 
-static struct manifest fresh_manifest(const struct vdb_snapshot *s, const struct vdb_compact_options *o)
+static struct manifest fresh_manifest(const struct vdb_snapshot *s,
+                                      const struct vdb_compact_options *o)
 {
     const struct manifest *old = &s->generation->manifest;
     bool output = o->output != NULL;
@@ -122,9 +127,11 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
     int failed = osfile_stat(&db->file, &old);
     if (!failed) failed = osfile_copy_owner(&name->file, &old);
     if (failed)
-        status = error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot give the new file mode and owner of the old one");
+        status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                                 "cannot give the new file mode and owner of the old one");
     if (!status && old.links > 1)
-        status = error_set(err, VDB_READ_ONLY, "the index has %llu hard links, which compaction would part",
+        status = error_set(err, VDB_READ_ONLY,
+                           "the index has %llu hard links, which compaction would part",
                            (unsigned long long)old.links);
     if (!status) status = catchup_run(db, s, name->passing, err);
     status = newname_finish(name, status, true, err);
@@ -145,7 +152,8 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
         status = newname_create(&name, db->path, 0600, err);
         if (!status) {
             status = write_fresh(&name.file, name.path, snapshot, o, err);
-            status = status ? newname_finish(&name, status, true, err) : take_over(db, snapshot, &name, err);
+            status = status ? newname_finish(&name, status, true, err)
+                            : take_over(db, snapshot, &name, err);
         }
         snapshot_unref(snapshot);
     }

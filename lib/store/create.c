@@ -17,7 +17,8 @@
 static enum vdb_status check_options(const struct vdb_create_options *o, struct vdb_error *err)
 {
     if (o->dim < 1 || o->dim > VDB_DIM_MAX)
-        return error_set(err, VDB_INVALID, "dimension is %u, expected 1 to %d", o->dim, VDB_DIM_MAX);
+        return error_set(err, VDB_INVALID, "dimension is %u, expected 1 to %d", o->dim,
+                         VDB_DIM_MAX);
     if (o->metric < VDB_METRIC_L2 || o->metric > VDB_METRIC_IP)
         return error_set(err, VDB_INVALID, "metric %d is not known", (int)o->metric);
     if (o->type < VDB_TYPE_F32 || o->type > VDB_TYPE_U8)
@@ -65,7 +66,8 @@ enum vdb_status vdb_create(const char *path, const struct vdb_create_options *op
     enum vdb_status status = check_options(options, err);
     if (status) return status;
     struct osfile_stat there;
-    if (osfile_stat_path(path, &there) == 0) return error_set(err, VDB_EXISTS, "the file exists already");
+    if (osfile_stat_path(path, &there) == 0)
+        return error_set(err, VDB_EXISTS, "the file exists already");
     struct newname name;
     status = newname_create(&name, path, 0666, err);
     if (status) return status;

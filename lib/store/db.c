@@ -10,7 +10,10 @@
 #include "base/error.h"
 #include "base/par.h"
 
-const char *vdb_version(void) { return VDB_VERSION_STRING; }
+const char *vdb_version(void)
+{
+    return VDB_VERSION_STRING;
+}
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
@@ -58,7 +61,8 @@ static enum vdb_status advance(struct vdb *db, struct vdb_snapshot *from, struct
 }
 
 /* The first snapshot: everything from the superblock on. */
-static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
+static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot,
+                                  struct vdb_error *err)
 {
     struct generation *generation;
     enum vdb_status status = generation_open(&db->file, &generation, err);
@@ -73,8 +77,8 @@ static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot
     return status;
 }
 
-static enum vdb_status db_init(struct vdb *db, const char *path, const struct vdb_open_options *options,
-                               struct vdb_error *err)
+static enum vdb_status db_init(struct vdb *db, const char *path,
+                               const struct vdb_open_options *options, struct vdb_error *err)
 {
     static const struct vdb_open_options defaults = VDB_OPEN_OPTIONS_INIT;
     if (!options) options = &defaults;
@@ -99,7 +103,8 @@ static bool little_endian(void)
 enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options, struct vdb **out,
                          struct vdb_error *err)
 {
-    if (!little_endian()) return error_set(err, VDB_UNSUPPORTED, "this machine is not little-endian");
+    if (!little_endian())
+        return error_set(err, VDB_UNSUPPORTED, "this machine is not little-endian");
     struct vdb *db = calloc(1, sizeof *db);
     if (!db) return error_no_memory(err);
     db->file.fd = -1;
@@ -147,7 +152,8 @@ static enum vdb_status refresh_locked(struct vdb *db, struct vdb_snapshot **snap
 static enum vdb_status reopen_if_replaced(struct vdb *db, struct vdb_error *err)
 {
     struct osfile_stat now;
-    if (osfile_stat_path(db->path, &now) != 0) return VDB_OK; /* renamed or removed: ours lives on */
+    if (osfile_stat_path(db->path, &now) != 0)
+        return VDB_OK; /* renamed or removed: ours lives on */
     if (now.identity.inode == db->identity.inode && now.identity.device == db->identity.device)
         return VDB_OK;
     struct osfile old = db->file;
@@ -210,7 +216,9 @@ static enum vdb_status lock_failed(int failed, const char *what, struct vdb_erro
 static enum vdb_status may_write(const struct vdb *db, struct vdb_error *err)
 {
     if (db->poisoned)
-        return error_set(err, VDB_DURABILITY_UNKNOWN, "an earlier sync failed: durability is unknown and this handle takes no more writes");
+        return error_set(
+            err, VDB_DURABILITY_UNKNOWN,
+            "an earlier sync failed: durability is unknown and this handle takes no more writes");
     if (db->read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
     return VDB_OK;
 }
@@ -232,7 +240,8 @@ static enum vdb_status lock_current(struct vdb *db, uint64_t range, const char *
             osfile_unlock(&db->file, range);
             return status;
         }
-        if (locked.inode == db->identity.inode && locked.device == db->identity.device) return VDB_OK;
+        if (locked.inode == db->identity.inode && locked.device == db->identity.device)
+            return VDB_OK;
         /* The lock went with the old file, which reopening closed. */
     }
 }
@@ -260,7 +269,10 @@ enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err)
     return lock_current(db, VDB_LOCK_MAINTAIN, "MAINTAIN", 0, err);
 }
 
-void db_unlock_maintain(struct vdb *db) { osfile_unlock(&db->file, VDB_LOCK_MAINTAIN); }
+void db_unlock_maintain(struct vdb *db)
+{
+    osfile_unlock(&db->file, VDB_LOCK_MAINTAIN);
+}
 
 enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err)
 {

@@ -21,8 +21,9 @@ enum vdb_status generation_superblock(const struct osfile *file, struct superblo
     failed = osfile_stat(file, &now);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
     if (now.size < superblock->file_end)
-        return error_set_corrupt(err, "superblock", now.size, "file is cut off after %llu of at least %llu bytes",
-                                 (unsigned long long)now.size, (unsigned long long)superblock->file_end);
+        return error_set_corrupt(
+            err, "superblock", now.size, "file is cut off after %llu of at least %llu bytes",
+            (unsigned long long)now.size, (unsigned long long)superblock->file_end);
     *file_len = now.size;
     return VDB_OK;
 }
@@ -31,7 +32,8 @@ enum vdb_status generation_superblock(const struct osfile *file, struct superblo
 static enum vdb_status check_log_place(const struct superblock *sb, struct vdb_error *err)
 {
     if (sb->log_off >= (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
-        sb->log_off % VDB_ARRAY_ALIGN == 0 && sb->log_off <= sb->log_end && sb->log_end <= sb->file_end)
+        sb->log_off % VDB_ARRAY_ALIGN == 0 && sb->log_off <= sb->log_end &&
+        sb->log_end <= sb->file_end)
         return VDB_OK;
     return error_set_corrupt(err, "superblock", offsetof(struct disk_superblock, log_off),
                              "log is said to go on at %llu of an extent that ends at %llu",
@@ -42,15 +44,18 @@ static enum vdb_status open_manifest(struct generation *g, uint64_t file_len, st
 {
     const struct superblock *sb = &g->superblock;
     if (sb->manifest_off > file_len || sb->manifest_len > file_len - sb->manifest_off)
-        return error_set_corrupt(err, "manifest", sb->manifest_off, "manifest goes beyond the end of the file");
+        return error_set_corrupt(err, "manifest", sb->manifest_off,
+                                 "manifest goes beyond the end of the file");
     enum vdb_status status =
-        manifest_decode(g->view->base + sb->manifest_off, (size_t)sb->manifest_len, sb->manifest_off,
-                        file_len, &g->manifest, err);
+        manifest_decode(g->view->base + sb->manifest_off, (size_t)sb->manifest_len,
+                        sb->manifest_off, file_len, &g->manifest, err);
     if (status) return status;
     /* Lower where a superblock was written anew for the same manifest, to mark it superseded. */
     if (g->manifest.generation > sb->generation)
-        return error_set_corrupt(err, "manifest", sb->manifest_off, "manifest is of generation %llu, its superblock of %llu",
-                                 (unsigned long long)g->manifest.generation, (unsigned long long)sb->generation);
+        return error_set_corrupt(err, "manifest", sb->manifest_off,
+                                 "manifest is of generation %llu, its superblock of %llu",
+                                 (unsigned long long)g->manifest.generation,
+                                 (unsigned long long)sb->generation);
     return VDB_OK;
 }
 

@@ -17,7 +17,8 @@ static void chunk_unref(struct liveness_chunk *chunk)
     if (chunk && __atomic_sub_fetch(&chunk->refs, 1, __ATOMIC_ACQ_REL) == 0) free(chunk);
 }
 
-enum vdb_status liveness_copy(const struct liveness *from, struct liveness *to, struct vdb_error *err)
+enum vdb_status liveness_copy(const struct liveness *from, struct liveness *to,
+                              struct vdb_error *err)
 {
     uint32_t count = from->chunk_count;
     struct liveness_chunk **chunks = calloc(count ? count : 1, sizeof(struct liveness_chunk *));

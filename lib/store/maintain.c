@@ -9,12 +9,12 @@
 
 #include "base/error.h"
 #include "base/par.h"
+#include "format/tombstone.h"
 #include "store/part_build.h"
 #include "store/publish.h"
-#include "format/tombstone.h"
 #include "vdb.h"
 
-#define TAIL_MAX_ROWS   2048 /* rows that a search scans beside the parts */
+#define TAIL_MAX_ROWS   2048  /* rows that a search scans beside the parts */
 #define TAIL_MAX_EVENTS 65536 /* what an opener replays at most, and a little more */
 
 static bool needed(const struct vdb_snapshot *s)
@@ -52,7 +52,8 @@ static enum vdb_status keep_part(const struct part_build *b, const struct part *
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < part->entry->segment_count && !status; i++) {
         const struct segment_entry *segment = &old->segments[part->entry->segment_first + i];
-        if (segment->type != DISK_SEGMENT_TOMBSTONE || same) status = manifest_add_segment(m, segment, err);
+        if (segment->type != DISK_SEGMENT_TOMBSTONE || same)
+            status = manifest_add_segment(m, segment, err);
     }
     if (!status && deleted && !same) {
         struct segment_entry segment = {

@@ -48,8 +48,8 @@ enum vdb_status metaspool_finish(struct metaspool *spool, uint64_t *len, struct 
     return status;
 }
 
-enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file, uint64_t off,
-                               uint64_t *check, struct vdb_error *err)
+enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file,
+                               uint64_t off, uint64_t *check, struct vdb_error *err)
 {
     struct checksum_state state;
     checksum_init(&state);

@@ -27,7 +27,7 @@ enum vdb_status metaspool_add(struct metaspool *spool, const char *text, size_t 
 enum vdb_status metaspool_finish(struct metaspool *spool, uint64_t *len, struct vdb_error *err);
 
 /* Writes the finished segment to `off` of `file`; *check is its checksum. */
-enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file, uint64_t off,
-                               uint64_t *check, struct vdb_error *err);
+enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file,
+                               uint64_t off, uint64_t *check, struct vdb_error *err);
 
 #endif

@@ -45,7 +45,8 @@ enum vdb_status newname_finish(struct newname *name, enum vdb_status status, boo
         if (failed == EEXIST)
             status = error_set(err, VDB_EXISTS, "the file exists already");
         else if (failed)
-            status = error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot give the new file its name");
+            status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                                     "cannot give the new file its name");
     }
     if (status) {
         osfile_unlink(name->passing);

@@ -17,15 +17,18 @@ struct opener { /* what every step needs */
     uint32_t rows;
 };
 
-static enum vdb_status open_vectors(const struct opener *o, struct part *part, struct vdb_error *err)
+static enum vdb_status open_vectors(const struct opener *o, struct part *part,
+                                    struct vdb_error *err)
 {
     const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_VECTOR);
     size_t stride = vtype_stride(o->manifest->type, o->manifest->dim);
     if (s->stride != stride)
-        return error_set_corrupt(err, "vector", s->off, "vector segment has a stride of %u, expected %zu",
-                                 s->stride, stride);
+        return error_set_corrupt(err, "vector", s->off,
+                                 "vector segment has a stride of %u, expected %zu", s->stride,
+                                 stride);
     if (s->len != (uint64_t)o->rows * stride)
-        return error_set_corrupt(err, "vector", s->off, "vector segment has %llu bytes for %u rows of %zu",
+        return error_set_corrupt(err, "vector", s->off,
+                                 "vector segment has %llu bytes for %u rows of %zu",
                                  (unsigned long long)s->len, o->rows, stride);
     part->vectors = o->file + s->off;
     part->stride = stride;
@@ -35,7 +38,8 @@ static enum vdb_status open_vectors(const struct opener *o, struct part *part, s
 static enum vdb_status open_ids(const struct opener *o, struct part *part, struct vdb_error *err)
 {
     const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_ID);
-    enum vdb_status status = ids_view_init(&part->ids, o->file + s->off, s->len, o->rows, s->off, err);
+    enum vdb_status status =
+        ids_view_init(&part->ids, o->file + s->off, s->len, o->rows, s->off, err);
     if (status) return status;
     s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_ID_HASH);
     status = id_hash_view_init(&part->id_hash, o->file + s->off, s->len, o->rows, s->off, err);
@@ -43,7 +47,8 @@ static enum vdb_status open_ids(const struct opener *o, struct part *part, struc
     s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_METADATA);
     part->has_metadata = s != NULL;
     if (s)
-        status = metadata_view_init(&part->metadata, o->file + s->off, s->len, o->rows, s->off, err);
+        status =
+            metadata_view_init(&part->metadata, o->file + s->off, s->len, o->rows, s->off, err);
     return status;
 }
 

@@ -76,7 +76,8 @@ static const struct tail_commit *whole_commit(const struct part_build *b)
     if (!b->in_place || b->rows) return NULL;
     const struct vdb_snapshot *s = b->source;
     const struct tail_commit *commit = tail_of_row(&s->generation->tail, s->tail_count, b->first);
-    if (!commit || commit->log.row_base != b->first || commit->log.row_count != b->count) return NULL;
+    if (!commit || commit->log.row_base != b->first || commit->log.row_count != b->count)
+        return NULL;
     bool outside = commit->log.vectors.off % VDB_SEGMENT_ALIGN == 0;
     return outside ? commit : NULL;
 }
@@ -104,7 +105,8 @@ static enum vdb_status copy_vectors(const struct part_build *b, size_t stride, u
             status = snapshot_place(b->source, source_row(b, done + (uint32_t)i), &place, err);
             if (!status) memcpy(bytes + i * stride, place.vector, stride);
         }
-        if (!status) status = space_write(b->file, off + (uint64_t)done * stride, bytes, n * stride, err);
+        if (!status)
+            status = space_write(b->file, off + (uint64_t)done * stride, bytes, n * stride, err);
         checksum_add(&state, bytes, n * stride);
         done += (uint32_t)n;
         if (!status) status = part_build_progress(b, "write vectors", done, b->count, err);
@@ -134,8 +136,8 @@ static enum vdb_status build_vectors(const struct part_build *b, const struct ta
 
 /* ---- ids and metadata ---------------------------------------------------------------------- */
 
-static enum vdb_status gather_ids(const struct part_build *b, struct ids_builder *ids, uint64_t *hashes,
-                                  struct vdb_error *err)
+static enum vdb_status gather_ids(const struct part_build *b, struct ids_builder *ids,
+                                  uint64_t *hashes, struct vdb_error *err)
 {
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < b->count && !status; i++) {
@@ -216,7 +218,8 @@ static enum vdb_status build_metadata(const struct part_build *b, const struct t
     enum vdb_status status = gather_metadata(b, &spool, err);
     if (!status) status = metaspool_finish(&spool, &segment.len, err);
     if (!status && segment.len) {
-        status = part_build_reserve(b, segment.len, space_segment_align(segment.len), &segment.off, err);
+        status =
+            part_build_reserve(b, segment.len, space_segment_align(segment.len), &segment.off, err);
         if (!status) status = metaspool_copy(&spool, b->file, segment.off, &segment.check, err);
         if (!status) status = add_segment(b, m, DISK_SEGMENT_METADATA, segment, err);
     }

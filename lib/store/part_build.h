@@ -31,8 +31,9 @@ struct part_build {
     void *context;
 };
 
-/* Verifies the checksums of the rows it takes, writes the segments, unsynced, and adds part and segments to the manifest, whose degree,
- * ef_construction and alpha it goes by. Errors: VDB_CORRUPT, VDB_IO, VDB_BUSY, VDB_CANCELLED. */
+/* Verifies the checksums of the rows it takes, writes the segments, unsynced, and adds part and
+ * segments to the manifest, whose degree, ef_construction and alpha it goes by. Errors:
+ * VDB_CORRUPT, VDB_IO, VDB_BUSY, VDB_CANCELLED. */
 enum vdb_status part_build(const struct part_build *build, struct manifest *manifest,
                            struct vdb_error *err);
 

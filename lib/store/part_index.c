@@ -65,7 +65,8 @@ static void encode_rows(struct encoder *e, size_t begin, size_t end, float *x, u
     for (size_t row = begin; row < end; row++) {
         if (e->own_codes) {
             load_row(e, (uint32_t)row, x);
-            codes_encode_row(&e->quantizer, x, dim, codes + (row - begin) * width, &norms[row - begin]);
+            codes_encode_row(&e->quantizer, x, dim, codes + (row - begin) * width,
+                             &norms[row - begin]);
         } else {
             uint8_t flip = (uint8_t)(e->header.flags & DISK_CODE_SIGNED ? 0x80 : 0);
             norms[row - begin] = codes_norm(e->vectors + row * e->stride, dim, flip);
@@ -86,13 +87,15 @@ static void encode_job(void *context, unsigned worker, size_t begin, size_t end)
     enum vdb_status status = x && codes && norms ? VDB_OK : error_no_memory(&err);
     if (!status) encode_rows(e, begin, end, x, codes, norms);
     if (!status && e->own_codes)
-        status = space_write(e->build->file, e->header.codes.off + begin * width, codes, n * width, &err);
+        status = space_write(e->build->file, e->header.codes.off + begin * width, codes, n * width,
+                             &err);
     if (!status)
         status = space_write(e->build->file, e->header.norms.off + begin * sizeof *norms, norms,
                              n * sizeof *norms, &err);
     if (status) {
         enum vdb_status none = VDB_OK;
-        if (__atomic_compare_exchange_n(&e->status, &none, status, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        if (__atomic_compare_exchange_n(&e->status, &none, status, 0, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_RELAXED))
             e->error = err;
     }
     free(x);
@@ -114,7 +117,8 @@ static void lay_out(struct encoder *e, const struct segment_entry *vectors, uint
     uint32_t rows = e->build->count, width = code_width(m->dim);
     bool bytes = m->type == VDB_TYPE_U8 || m->type == VDB_TYPE_I8;
     e->own_codes = !bytes || m->metric == VDB_METRIC_COSINE;
-    uint64_t norms_off = sizeof(struct disk_code_header) + (e->own_codes ? (uint64_t)rows * width : 0);
+    uint64_t norms_off =
+        sizeof(struct disk_code_header) + (e->own_codes ? (uint64_t)rows * width : 0);
     *len = norms_off + (uint64_t)rows * sizeof(int32_t);
     e->header = (struct code_header){
         .kind = DISK_CODE_SQ8,
@@ -150,8 +154,8 @@ static enum vdb_status build_codes(struct encoder *e, const struct segment_entry
     enum vdb_status status = VDB_OK;
     lay_out(e, vectors, &segment->len);
     if (e->own_codes) {
-        status = quantizer_train(&e->quantizer, e->build->count, e->manifest->dim, e->manifest->metric,
-                                 load_row, e, err);
+        status = quantizer_train(&e->quantizer, e->build->count, e->manifest->dim,
+                                 e->manifest->metric, load_row, e, err);
         e->header.scale = e->quantizer.scale;
         e->header.zero = e->quantizer.zero;
     }
@@ -203,9 +207,9 @@ static enum vdb_status build_graph(const struct part_build *b, const struct mani
     struct disk_graph_header disk;
     graph_header_encode(&header, &disk);
     memcpy(bytes, &disk, sizeof disk);
-    enum vdb_status status =
-        graph_build(codes, b->source->kernels, &params, (uint32_t *)(void *)(bytes + header.edges_off),
-                    (uint32_t *)(void *)(bytes + header.pivots_off), err);
+    enum vdb_status status = graph_build(codes, b->source->kernels, &params,
+                                         (uint32_t *)(void *)(bytes + header.edges_off),
+                                         (uint32_t *)(void *)(bytes + header.pivots_off), err);
     if (!status) status = part_build_segment(b, bytes, segment->len, segment, err);
     free(bytes);
     return status;

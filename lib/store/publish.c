@@ -107,10 +107,12 @@ static enum vdb_status append_manifest(struct vdb *db, const struct manifest *ma
     enum vdb_status status = manifest_encode(manifest, &bytes, err);
     if (!status) status = db_lock_write(db, err);
     if (!status) {
-        status = space_reserve(&db->file, bytes.len, VDB_ARRAY_ALIGN, &superblock->manifest_off, err);
+        status =
+            space_reserve(&db->file, bytes.len, VDB_ARRAY_ALIGN, &superblock->manifest_off, err);
         db_unlock_write(db);
     }
-    if (!status) status = space_write(&db->file, superblock->manifest_off, bytes.data, bytes.len, err);
+    if (!status)
+        status = space_write(&db->file, superblock->manifest_off, bytes.data, bytes.len, err);
     superblock->manifest_len = bytes.len;
     buf_release(&bytes);
     return status ? status : file_length(&db->file, &superblock->file_end, err);

@@ -32,25 +32,32 @@ enum vdb_status query_begin(struct query *query, const struct vdb_snapshot *snap
     topk_reset(&query->top);
     for (uint32_t i = 0; i < dim; i++)
         if (!isfinite(values[i]))
-            return error_set(err, VDB_INVALID, "query %zu: element %u is not a finite number", number, i);
+            return error_set(err, VDB_INVALID, "query %zu: element %u is not a finite number",
+                             number, i);
     if (snapshot->generation->manifest.metric != VDB_METRIC_COSINE) return VDB_OK;
     query->length = sqrt(snapshot->kernels->sumsq[VDB_TYPE_F32](values, dim));
     if (query->length == 0)
-        return error_set(err, VDB_INVALID, "query %zu is zero, which has no direction for cosine", number);
+        return error_set(err, VDB_INVALID, "query %zu is zero, which has no direction for cosine",
+                         number);
     for (uint32_t i = 0; i < dim; i++) query->unit[i] = (float)(values[i] / query->length);
     return VDB_OK;
 }
 
-static double measure(const struct query *query, const struct vdb_snapshot *s, const uint8_t *vector)
+static double measure(const struct query *query, const struct vdb_snapshot *s,
+                      const uint8_t *vector)
 {
     const struct manifest *m = &s->generation->manifest;
     switch (m->metric) {
-    case VDB_METRIC_L2: return s->kernels->l2sq[m->type](vector, query->values, m->dim);
-    case VDB_METRIC_IP: return -s->kernels->dot[m->type](vector, query->values, m->dim);
-    case VDB_METRIC_COSINE: break;
+    case VDB_METRIC_L2:
+        return s->kernels->l2sq[m->type](vector, query->values, m->dim);
+    case VDB_METRIC_IP:
+        return -s->kernels->dot[m->type](vector, query->values, m->dim);
+    case VDB_METRIC_COSINE:
+        break;
     }
     double length = sqrt(s->kernels->sumsq[m->type](vector, m->dim)) * query->length;
-    double cosine = length > 0 ? s->kernels->dot[m->type](vector, query->values, m->dim) / length : 0;
+    double cosine =
+        length > 0 ? s->kernels->dot[m->type](vector, query->values, m->dim) / length : 0;
     return 1 - (cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 

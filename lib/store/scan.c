@@ -92,7 +92,8 @@ void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, boo
     }
 }
 
-void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries, size_t count)
+void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
+               size_t count)
 {
     for (uint32_t i = 0; i < snapshot->tail_count; i++) {
         const struct tail_commit *commit = tail_at(&snapshot->generation->tail, i);

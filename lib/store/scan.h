@@ -16,6 +16,7 @@ void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, boo
                struct query *queries, size_t count);
 
 /* Offers the rows of the tail. */
-void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries, size_t count);
+void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
+               size_t count);
 
 #endif

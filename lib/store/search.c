@@ -42,7 +42,8 @@ static bool enough_wanted(const struct searcher *s, const struct part *part,
                           const struct candidate *candidates, uint32_t count)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < count && n < s->k; i++) n += wanted(s, part->row_begin + candidates[i].row);
+    for (uint32_t i = 0; i < count && n < s->k; i++)
+        n += wanted(s, part->row_begin + candidates[i].row);
     return n >= s->k;
 }
 
@@ -66,7 +67,8 @@ static uint32_t effort(const struct searcher *s, uint32_t rows)
 {
     uint64_t ef = s->options->ef ? s->options->ef : EF_DEFAULT;
     if (ef < s->k) ef = s->k;
-    if (!s->options->include_deleted && s->s->live_count) ef = ef * s->s->row_count / s->s->live_count;
+    if (!s->options->include_deleted && s->s->live_count)
+        ef = ef * s->s->row_count / s->s->live_count;
     return ef < rows ? (uint32_t)ef : rows;
 }
 
@@ -126,8 +128,8 @@ static void give(const struct searcher *s, const struct query *query, struct vdb
 
 /* Searches queries [first, first + count) of a batch; *bad is the one at fault on an error. */
 static enum vdb_status search_chunk(struct searcher *s, const float *queries, size_t first,
-                                    size_t count, struct vdb_hit *hits, uint32_t *found, size_t *bad,
-                                    struct vdb_error *err)
+                                    size_t count, struct vdb_hit *hits, uint32_t *found,
+                                    size_t *bad, struct vdb_error *err)
 {
     uint32_t dim = s->s->generation->manifest.dim;
     for (size_t q = 0; q < count; q++) {

@@ -78,8 +78,8 @@ static enum vdb_status apply_event(struct vdb_snapshot *s, const struct tail_com
                                  s->row_count);
     bool deleted = kind != DISK_EVENT_RESTORE;
     if (liveness_deleted(&s->dead, row) == deleted)
-        return error_set_corrupt(err, "log", at, "event of kind %u finds row %u %s already", kind, row,
-                                 deleted ? "deleted" : "live");
+        return error_set_corrupt(err, "log", at, "event of kind %u finds row %u %s already", kind,
+                                 row, deleted ? "deleted" : "live");
     s->live_count = deleted ? s->live_count - 1 : s->live_count + 1;
     return liveness_set(&s->dead, row, deleted, err);
 }
@@ -100,7 +100,8 @@ static enum vdb_status apply_commit(struct vdb_snapshot *s, const struct log_com
     if (!status && s->live_count != commit->live_count)
         status = error_set_corrupt(err, "log", commit->record_off,
                                    "commit %llu says that %u rows are live, its events leave %u",
-                                   (unsigned long long)commit->commit, commit->live_count, s->live_count);
+                                   (unsigned long long)commit->commit, commit->live_count,
+                                   s->live_count);
     s->commit = commit->commit;
     s->commit_time_us = commit->time_us;
     s->tail_events += (uint64_t)commit->row_count + commit->event_count;
@@ -132,13 +133,14 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
     struct log_commit commit;
     struct vdb_snapshot *made = NULL;
     enum vdb_status status = VDB_OK;
-    for (uint64_t taken = 0; taken < most && !status; ) {
+    for (uint64_t taken = 0; taken < most && !status;) {
         enum log_step step = log_next(file, file_len, &cursor, &commit);
         if (step == LOG_ENDS) break;
         if (step == LOG_DAMAGED)
-            status = error_set_corrupt(err, "log", cursor.off,
-                                       "what the record after commit %llu names does not lie in the file",
-                                       (unsigned long long)cursor.commit);
+            status = error_set_corrupt(
+                err, "log", cursor.off,
+                "what the record after commit %llu names does not lie in the file",
+                (unsigned long long)cursor.commit);
         if (!status && !made) status = snapshot_clone(from, &made, err);
         if (!status && step == LOG_COMMIT) {
             status = apply_commit(made, &commit, err);
@@ -190,7 +192,8 @@ struct finder {
     uint32_t best; /* VDB_NO_ROW: none yet */
 };
 
-/* Takes the row if it is what is sought. Ids are read in place, so a hash that lies costs a miss. */
+/* Takes the row if it is what is sought. Ids are read in place, so a hash that lies costs a miss.
+ */
 static bool finder_visit(void *context, uint32_t row)
 {
     struct finder *f = context;
@@ -228,7 +231,8 @@ enum vdb_status snapshot_find(const struct vdb_snapshot *s, const struct livenes
     enum vdb_status status = VDB_OK;
     if (s->tail_count)
         status = tail_find(&s->generation->tail, s->tail_count, hash, finder_visit, &f, err);
-    for (uint32_t i = s->generation->manifest.part_count; i-- > 0 && f.best == VDB_NO_ROW && !status;)
+    for (uint32_t i = s->generation->manifest.part_count;
+         i-- > 0 && f.best == VDB_NO_ROW && !status;)
         status = find_in_part(&s->generation->parts[i], hash, &f, err);
     *row = f.best;
     return status;
@@ -242,7 +246,8 @@ enum vdb_status vdb_find(const struct vdb_snapshot *snapshot, const char *id, si
         status = snapshot_find(snapshot, &snapshot->dead, id, id_len, true, row, err);
     if (status) return status;
     if (*row == VDB_NO_ROW)
-        return error_set(err, VDB_NOT_FOUND, "no such id: %.*s", (int)(id_len > 200 ? 200 : id_len), id);
+        return error_set(err, VDB_NOT_FOUND, "no such id: %.*s", (int)(id_len > 200 ? 200 : id_len),
+                         id);
     return VDB_OK;
 }
 
@@ -309,7 +314,8 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
     memcpy(info->file_id, s->generation->superblock.file_id, sizeof info->file_id);
 }
 
-enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index, struct vdb_part_info *info)
+enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
+                              struct vdb_part_info *info)
 {
     const struct manifest *manifest = &s->generation->manifest;
     if (index >= manifest->part_count) return VDB_NOT_FOUND;
@@ -325,13 +331,24 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index, stru
         const struct segment_entry *segment = &manifest->segments[part->entry->segment_first + i];
         info->bytes += segment->len;
         switch (segment->type) {
-        case DISK_SEGMENT_VECTOR: info->vector_bytes += segment->len; break;
-        case DISK_SEGMENT_CODE: info->code_bytes += segment->len; break;
-        case DISK_SEGMENT_GRAPH: info->graph_bytes += segment->len; break;
+        case DISK_SEGMENT_VECTOR:
+            info->vector_bytes += segment->len;
+            break;
+        case DISK_SEGMENT_CODE:
+            info->code_bytes += segment->len;
+            break;
+        case DISK_SEGMENT_GRAPH:
+            info->graph_bytes += segment->len;
+            break;
         case DISK_SEGMENT_ID:
-        case DISK_SEGMENT_ID_HASH: info->id_bytes += segment->len; break;
-        case DISK_SEGMENT_METADATA: info->metadata_bytes += segment->len; break;
-        default: break;
+        case DISK_SEGMENT_ID_HASH:
+            info->id_bytes += segment->len;
+            break;
+        case DISK_SEGMENT_METADATA:
+            info->metadata_bytes += segment->len;
+            break;
+        default:
+            break;
         }
     }
     return VDB_OK;

@@ -9,16 +9,17 @@
 
 #define HUGE_FROM ((uint64_t)8 << 20)
 
-enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align, uint64_t *off,
-                              struct vdb_error *err)
+enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align,
+                              uint64_t *off, struct vdb_error *err)
 {
     struct osfile_stat now;
     int failed = osfile_stat(file, &now);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
     *off = round_up(now.size, align);
     failed = osfile_reserve(file, *off, len);
-    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot get %llu bytes more for the file",
-                                       (unsigned long long)len);
+    if (failed)
+        return error_set_errno(err, VDB_IO, failed, "cannot get %llu bytes more for the file",
+                               (unsigned long long)len);
     return VDB_OK;
 }
 

@@ -13,8 +13,8 @@
 #include "vdb.h"
 
 /* Reserves len bytes (at least 1) from *off on, a multiple of `align`. Errors: VDB_IO. */
-enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align, uint64_t *off,
-                              struct vdb_error *err);
+enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align,
+                              uint64_t *off, struct vdb_error *err);
 
 /* osfile_write with the error told. */
 enum vdb_status space_write(const struct osfile *file, uint64_t off, const void *from, size_t len,
@@ -29,6 +29,9 @@ enum vdb_status space_zero(const struct osfile *file, uint64_t off, uint64_t len
  * smaller ones share pages, or a small index would be mostly gaps. */
 uint64_t space_segment_align(uint64_t len);
 
-static inline uint64_t round_up(uint64_t n, uint64_t align) { return (n + align - 1) / align * align; }
+static inline uint64_t round_up(uint64_t n, uint64_t align)
+{
+    return (n + align - 1) / align * align;
+}
 
 #endif

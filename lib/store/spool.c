@@ -20,14 +20,18 @@ void spool_release(struct spool *spool)
     osfile_close(&spool->file);
 }
 
-uint64_t spool_len(const struct spool *spool) { return spool->in_file + spool->memory.len; }
+uint64_t spool_len(const struct spool *spool)
+{
+    return spool->in_file + spool->memory.len;
+}
 
 static enum vdb_status spill(struct spool *spool, struct vdb_error *err)
 {
     if (spool->file.fd < 0) {
         int failed = osfile_create_unnamed(&spool->file, spool->beside);
         if (failed)
-            return error_set_errno(err, VDB_IO, failed, "cannot make a temporary file beside the index");
+            return error_set_errno(err, VDB_IO, failed,
+                                   "cannot make a temporary file beside the index");
     }
     enum vdb_status status =
         space_write(&spool->file, spool->in_file, spool->memory.data, spool->memory.len, err);
@@ -64,7 +68,8 @@ enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file,
     }
     free(bytes);
     if (!status)
-        status = space_write(file, off + spool->in_file, spool->memory.data, spool->memory.len, err);
+        status =
+            space_write(file, off + spool->in_file, spool->memory.data, spool->memory.len, err);
     checksum_add(check, spool->memory.data, spool->memory.len);
     return status;
 }

@@ -12,9 +12,9 @@
 #include "vdb.h"
 
 struct spool {
-    const char *beside;  /* a file in the directory where the unlinked one is made */
-    struct buf memory;   /* what the file does not hold yet */
-    struct osfile file;  /* fd -1: not made yet */
+    const char *beside; /* a file in the directory where the unlinked one is made */
+    struct buf memory;  /* what the file does not hold yet */
+    struct osfile file; /* fd -1: not made yet */
     uint64_t in_file;
 };
 

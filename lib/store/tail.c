@@ -42,10 +42,12 @@ static enum vdb_status check_fits(const struct log_commit *commit, uint32_t rows
                                   struct vdb_error *err)
 {
     if (commit->row_base != rows)
-        return error_set_corrupt(err, "log", commit->record_off, "commit %llu adds rows from %u, expected %u",
+        return error_set_corrupt(err, "log", commit->record_off,
+                                 "commit %llu adds rows from %u, expected %u",
                                  (unsigned long long)commit->commit, commit->row_base, rows);
     if (commit->row_count && commit->stride != stride)
-        return error_set_corrupt(err, "log", commit->record_off, "commit %llu has vectors of stride %u, expected %zu",
+        return error_set_corrupt(err, "log", commit->record_off,
+                                 "commit %llu has vectors of stride %u, expected %zu",
                                  (unsigned long long)commit->commit, commit->stride, stride);
     return VDB_OK;
 }
@@ -72,8 +74,9 @@ enum vdb_status tail_append(struct tail *tail, const struct log_commit *commit, 
         status = ids_view_init(&entry->ids, file + commit->ids.off, commit->ids.len,
                                commit->row_count, commit->ids.off, err);
     if (!status && commit->metadata.len)
-        status = metadata_view_init(&entry->metadata, file + commit->metadata.off,
-                                    commit->metadata.len, commit->row_count, commit->metadata.off, err);
+        status =
+            metadata_view_init(&entry->metadata, file + commit->metadata.off, commit->metadata.len,
+                               commit->row_count, commit->metadata.off, err);
     if (!status) tail->count++;
     return status;
 }
@@ -132,7 +135,8 @@ static enum vdb_status map_commit(struct tail *tail, const struct tail_commit *c
         status = ids_get(&commit->ids, i, &id, &id_len, err);
         if (status) break;
         uint64_t row = (uint64_t)commit->log.row_base + i;
-        map_put(tail->map, tail->map_bits, (checksum(id, id_len) & 0xffffffff00000000u) | (row + 1));
+        map_put(tail->map, tail->map_bits,
+                (checksum(id, id_len) & 0xffffffff00000000u) | (row + 1));
         tail->map_used++;
     }
     return status;

@@ -26,9 +26,15 @@ static inline enum vdb_status topk_init(struct topk *top, uint32_t k, struct vdb
     return top->items ? VDB_OK : error_no_memory(err);
 }
 
-static inline void topk_release(struct topk *top) { free(top->items); }
+static inline void topk_release(struct topk *top)
+{
+    free(top->items);
+}
 
-static inline void topk_reset(struct topk *top) { top->count = 0; }
+static inline void topk_reset(struct topk *top)
+{
+    top->count = 0;
+}
 
 static inline int topk_before(const struct topk_item *a, double key, uint32_t row)
 {

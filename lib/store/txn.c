@@ -54,7 +54,8 @@ void vdb_txn_abort(struct vdb_txn *txn)
 static enum vdb_status check_id(const char *id, size_t id_len, struct vdb_error *err)
 {
     if (id_len < 1 || id_len > VDB_ID_MAX)
-        return error_set(err, VDB_INVALID, "id has %zu bytes, expected 1 to %d", id_len, VDB_ID_MAX);
+        return error_set(err, VDB_INVALID, "id has %zu bytes, expected 1 to %d", id_len,
+                         VDB_ID_MAX);
     if (!utf8_id_valid(id, id_len))
         return error_set(err, VDB_INVALID, "id is not UTF-8 without control characters");
     return VDB_OK;
@@ -70,7 +71,8 @@ static enum vdb_status take_vector(struct vdb_txn *txn, const float *vector, str
     if (bad < txn->dim)
         return error_set(err, VDB_INVALID, "vector element %zu is %.9g, which %s cannot hold", bad,
                          (double)vector[bad], vtype_name(txn->type));
-    if (txn->metric == VDB_METRIC_COSINE && txn->kernels->sumsq[txn->type](txn->row.data, txn->dim) == 0)
+    if (txn->metric == VDB_METRIC_COSINE &&
+        txn->kernels->sumsq[txn->type](txn->row.data, txn->dim) == 0)
         return error_set(err, VDB_INVALID, "vector is zero, which has no direction for cosine");
     return VDB_OK;
 }
@@ -93,9 +95,9 @@ static enum vdb_status check_usable(const struct vdb_txn *txn, struct vdb_error 
     return VDB_OK;
 }
 
-enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode, const char *id, size_t id_len,
-                            const float *vector, const char *metadata, size_t metadata_len,
-                            struct vdb_error *err)
+enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode, const char *id,
+                            size_t id_len, const float *vector, const char *metadata,
+                            size_t metadata_len, struct vdb_error *err)
 {
     enum vdb_status status = check_usable(txn, err);
     if (!status && (unsigned)mode > VDB_UPDATE)
@@ -125,7 +127,8 @@ static enum vdb_status mark(struct vdb_txn *txn, uint32_t kind, const char *id, 
     return status;
 }
 
-enum vdb_status vdb_txn_delete(struct vdb_txn *txn, const char *id, size_t id_len, struct vdb_error *err)
+enum vdb_status vdb_txn_delete(struct vdb_txn *txn, const char *id, size_t id_len,
+                               struct vdb_error *err)
 {
     return mark(txn, DISK_EVENT_DELETE, id, id_len, err);
 }
@@ -136,7 +139,8 @@ enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, size_t id_l
     return mark(txn, DISK_EVENT_RESTORE, id, id_len, err);
 }
 
-enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_info *info, struct vdb_error *err)
+enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_info *info,
+                               struct vdb_error *err)
 {
     enum vdb_status status = check_usable(txn, err);
     if (!status) status = txn_write(txn, info, err);

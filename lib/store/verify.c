@@ -9,24 +9,27 @@ enum vdb_status verify_bytes(const uint8_t *file, const char *segment, uint64_t 
                              uint64_t check, struct vdb_error *err)
 {
     if (checksum(file + off, len) == check) return VDB_OK;
-    return error_set_corrupt(err, segment, off, "%s checksum does not match over %llu bytes", segment,
-                             (unsigned long long)len);
+    return error_set_corrupt(err, segment, off, "%s checksum does not match over %llu bytes",
+                             segment, (unsigned long long)len);
 }
 
-enum vdb_status verify_commit(const uint8_t *file, const struct log_commit *commit, struct vdb_error *err)
+enum vdb_status verify_commit(const uint8_t *file, const struct log_commit *commit,
+                              struct vdb_error *err)
 {
-    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata, &commit->events};
+    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
+                                        &commit->events};
     enum vdb_status status = VDB_OK;
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0] && !status; i++)
         if (blocks[i]->len)
-            status = verify_bytes(file, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check, err);
+            status =
+                verify_bytes(file, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check, err);
     return status;
 }
 
 static bool copied(unsigned type)
 {
-    return type == DISK_SEGMENT_VECTOR || type == DISK_SEGMENT_ID || type == DISK_SEGMENT_METADATA ||
-           type == DISK_SEGMENT_TOMBSTONE;
+    return type == DISK_SEGMENT_VECTOR || type == DISK_SEGMENT_ID ||
+           type == DISK_SEGMENT_METADATA || type == DISK_SEGMENT_TOMBSTONE;
 }
 
 enum vdb_status verify_rows(const struct vdb_snapshot *s, uint32_t row_begin, struct vdb_error *err)
@@ -37,8 +40,8 @@ enum vdb_status verify_rows(const struct vdb_snapshot *s, uint32_t row_begin, st
     for (uint32_t i = 0; i < g->manifest.segment_count && !status; i++) {
         const struct segment_entry *segment = &g->manifest.segments[i];
         if (copied(segment->type) && segment->row_end > row_begin)
-            status = verify_bytes(file, segment_type_name(segment->type), segment->off, segment->len,
-                                  segment->check, err);
+            status = verify_bytes(file, segment_type_name(segment->type), segment->off,
+                                  segment->len, segment->check, err);
     }
     for (uint32_t i = 0; i < s->tail_count && !status; i++)
         status = verify_commit(file, &tail_at(&g->tail, i)->log, err);
