@@ -149,7 +149,7 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     status = db_refresh(db, &snapshot, err);
     struct newname name;
     if (!status) {
-        status = newname_create(&name, db->path, 0600, err);
+        status = newname_create_successor(&name, db->path, 0600, err);
         if (!status) {
             status = write_fresh(&name.file, name.path, snapshot, o, err);
             status = status ? newname_finish(&name, status, true, err)

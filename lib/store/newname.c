@@ -12,6 +12,13 @@
 
 #define TRIES 100
 
+static enum vdb_status create_failed(struct newname *name, int failed, struct vdb_error *err)
+{
+    free(name->passing);
+    free(name->path);
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
+}
+
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err)
 {
@@ -30,9 +37,21 @@ enum vdb_status newname_create(struct newname *name, const char *path, mode_t mo
         failed = osfile_create(&name->file, name->passing, mode);
     }
     if (!failed) return VDB_OK;
-    free(name->passing);
-    free(name->path);
-    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
+    return create_failed(name, failed, err);
+}
+
+enum vdb_status newname_create_successor(struct newname *name, const char *path, mode_t mode,
+                                         struct vdb_error *err)
+{
+    *name = (struct newname){.file = {-1}};
+    name->path = strdup(path);
+    if (!name->path || asprintf(&name->passing, "%s.compact", path) < 0) {
+        free(name->path);
+        return error_no_memory(err);
+    }
+    osfile_unlink(name->passing);
+    int failed = osfile_create(&name->file, name->passing, mode);
+    return failed ? create_failed(name, failed, err) : VDB_OK;
 }
 
 enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,

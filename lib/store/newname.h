@@ -12,12 +12,17 @@
 struct newname {
     struct osfile file;
     char *path;    /* the name to take */
-    char *passing; /* in the same directory: PATH.tmp-PID-N */
+    char *passing; /* in the same directory */
 };
 
-/* Errors: VDB_CANNOT_CREATE. */
+/* Under the passing name PATH.tmp-PID-N. Errors: VDB_CANNOT_CREATE. */
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err);
+
+/* Under the passing name PATH.compact, for who alone may use that: what a killed process left under
+ * it is removed first. Errors: VDB_CANNOT_CREATE. */
+enum vdb_status newname_create_successor(struct newname *name, const char *path, mode_t mode,
+                                         struct vdb_error *err);
 
 /* With `status` VDB_OK gives the file its name, durably: in the place of one that has it where
  * `replace` is set, else only if none has (VDB_EXISTS). With another status, or where that fails,
