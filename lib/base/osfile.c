@@ -68,6 +68,12 @@ void osfile_close(struct osfile *file)
     file->fd = -1;
 }
 
+int osfile_duplicate(const struct osfile *file, struct osfile *duplicate)
+{
+    duplicate->fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
+    return duplicate->fd < 0 ? errno : 0;
+}
+
 static void stat_convert(const struct stat *from, struct osfile_stat *to)
 {
     *to = (struct osfile_stat){

@@ -39,6 +39,9 @@ int osfile_create(struct osfile *file, const char *path, mode_t mode);
 int osfile_create_unnamed(struct osfile *file, const char *path);
 void osfile_close(struct osfile *file);
 
+/* Another descriptor of the same open file, for who writes to it while `file` may be closed. */
+int osfile_duplicate(const struct osfile *file, struct osfile *duplicate);
+
 int osfile_stat(const struct osfile *file, struct osfile_stat *out);
 int osfile_stat_path(const char *path, struct osfile_stat *out);
 

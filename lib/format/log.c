@@ -19,7 +19,8 @@ static struct disk_block block_put(const struct log_block *from)
 
 static bool block_inside(const struct log_block *block, uint64_t file_len)
 {
-    return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 && block->off <= file_len &&
+    return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 &&
+                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE && block->off <= file_len &&
                                block->len <= file_len - block->off);
 }
 
@@ -56,6 +57,8 @@ static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct l
                           struct disk_record *head)
 {
     uint64_t end = cursor->end < file_len ? cursor->end : file_len;
+    /* A commit leaves room for a link: else the log could not go on behind it. */
+    uint64_t behind = cursor->off <= end ? cursor->end - cursor->off : 0;
     if (cursor->off % VDB_ARRAY_ALIGN != 0 || cursor->off > end || end - cursor->off < sizeof *head)
         return 0;
     memcpy(head, file + cursor->off, sizeof *head);
@@ -67,7 +70,8 @@ static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct l
     bool fits = memcmp(head->magic, VDB_RECORD_MAGIC, sizeof head->magic) == 0 &&
                 (kind == DISK_RECORD_COMMIT || kind == DISK_RECORD_LINK) &&
                 le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
-                length <= end - cursor->off && le64_get(head->prev_check) == cursor->check &&
+                length <= end - cursor->off &&
+                (kind == DISK_RECORD_LINK || length + LOG_LINK_LEN <= behind) && le64_get(head->prev_check) == cursor->check &&
                 le64_get(head->commit) == commit;
     return fits ? length : 0;
 }
@@ -78,7 +82,8 @@ static bool link_follow(const uint8_t *record, uint64_t file_len, struct log_cur
     struct disk_link link;
     memcpy(&link, record + sizeof(struct disk_record), sizeof link);
     uint64_t off = le64_get(link.next_off), len = le64_get(link.next_len);
-    if (off % VDB_ARRAY_ALIGN != 0 || off < cursor->end || off > file_len || len > file_len - off)
+    if (off % VDB_ARRAY_ALIGN != 0 || len % VDB_ARRAY_ALIGN != 0 || len < LOG_LINK_LEN ||
+        off < cursor->end || off > file_len || len > file_len - off)
         return false;
     cursor->off = off;
     cursor->end = off + len;

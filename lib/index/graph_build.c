@@ -23,7 +23,6 @@
 #define BATCH_SHARE  50 /* a batch is at most one in so many rows */
 #define BATCH_MIN    256
 #define DEGREE_MIN   4
-#define DEGREE_MAX   256
 #define EF_MIN       8
 #define EF_MAX       4096
 #define ALPHA_MAX    65535 /* its square times a distance fits 64 bits */
@@ -65,7 +64,7 @@ void graph_params_default(struct graph_params *params, uint32_t rows, uint32_t d
     (void)dim;
     if (params->degree == 0) params->degree = 32;
     if (params->ef_construction == 0) params->ef_construction = 80;
-    if (params->alpha_milli == 0) params->alpha_milli = 1000;
+    if (params->alpha_milli == 0) params->alpha_milli = 1100;
 }
 
 uint32_t graph_pivot_count(uint32_t rows)
@@ -79,9 +78,9 @@ uint32_t graph_pivot_count(uint32_t rows)
 static enum vdb_status check_params(const struct graph_params *params, uint32_t rows,
                                     struct vdb_error *err)
 {
-    if (params->degree < DEGREE_MIN || params->degree > DEGREE_MAX)
+    if (params->degree < DEGREE_MIN || params->degree > GRAPH_DEGREE_MAX)
         return error_set(err, VDB_INVALID, "degree %u is not in %d to %d", params->degree,
-                         DEGREE_MIN, DEGREE_MAX);
+                         DEGREE_MIN, GRAPH_DEGREE_MAX);
     if (params->ef_construction < EF_MIN || params->ef_construction > EF_MAX)
         return error_set(err, VDB_INVALID, "ef_construction %u is not in %d to %d",
                          params->ef_construction, EF_MIN, EF_MAX);
@@ -170,7 +169,8 @@ static void meet_pivots(struct builder *builder, struct pruner *pruner, uint32_t
 
 static void insert_row(struct builder *builder, struct pruner *pruner, size_t place)
 {
-    uint32_t row = builder->batch[place], degree = builder->params.degree, kept[DEGREE_MAX], count;
+    uint32_t row = builder->batch[place], degree = builder->params.degree, kept[GRAPH_DEGREE_MAX],
+             count;
     struct walk *walk = pruner->walk;
     space_probe_row(&builder->space, row, &walk->probe);
     if (builder->batch == builder->order) {

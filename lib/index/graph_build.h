@@ -10,12 +10,16 @@
 #include "index/graph.h"
 #include "index/space.h"
 
-/* A worker's scratch: a walk, and room to choose among `room` candidates. */
+#define GRAPH_DEGREE_MAX 256
+
+/* A worker's scratch: a walk, and room to choose among `room` candidates. A candidate's place is
+ * its index in the pool. */
 struct pruner {
     struct walk *walk;
-    struct probe probe; /* of the candidate chosen last; walk->probe is of the row itself */
+    struct probe probe; /* of a candidate; walk->probe is of the row itself */
     uint32_t room;
-    uint32_t *rows, *distances; /* candidates not yet decided, nearest first */
+    uint32_t *rows, *places; /* candidates not yet decided, nearest first */
+    uint32_t *fates;         /* by place */
 };
 
 struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t degree, uint32_t ef,

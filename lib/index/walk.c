@@ -12,10 +12,10 @@
 #include "base/error.h"
 #include "index/beam.h"
 
-#ifndef AHEAD
-#define AHEAD 3
-#endif
 #define ENTRIES 2 /* pivots, the nearest, that a walk starts from */
+#define SOON                                                                                       \
+    6 /* a candidate so near to the next one is about to be expanded: edges are fetched            \
+       */
 
 /* ---- scratch space ------------------------------------------------------------------------- */
 
@@ -145,7 +145,7 @@ static inline void measure(struct walk *walk, const struct space *space, const s
         for (uint32_t j = 0; j < n; j++) {
             uint64_t key = pool_key(distances[j], rows[i + j]);
             if (key >= pool->limit) continue;
-            if (pool_insert(pool, key) < pool->next + AHEAD) edges_prefetch(graph, rows[i + j]);
+            if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i + j]);
         }
     }
 }

@@ -95,11 +95,12 @@ static enum vdb_status state_at(struct vdb *db, uint64_t commit, uint64_t file_l
 {
     struct generation *generation;
     struct vdb_snapshot *base;
-    enum vdb_status status = generation_open(&db->file, &generation, err);
+    enum vdb_status status = generation_open(&db->maintained, &generation, err);
     if (!status) status = snapshot_create(generation, file_len, &db->options, &base, err);
     if (status) return status;
     uint64_t most = commit - base->commit;
-    status = snapshot_advance(base, file_len, most, state, err);
+    bool beyond;
+    status = snapshot_advance(base, file_len, most, state, &beyond, err);
     snapshot_unref(base);
     return status;
 }
@@ -110,7 +111,13 @@ static enum vdb_status carry_all(struct vdb *db, struct vdb *to, const struct vd
     struct vdb_snapshot *before = NULL, *after;
     enum vdb_status status = state_at(db, from->commit, newest->file_len, &before, err);
     while (!status && before->commit < newest->commit) {
-        status = snapshot_advance(before, newest->file_len, 1, &after, err);
+        bool beyond;
+        status = snapshot_advance(before, newest->file_len, 1, &after, &beyond, err);
+        if (!status && after->commit == before->commit) {
+            snapshot_unref(after);
+            status = error_set(err, VDB_INTERNAL, "the log ends before commit %llu",
+                               (unsigned long long)newest->commit);
+        }
         if (status) break;
         status = carry(to, before, after, err);
         snapshot_unref(before);

@@ -62,33 +62,26 @@ static void check_bytes(struct checker *c, const char *segment, uint64_t off, ui
         checker_report(c, &finding);
 }
 
-static enum vdb_status check_segments(struct checker *c, struct vdb_error *err)
+static void check_segments(struct checker *c, const struct manifest *manifest)
 {
-    struct vdb_error finding;
-    struct manifest manifest;
-    const struct superblock *sb = &c->superblock;
-    if (sb->manifest_off > c->file_len || sb->manifest_len > c->file_len - sb->manifest_off) {
-        error_set_corrupt(&finding, "manifest", sb->manifest_off,
-                          "manifest goes beyond the end of the file");
-        checker_report(c, &finding);
-        return VDB_OK;
-    }
-    enum vdb_status status =
-        manifest_decode(c->view->base + sb->manifest_off, (size_t)sb->manifest_len,
-                        sb->manifest_off, c->file_len, &manifest, &finding);
-    if (status == VDB_NO_MEMORY) return error_no_memory(err);
-    if (status) {
-        checker_report(c, &finding);
-        return VDB_OK;
-    }
-    for (uint32_t i = 0; i < manifest.segment_count; i++) {
-        const struct segment_entry *s = &manifest.segments[i];
+    for (uint32_t i = 0; i < manifest->segment_count; i++) {
+        const struct segment_entry *s = &manifest->segments[i];
         const char *name = segment_type_name(s->type);
         check_bytes(c, name ? name : "unknown", s->off, s->len, s->check);
     }
-    c->manifest_sound = true;
+}
+
+/* Where the state cannot be opened, its segments may still be looked at, if the manifest is sound. */
+static void check_segments_alone(struct checker *c)
+{
+    const struct superblock *sb = &c->superblock;
+    struct manifest manifest;
+    if (sb->manifest_off > c->file_len || sb->manifest_len > c->file_len - sb->manifest_off) return;
+    if (manifest_decode(c->view->base + sb->manifest_off, (size_t)sb->manifest_len,
+                        sb->manifest_off, c->file_len, &manifest, NULL) != VDB_OK)
+        return;
+    check_segments(c, &manifest);
     manifest_release(&manifest);
-    return VDB_OK;
 }
 
 /* ---- the log ------------------------------------------------------------------------------- */
@@ -101,73 +94,67 @@ static void check_blocks(struct checker *c, const struct log_commit *commit)
         if (blocks[i]->len) check_bytes(c, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check);
 }
 
-/* The log ends at the first record that is not valid: a commit in flight, or torn by a crash. A
- * whole record further on in the extent tells that it was not the last, and so is damage. */
-static void check_log_end(struct checker *c, const struct log_cursor *end)
+/* A record further on in the extent that is whole and of a later commit, or 0. */
+static uint64_t whole_record_behind(const struct checker *c, const struct log_cursor *end)
 {
-    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < end->end && off < c->file_len;
-         off += VDB_ARRAY_ALIGN) {
+    uint64_t limit = end->end < c->file_len ? end->end : c->file_len;
+    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < limit; off += VDB_ARRAY_ALIGN) {
         struct disk_record head;
-        if (c->file_len - off < sizeof head) return;
+        if (limit - off < sizeof head) break;
         memcpy(&head, c->view->base + off, sizeof head);
         uint64_t length = le64_get(head.length);
-        uint64_t room = (end->end < c->file_len ? end->end : c->file_len) - off;
-        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) != 0 || length < sizeof head ||
-            length > room || le64_get(head.commit) <= end->commit ||
-            checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) !=
+        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 &&
+            length >= sizeof head && length <= limit - off && le64_get(head.commit) > end->commit &&
+            checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) ==
                 le64_get(head.check))
-            continue;
-        struct vdb_error finding;
-        error_set_corrupt(&finding, "log", end->off,
-                          "record after commit %llu is damaged: commit %llu follows at offset %llu",
-                          (unsigned long long)end->commit,
-                          (unsigned long long)le64_get(head.commit), (unsigned long long)off);
-        checker_report(c, &finding);
-        return;
+            return off;
     }
+    return 0;
 }
 
-static void check_log(struct checker *c, const struct generation *g)
+/* The log ends at the first record that is not valid: a commit in flight, or torn by a crash. A
+ * whole record further on tells that it was not the last, and so is damage; unless a writer has
+ * just put both there. */
+static void check_log_end(struct checker *c, const struct log_cursor *end)
 {
-    const struct superblock *sb = &g->superblock;
-    struct log_cursor at = {sb->log_off, sb->log_end, sb->log_check, g->manifest.commit};
+    uint64_t behind = whole_record_behind(c, end);
+    struct log_cursor again = *end;
     struct log_commit commit;
-    enum log_step step;
-    while ((step = log_next(c->view->base, c->file_len, &at, &commit)) == LOG_COMMIT ||
-           step == LOG_LINKED)
-        if (step == LOG_COMMIT) check_blocks(c, &commit);
-    if (step == LOG_ENDS) check_log_end(c, &at); /* damage is told by who reads the state */
+    if (!behind || log_next(c->view->base, c->file_len, &again, &commit) == LOG_COMMIT) return;
+    struct vdb_error finding;
+    error_set_corrupt(&finding, "log", end->off,
+                      "record after commit %llu is damaged: a later one is whole at offset %llu",
+                      (unsigned long long)end->commit, (unsigned long long)behind);
+    checker_report(c, &finding);
+}
+
+static void check_log(struct checker *c, const struct vdb_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->tail_count; i++) check_blocks(c, &tail_at(&s->generation->tail, i)->log);
+    check_log_end(c, &s->cursor);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
 
-/* Opens the state as a reader would; what keeps that from working is a finding. */
+/* Checks one state, the newest of now: writers may go on. */
 static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
 {
     struct vdb_error finding;
-    struct generation *generation;
-    enum vdb_status status = generation_open(&c->file, &generation, &finding);
-    if (status) {
-        if (err) *err = finding;
-        return checker_take(c, status, &finding);
-    }
-    check_log(c, generation);
-    struct snapshot_options options = {.threads = par_threads(c->options->threads),
-                                       .read_only = true};
-    struct vdb_snapshot *base, *snapshot;
-    status = kernels_select(NULL, &options.kernels, err);
-    if (status) {
-        generation_unref(generation);
-        return status;
-    }
-    status = snapshot_create(generation, c->file_len, &options, &base, err);
+    struct vdb_snapshot *snapshot;
+    struct snapshot_options options = {.threads = par_threads(c->options->threads), .read_only = true};
+    enum vdb_status status = kernels_select(NULL, &options.kernels, err);
     if (status) return status;
-    status = snapshot_advance(base, c->file_len, UINT64_MAX, &snapshot, &finding);
-    snapshot_unref(base);
+    status = snapshot_open(&c->file, &options, &snapshot, &finding);
     if (status) {
         if (err) *err = finding;
+        check_segments_alone(c);
         return checker_take(c, status, &finding);
     }
+    view_unref(c->view);
+    c->view = view_ref(snapshot->generation->view);
+    c->file_len = snapshot->file_len;
+    check_segments(c, &snapshot->generation->manifest);
+    check_log(c, snapshot);
     if (c->options->deep) status = check_deep(c, snapshot, err);
     snapshot_unref(snapshot);
     return status;
@@ -191,8 +178,7 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
     }
     check_slots(c, slots);
     status = view_create(&c->file, c->file_len, &c->view, err);
-    if (!status) status = check_segments(c, err);
-    if (!status && c->manifest_sound) status = check_state(c, err);
+    if (!status) status = check_state(c, err);
     view_unref(c->view);
     return status;
 }

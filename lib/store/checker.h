@@ -18,7 +18,6 @@ struct checker {
     uint64_t file_len;
     struct superblock superblock;
     struct view *view;
-    bool manifest_sound;
     uint64_t findings;
 };
 

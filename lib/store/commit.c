@@ -14,8 +14,9 @@
 #include "base/error.h"
 #include "store/space.h"
 
-#define INLINE_MAX ((uint64_t)256 << 10) /* rows or events beyond this get an extent of their own  \
-                                          */
+#define INLINE_MAX                                                                                 \
+    ((uint64_t)256 << 10) /* rows or events beyond this get an extent of their own                 \
+                           */
 #define LOG_EXTENT_MIN ((uint64_t)64 << 10)
 #define LOG_EXTENT_MAX ((uint64_t)4 << 20)
 
@@ -68,6 +69,21 @@ static void rows_lay_out(struct rows *rows, uint64_t off)
         rows->metadata_block = (struct log_block){.off = off, .len = rows->metadata_len};
 }
 
+static enum vdb_status rows_write(const struct vdb_txn *txn, struct rows *rows,
+                                  const struct osfile *file, struct vdb_error *err)
+{
+    struct checksum_state check;
+    checksum_init(&check);
+    enum vdb_status status = spool_copy(&txn->vectors, file, rows->vectors_block.off, &check, err);
+    rows->vectors_block.check = checksum_end(&check);
+    if (!status)
+        status = space_write(file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
+    if (!status && rows->metadata_len)
+        status = metaspool_copy(&txn->metadata, file, rows->metadata_block.off,
+                                &rows->metadata_block.check, err);
+    return status;
+}
+
 /* Reserves an extent and writes the rows into it, durably. */
 static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct vdb_error *err)
 {
@@ -78,23 +94,18 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     status =
         space_reserve(&db->file, rows->total, space_segment_align(rows->vectors_len), &off, err);
     rows->where = db->identity;
+    struct osfile file = {-1}; /* another thread may go over to a successor of db->file */
+    int failed = status ? 0 : osfile_duplicate(&db->file, &file);
     db_unlock_write(db);
+    if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot duplicate a descriptor");
     if (status) return status;
     rows_lay_out(rows, off);
-    struct checksum_state check;
-    checksum_init(&check);
-    status = spool_copy(&txn->vectors, &db->file, off, &check, err);
-    rows->vectors_block.check = checksum_end(&check);
-    if (!status)
-        status = space_write(&db->file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
-    if (!status && rows->metadata_len)
-        status = metaspool_copy(&txn->metadata, &db->file, rows->metadata_block.off,
-                                &rows->metadata_block.check, err);
-    if (status) return status;
-    int failed = osfile_sync_data(&db->file);
+    status = rows_write(txn, rows, &file, err);
+    failed = status ? 0 : osfile_sync_data(&file);
+    osfile_close(&file);
     if (failed) return db_poison(db, failed, err);
-    rows->placed = true;
-    return VDB_OK;
+    rows->placed = !status;
+    return status;
 }
 
 /* Events beyond what a record should hold get an extent too. The WRITE lock is held. */
@@ -114,12 +125,12 @@ static enum vdb_status place_events(struct vdb *db, const struct buf *events,
 /* Makes sure that a record of `len` bytes fits at *cursor with room for a link behind it; where it
  * does not, reserves a further extent and appends the link to it to `link`, to be written at
  * *link_off in the same sync as the record. */
-static enum vdb_status log_make_room(struct vdb *db, struct log_cursor *cursor, uint64_t len,
-                                     int64_t time_us, struct buf *link, uint64_t *link_off,
-                                     struct vdb_error *err)
+static enum vdb_status log_make_room(struct vdb *db, const struct vdb_snapshot *base,
+                                     struct log_cursor *cursor, uint64_t len, int64_t time_us,
+                                     struct buf *link, uint64_t *link_off, struct vdb_error *err)
 {
     if (len + LOG_LINK_LEN <= cursor->end - cursor->off) return VDB_OK;
-    uint32_t extents = db->newest->generation->manifest.log_extent_count;
+    uint32_t extents = base->generation->manifest.log_extent_count;
     uint64_t extent = LOG_EXTENT_MIN << (extents < 6 ? extents : 6);
     if (extent > LOG_EXTENT_MAX) extent = LOG_EXTENT_MAX;
     if (extent < len + LOG_LINK_LEN) extent = round_up(len + LOG_LINK_LEN, LOG_EXTENT_MIN);
@@ -216,7 +227,8 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
                    (commit.events.len ? 0 : align64(events->len));
     struct buf link = {0}, record = {0};
     uint64_t link_off = 0;
-    if (!status) status = log_make_room(db, &cursor, len, commit.time_us, &link, &link_off, err);
+    if (!status)
+        status = log_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
     if (!status) status = build_record(txn, rows, &commit, cursor.off, cursor.check, &record, err);
     if (!status && link.len) status = space_write(&db->file, link_off, link.data, link.len, err);
     if (!status) status = space_write(&db->file, cursor.off, record.data, record.len, err);

@@ -124,18 +124,23 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
     enum vdb_status status = db_lock_write(db, err);
     if (status) return newname_finish(name, status, true, err);
     struct osfile_stat old;
-    int failed = osfile_stat(&db->file, &old);
+    int failed = osfile_stat(&db->maintained, &old);
     if (!failed) failed = osfile_copy_owner(&name->file, &old);
+    if (!failed) failed = osfile_sync_all(&name->file);
     if (failed)
         status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
                                  "cannot give the new file mode and owner of the old one");
+    /* Somebody else's file, which the lock for writing found in the index's place. */
+    if (!status &&
+        (old.identity.inode != db->identity.inode || old.identity.device != db->identity.device))
+        status = error_set(err, VDB_BUSY, "another file has taken the index's place meanwhile");
     if (!status && old.links > 1)
         status = error_set(err, VDB_READ_ONLY,
                            "the index has %llu hard links, which compaction would part",
                            (unsigned long long)old.links);
     if (!status) status = catchup_run(db, s, name->passing, err);
     status = newname_finish(name, status, true, err);
-    if (!status) status = publish_superseded(&db->file, s->generation, err);
+    if (!status) status = publish_superseded(&db->maintained, s->generation, err);
     db_unlock_write(db);
     return status;
 }

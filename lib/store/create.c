@@ -63,7 +63,10 @@ static enum vdb_status write_empty(const struct osfile *file, const struct vdb_c
 enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                            struct vdb_error *err)
 {
-    enum vdb_status status = check_options(options, err);
+    struct vdb_create_options chosen = *options;
+    if (!chosen.metric) chosen.metric = VDB_METRIC_L2;
+    if (!chosen.type) chosen.type = VDB_TYPE_F32;
+    enum vdb_status status = check_options(&chosen, err);
     if (status) return status;
     struct osfile_stat there;
     if (osfile_stat_path(path, &there) == 0)
@@ -71,6 +74,6 @@ enum vdb_status vdb_create(const char *path, const struct vdb_create_options *op
     struct newname name;
     status = newname_create(&name, path, 0666, err);
     if (status) return status;
-    status = write_empty(&name.file, options, err);
+    status = write_empty(&name.file, &chosen, err);
     return newname_finish(&name, status, false, err);
 }

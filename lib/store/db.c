@@ -38,42 +38,14 @@ static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_err
     return VDB_OK;
 }
 
-/* Goes along the log to its end. The length is asked for before the log is read, so a writer may
- * have made the file longer for a commit that is read already: a record that reaches beyond is
- * damage only if it still does when the length is asked for again. */
-static enum vdb_status advance(struct vdb *db, struct vdb_snapshot *from, struct vdb_snapshot **to,
-                               struct vdb_error *err)
-{
-    enum vdb_status status = VDB_OK;
-    uint64_t len_before = 0;
-    for (int i = 0; i < 2; i++) {
-        struct osfile_stat now;
-        int failed = osfile_stat(&db->file, &now);
-        if (failed) return open_failed(failed, err);
-        uint64_t cap = from->generation->view->cap;
-        uint64_t file_len = now.size < cap ? now.size : cap;
-        if (i > 0 && file_len == len_before) break;
-        status = snapshot_advance(from, file_len, UINT64_MAX, to, err);
-        if (status != VDB_CORRUPT) break;
-        len_before = file_len;
-    }
-    return status;
-}
-
-/* The first snapshot: everything from the superblock on. */
+/* The first snapshot of the file. */
 static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot,
                                   struct vdb_error *err)
 {
-    struct generation *generation;
-    enum vdb_status status = generation_open(&db->file, &generation, err);
-    if (status) return status;
-    if (generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN) db->read_only = true;
     db->options.read_only = db->read_only;
-    struct vdb_snapshot *base;
-    status = snapshot_create(generation, 0, &db->options, &base, err);
-    if (status) return status;
-    status = advance(db, base, snapshot, err);
-    snapshot_unref(base);
+    enum vdb_status status = snapshot_open(&db->file, &db->options, snapshot, err);
+    if (!status && (*snapshot)->generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN)
+        db->read_only = db->options.read_only = (*snapshot)->read_only = true;
     return status;
 }
 
@@ -108,6 +80,8 @@ enum vdb_status vdb_open(const char *path, const struct vdb_open_options *option
     struct vdb *db = calloc(1, sizeof *db);
     if (!db) return error_no_memory(err);
     db->file.fd = -1;
+    db->maintained.fd = -1;
+    pthread_mutex_init(&db->maintain_lock, NULL);
     pthread_mutex_init(&db->write_lock, NULL);
     pthread_mutex_init(&db->state_lock, NULL);
     enum vdb_status status = db_init(db, path, options, err);
@@ -126,6 +100,7 @@ void vdb_close(struct vdb *db)
     osfile_close(&db->file);
     pthread_mutex_destroy(&db->state_lock);
     pthread_mutex_destroy(&db->write_lock);
+    pthread_mutex_destroy(&db->maintain_lock);
     free(db->path);
     free(db);
 }
@@ -142,10 +117,10 @@ static enum vdb_status refresh_locked(struct vdb *db, struct vdb_snapshot **snap
     uint64_t file_len;
     enum vdb_status status = generation_superblock(&db->file, &superblock, &slot, &file_len, err);
     if (status) return status;
-    struct generation *current = db->newest->generation;
-    if (superblock.generation == current->superblock.generation && file_len <= current->view->cap)
-        return advance(db, db->newest, snapshot, err);
-    return open_state(db, snapshot, err);
+    *snapshot = NULL;
+    if (superblock.generation == db->newest->generation->superblock.generation)
+        status = snapshot_follow(db->newest, &db->file, snapshot, err);
+    return status || *snapshot ? status : open_state(db, snapshot, err);
 }
 
 /* With state_lock held. Where the path names another file than the one open, goes over to it. */
@@ -169,15 +144,21 @@ static enum vdb_status reopen_if_replaced(struct vdb *db, struct vdb_error *err)
         db->read_only = was_read_only;
         return status;
     }
+    /* Where another thread has a descriptor of it too, closing would leave the lock held. */
+    osfile_unlock(&old, VDB_LOCK_WRITE);
     osfile_close(&old);
     snapshot_unref(db->newest);
     db->newest = snapshot;
     return VDB_OK;
 }
 
+/* Whether another file is known to have taken this one's place. Who put it there may have died
+ * before it could mark this one; then no name leads here any more. */
 static bool superseded(const struct vdb *db)
 {
-    return db->newest->generation->superblock.flags & VDB_SUPERBLOCK_SUPERSEDED;
+    struct osfile_stat now;
+    if (db->newest->generation->superblock.flags & VDB_SUPERBLOCK_SUPERSEDED) return true;
+    return osfile_stat(&db->file, &now) == 0 && now.links == 0;
 }
 
 enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
@@ -213,36 +194,61 @@ static enum vdb_status lock_failed(int failed, const char *what, struct vdb_erro
     return error_set_errno(err, VDB_READ_ONLY, failed, "cannot lock the index for writing");
 }
 
-static enum vdb_status may_write(const struct vdb *db, struct vdb_error *err)
+static enum vdb_status may_write(struct vdb *db, struct vdb_error *err)
 {
-    if (db->poisoned)
+    pthread_mutex_lock(&db->state_lock);
+    bool poisoned = db->poisoned, read_only = db->read_only;
+    pthread_mutex_unlock(&db->state_lock);
+    if (poisoned)
         return error_set(
             err, VDB_DURABILITY_UNKNOWN,
             "an earlier sync failed: durability is unknown and this handle takes no more writes");
-    if (db->read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+    if (read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
     return VDB_OK;
 }
 
+/* A descriptor of its own for the file as it is now: another thread may close db->file. */
+static enum vdb_status hold_file(struct vdb *db, struct osfile *held,
+                                 struct osfile_identity *identity, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    int failed = osfile_duplicate(&db->file, held);
+    *identity = db->identity;
+    pthread_mutex_unlock(&db->state_lock);
+    return failed ? error_set_errno(err, VDB_IO, failed, "cannot duplicate a descriptor") : VDB_OK;
+}
+
+static enum vdb_status look_again(struct vdb *db, struct osfile_identity locked, bool *same,
+                                  struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    enum vdb_status status = reopen_if_replaced(db, err);
+    *same = locked.inode == db->identity.inode && locked.device == db->identity.device;
+    pthread_mutex_unlock(&db->state_lock);
+    return status ? status : may_write(db, err);
+}
+
 /* A compaction may take the file's place while its lock is waited for, so who gets the lock looks
- * again at what the path names, and begins anew with that. */
+ * again at what the path names, and begins anew with that. *held is a descriptor of the file that
+ * the lock is on. */
 static enum vdb_status lock_current(struct vdb *db, uint64_t range, const char *what, double wait,
-                                    struct vdb_error *err)
+                                    struct osfile *held, struct vdb_error *err)
 {
     for (;;) {
-        int failed = osfile_lock(&db->file, range, wait);
-        if (failed) return lock_failed(failed, what, err);
-        struct osfile_identity locked = db->identity;
-        pthread_mutex_lock(&db->state_lock);
-        enum vdb_status status = reopen_if_replaced(db, err);
-        pthread_mutex_unlock(&db->state_lock);
-        if (!status) status = may_write(db, err);
-        if (status) {
-            osfile_unlock(&db->file, range);
-            return status;
+        bool same = false;
+        struct osfile_identity identity;
+        enum vdb_status status = hold_file(db, held, &identity, err);
+        if (status) return status;
+        int failed = osfile_lock(held, range, wait);
+        if (failed) {
+            osfile_close(held);
+            return lock_failed(failed, what, err);
         }
-        if (locked.inode == db->identity.inode && locked.device == db->identity.device)
-            return VDB_OK;
-        /* The lock went with the old file, which reopening closed. */
+        status = look_again(db, identity, &same, err);
+        if (!status && same) return VDB_OK;
+        osfile_unlock(held, range);
+        osfile_close(held);
+        if (status) return status;
     }
 }
 
@@ -250,15 +256,21 @@ enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
     if (status) return status;
+    struct osfile held;
     pthread_mutex_lock(&db->write_lock);
-    status = lock_current(db, VDB_LOCK_WRITE, "WRITE", db->wait, err);
-    if (status) pthread_mutex_unlock(&db->write_lock);
+    status = lock_current(db, VDB_LOCK_WRITE, "WRITE", db->wait, &held, err);
+    if (status)
+        pthread_mutex_unlock(&db->write_lock);
+    else
+        osfile_close(&held); /* db->file keeps the lock */
     return status;
 }
 
 void db_unlock_write(struct vdb *db)
 {
+    pthread_mutex_lock(&db->state_lock);
     osfile_unlock(&db->file, VDB_LOCK_WRITE);
+    pthread_mutex_unlock(&db->state_lock);
     pthread_mutex_unlock(&db->write_lock);
 }
 
@@ -266,17 +278,25 @@ enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
     if (status) return status;
-    return lock_current(db, VDB_LOCK_MAINTAIN, "MAINTAIN", 0, err);
+    if (pthread_mutex_trylock(&db->maintain_lock) != 0)
+        return error_set(err, VDB_BUSY, "another thread maintains the index");
+    status = lock_current(db, VDB_LOCK_MAINTAIN, "MAINTAIN", 0, &db->maintained, err);
+    if (status) pthread_mutex_unlock(&db->maintain_lock);
+    return status;
 }
 
 void db_unlock_maintain(struct vdb *db)
 {
-    osfile_unlock(&db->file, VDB_LOCK_MAINTAIN);
+    osfile_unlock(&db->maintained, VDB_LOCK_MAINTAIN);
+    osfile_close(&db->maintained);
+    pthread_mutex_unlock(&db->maintain_lock);
 }
 
 enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err)
 {
+    pthread_mutex_lock(&db->state_lock);
     db->poisoned = true;
+    pthread_mutex_unlock(&db->state_lock);
     return error_set_errno(err, VDB_DURABILITY_UNKNOWN, os_errno,
                            "sync failed, the durability of the last change is unknown");
 }

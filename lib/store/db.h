@@ -1,7 +1,13 @@
 /* db.h: an open index file: the handle, its newest snapshot, its locks.
  *
- * Lock order: `write_lock` (one writer of this handle at a time), then the file's WRITE range, then
- * `state_lock` (guards `newest`, held for moments). Readers take state_lock alone.
+ * Lock order: `maintain_lock` and the file's MAINTAIN range, `write_lock` (one writer of this
+ * handle at a time) and the file's WRITE range, then `state_lock` (held for moments). Readers take
+ * state_lock alone. The ranges belong to the open file and so to all threads of the handle, which
+ * the mutexes tell apart.
+ *
+ * state_lock guards `newest` and the change of `file`: any thread that sees the file superseded
+ * goes over to its successor and closes it. It stays as it is while the WRITE range is held; who
+ * writes to it without that has a descriptor of its own.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STORE_DB_H
 #define VDB_STORE_DB_H
@@ -23,6 +29,8 @@ struct vdb {
     double wait;
     struct snapshot_options options;
 
+    pthread_mutex_t maintain_lock;
+    struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
     pthread_mutex_t state_lock;
     struct vdb_snapshot *newest;
@@ -37,7 +45,8 @@ enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struc
 enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err);
 void db_unlock_write(struct vdb *db);
 
-/* The file's MAINTAIN range, likewise; tried once. */
+/* maintain_lock and the file's MAINTAIN range, likewise; tried once. db->maintained is open until
+ * db_unlock_maintain. */
 enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err);
 void db_unlock_maintain(struct vdb *db);
 

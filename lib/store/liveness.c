@@ -38,17 +38,21 @@ void liveness_release(struct liveness *liveness)
     *liveness = (struct liveness){0};
 }
 
-/* What the tombstone segments say. */
+/* What the tombstone segments say: that of the last span that begins at or before the row. */
 static bool span_deleted(const struct liveness *liveness, uint32_t row)
 {
-    for (uint32_t i = 0; i < liveness->span_count; i++) {
-        const struct liveness_span *span = &liveness->spans[i];
-        if (row < span->row_begin) return false;
-        if (row >= span->row_end) continue;
-        uint32_t bit = row - span->row_begin;
-        return span->words[bit / 8] >> (bit % 8) & 1;
+    uint32_t low = 0, high = liveness->span_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (liveness->spans[mid].row_begin <= row)
+            low = mid + 1;
+        else
+            high = mid;
     }
-    return false;
+    if (low == 0 || row >= liveness->spans[low - 1].row_end) return false;
+    const struct liveness_span *span = &liveness->spans[low - 1];
+    uint32_t bit = row - span->row_begin;
+    return span->words[bit / 8] >> (bit % 8) & 1;
 }
 
 bool liveness_deleted(const struct liveness *liveness, uint32_t row)

@@ -109,7 +109,7 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
     struct part_build build = {
         .source = s,
         .first = kept ? g->parts[kept - 1].row_end : 0,
-        .file = &db->file,
+        .file = &db->maintained,
         .beside = db->path,
         .shared = db,
         .in_place = true,

@@ -107,15 +107,15 @@ static enum vdb_status append_manifest(struct vdb *db, const struct manifest *ma
     enum vdb_status status = manifest_encode(manifest, &bytes, err);
     if (!status) status = db_lock_write(db, err);
     if (!status) {
-        status =
-            space_reserve(&db->file, bytes.len, VDB_ARRAY_ALIGN, &superblock->manifest_off, err);
+        status = space_reserve(&db->maintained, bytes.len, VDB_ARRAY_ALIGN,
+                               &superblock->manifest_off, err);
         db_unlock_write(db);
     }
     if (!status)
-        status = space_write(&db->file, superblock->manifest_off, bytes.data, bytes.len, err);
+        status = space_write(&db->maintained, superblock->manifest_off, bytes.data, bytes.len, err);
     superblock->manifest_len = bytes.len;
     buf_release(&bytes);
-    return status ? status : file_length(&db->file, &superblock->file_end, err);
+    return status ? status : file_length(&db->maintained, &superblock->file_end, err);
 }
 
 enum vdb_status publish_next(struct vdb *db, const struct generation *current,
@@ -131,11 +131,11 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
     enum vdb_status status = add_new_extents(current, manifest, cursor, err);
     if (!status) status = append_manifest(db, manifest, &superblock, err);
     if (status) return status;
-    int failed = osfile_sync_data(&db->file);
+    int failed = osfile_sync_data(&db->maintained);
     if (failed) return db_poison(db, failed, err);
-    status = write_slot(&db->file, &superblock, 1 - current->slot, err);
+    status = write_slot(&db->maintained, &superblock, 1 - current->slot, err);
     if (status) return status;
-    failed = osfile_sync_data(&db->file);
+    failed = osfile_sync_data(&db->maintained);
     return failed ? db_poison(db, failed, err) : VDB_OK;
 }
 

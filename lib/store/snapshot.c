@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "store/snapshot.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,11 +85,31 @@ static enum vdb_status apply_event(struct vdb_snapshot *s, const struct tail_com
     return liveness_set(&s->dead, row, deleted, err);
 }
 
-static enum vdb_status apply_commit(struct vdb_snapshot *s, const struct log_commit *commit,
-                                    struct vdb_error *err)
+/* Blocks do not overlap, so they cannot take more than the file has: a log that names the same
+ * bytes again and again would cost time without end. */
+static enum vdb_status check_share(struct vdb_snapshot *s, const struct log_commit *commit,
+                                   uint64_t file_len, struct vdb_error *err)
 {
+    s->tail_bytes +=
+        commit->vectors.len + commit->ids.len + commit->metadata.len + commit->events.len;
+    if (s->tail_bytes > file_len)
+        return error_set_corrupt(err, "log", commit->record_off,
+                                 "the blocks up to commit %llu overlap",
+                                 (unsigned long long)commit->commit);
+    if (commit->time_us < s->commit_time_us)
+        return error_set_corrupt(err, "log", commit->record_off,
+                                 "commit %llu is older than the one before it",
+                                 (unsigned long long)commit->commit);
+    return VDB_OK;
+}
+
+static enum vdb_status apply_commit(struct vdb_snapshot *s, const struct log_commit *commit,
+                                    uint64_t file_len, struct vdb_error *err)
+{
+    enum vdb_status status = check_share(s, commit, file_len, err);
+    if (status) return status;
     const struct manifest *manifest = &s->generation->manifest;
-    enum vdb_status status =
+    status =
         tail_append(&s->generation->tail, commit, s->row_count,
                     vtype_stride(manifest->type, manifest->dim), s->generation->view->base, err);
     if (status) return status;
@@ -113,8 +134,10 @@ static enum vdb_status snapshot_clone(const struct vdb_snapshot *from, struct vd
 {
     struct vdb_snapshot *made = malloc(sizeof *made);
     if (!made) return error_no_memory(err);
-    *made = *from;
     made->refs = 1;
+    /* All but the count, which other threads change meanwhile. */
+    size_t begin = offsetof(struct vdb_snapshot, generation);
+    memcpy((char *)made + begin, (const char *)from + begin, sizeof *made - begin);
     enum vdb_status status = liveness_copy(&from->dead, &made->dead, err);
     if (status) {
         free(made);
@@ -126,28 +149,26 @@ static enum vdb_status snapshot_clone(const struct vdb_snapshot *from, struct vd
 }
 
 enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, uint64_t most,
-                                 struct vdb_snapshot **to, struct vdb_error *err)
+                                 struct vdb_snapshot **to, bool *beyond, struct vdb_error *err)
 {
     const uint8_t *file = from->generation->view->base;
     struct log_cursor cursor = from->cursor;
     struct log_commit commit;
     struct vdb_snapshot *made = NULL;
     enum vdb_status status = VDB_OK;
+    *beyond = false;
     for (uint64_t taken = 0; taken < most && !status;) {
         enum log_step step = log_next(file, file_len, &cursor, &commit);
-        if (step == LOG_ENDS) break;
-        if (step == LOG_DAMAGED)
-            status = error_set_corrupt(
-                err, "log", cursor.off,
-                "what the record after commit %llu names does not lie in the file",
-                (unsigned long long)cursor.commit);
-        if (!status && !made) status = snapshot_clone(from, &made, err);
+        *beyond = step == LOG_DAMAGED;
+        if (step == LOG_ENDS || step == LOG_DAMAGED) break;
+        if (!made) status = snapshot_clone(from, &made, err);
         if (!status && step == LOG_COMMIT) {
-            status = apply_commit(made, &commit, err);
+            status = apply_commit(made, &commit, file_len, err);
             taken++;
         }
         if (!status) made->cursor = cursor;
     }
+    if (!status && !made && from->file_len != file_len) status = snapshot_clone(from, &made, err);
     if (status) {
         /* The tail may have taken entries that no snapshot counts; they are the log's all the same,
          * so the next attempt fails likewise. */
@@ -155,10 +176,60 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
         snapshot_unref(made);
         return status;
     }
-    if (!made && from->file_len != file_len) status = snapshot_clone(from, &made, err);
-    if (status) return status;
     if (made) made->file_len = file_len;
     *to = made ? made : snapshot_ref(from);
+    return VDB_OK;
+}
+
+/* The length is asked for before the log is read, so a writer may have made the file longer for a
+ * commit that is read already: what lies beyond the length is damage only if the file is no longer
+ * than when that was seen before. Each turn goes on from where the last one stood. */
+enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file,
+                                struct vdb_snapshot **to, struct vdb_error *err)
+{
+    struct vdb_snapshot *at = snapshot_ref(from);
+    uint64_t cap = from->generation->view->cap, len_before = 0;
+    enum vdb_status status = VDB_OK;
+    *to = NULL;
+    while (!status) {
+        struct osfile_stat now;
+        int failed = osfile_stat(file, &now);
+        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+        if (status || now.size > cap) break;
+        struct vdb_snapshot *next;
+        bool beyond;
+        status = snapshot_advance(at, now.size, UINT64_MAX, &next, &beyond, err);
+        if (status) break;
+        snapshot_unref(at);
+        at = next;
+        if (!beyond) {
+            *to = at;
+            return VDB_OK;
+        }
+        if (now.size == len_before)
+            status = error_set_corrupt(err, "log", at->cursor.off,
+                                       "what the record after commit %llu names does not lie in the file",
+                                       (unsigned long long)at->cursor.commit);
+        len_before = now.size;
+    }
+    snapshot_unref(at);
+    return status;
+}
+
+enum vdb_status snapshot_open(const struct osfile *file, const struct snapshot_options *options,
+                              struct vdb_snapshot **snapshot, struct vdb_error *err)
+{
+    *snapshot = NULL;
+    while (!*snapshot) { /* again where the file outgrew its mapping while it was opened */
+        struct generation *generation;
+        struct vdb_snapshot *base;
+        enum vdb_status status = generation_open(file, &generation, err);
+        if (!status) status = snapshot_create(generation, 0, options, &base, err);
+        if (status) return status;
+        status = snapshot_follow(base, file, snapshot, err);
+        snapshot_unref(base);
+        if (status) return status;
+    }
     return VDB_OK;
 }
 
@@ -192,20 +263,20 @@ struct finder {
     uint32_t best; /* VDB_NO_ROW: none yet */
 };
 
-/* Takes the row if it is what is sought. Ids are read in place, so a hash that lies costs a miss.
+/* Takes the row if it is what is sought; rows come newest first. Ids are read in place, so a hash that lies costs a miss.
  */
 static bool finder_visit(void *context, uint32_t row)
 {
     struct finder *f = context;
     if (row >= f->s->row_count || liveness_deleted(f->dead, row) != f->deleted) return true;
-    if (f->best != VDB_NO_ROW && row < f->best) return true;
     struct row_place place;
     const char *id;
     size_t len;
     if (snapshot_place(f->s, row, &place, NULL) || ids_get(place.ids, place.local, &id, &len, NULL))
         return true;
-    if (len == f->id_len && memcmp(id, f->id, len) == 0) f->best = row;
-    return true;
+    if (len != f->id_len || memcmp(id, f->id, len) != 0) return true;
+    f->best = row;
+    return false;
 }
 
 static enum vdb_status find_in_part(const struct part *part, uint64_t hash, struct finder *f,

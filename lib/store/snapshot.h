@@ -25,6 +25,7 @@ struct vdb_snapshot {
     uint64_t commit;
     int64_t commit_time_us;
     uint64_t tail_events; /* rows added, deleted, restored since the manifest */
+    uint64_t tail_bytes;  /* of the blocks of its commits */
     struct liveness dead;
 
     /* How the handle was opened. */
@@ -46,9 +47,19 @@ enum vdb_status snapshot_create(struct generation *generation, uint64_t file_len
                                 struct vdb_snapshot **snapshot, struct vdb_error *err);
 
 /* Goes on along the log from `from` to its end, or for `most` commits: *to is a new snapshot, or
- * another reference to `from` where nothing has changed. One thread at a time per generation. */
+ * another reference to `from` where nothing has changed. Where a record names what lies beyond
+ * file_len, *beyond is set and *to is the state before it. One thread at a time per generation. */
 enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, uint64_t most,
-                                 struct vdb_snapshot **to, struct vdb_error *err);
+                                 struct vdb_snapshot **to, bool *beyond, struct vdb_error *err);
+
+/* Goes on along the log to its end as it is now. *to is NULL where the file has outgrown the
+ * generation's mapping. Errors: VDB_CORRUPT, VDB_IO, VDB_NO_MEMORY. */
+enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file,
+                                struct vdb_snapshot **to, struct vdb_error *err);
+
+/* Opens the newest state of a file from its superblock on. */
+enum vdb_status snapshot_open(const struct osfile *file, const struct snapshot_options *options,
+                              struct vdb_snapshot **snapshot, struct vdb_error *err);
 
 struct vdb_snapshot *snapshot_ref(struct vdb_snapshot *snapshot);
 void snapshot_unref(struct vdb_snapshot *snapshot);

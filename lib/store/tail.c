@@ -19,6 +19,7 @@ void tail_release(struct tail *tail)
 {
     for (int i = 0; i < TAIL_BLOCKS; i++) free(tail->blocks[i]);
     free(tail->map);
+    free(tail->previous);
     pthread_mutex_destroy(&tail->map_lock);
 }
 
@@ -99,45 +100,74 @@ const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, u
 
 /* ---- the map of ids ------------------------------------------------------------------------ */
 
-static void map_put(uint64_t *map, uint32_t bits, uint64_t entry)
+/* Where the hash's entry is or belongs. Only its upper half is kept, so two ids may share one: who
+ * visits the rows compares ids anyway. */
+static uint64_t *map_slot(uint64_t *map, uint32_t bits, uint64_t hash)
 {
     uint32_t mask = (1u << bits) - 1;
-    uint32_t at = (uint32_t)(entry >> 32) & mask;
-    while (map[at]) at = (at + 1) & mask;
-    map[at] = entry;
+    for (uint32_t at = (uint32_t)(hash >> 32) & mask;; at = (at + 1) & mask)
+        if (!map[at] || map[at] >> 32 == hash >> 32) return &map[at];
 }
 
 /* At most half full, so that probing ends soon. */
-static enum vdb_status map_grow(struct tail *tail, uint64_t needed, struct vdb_error *err)
+static enum vdb_status map_make_room(struct tail *tail, struct vdb_error *err)
 {
     uint32_t bits = tail->map_bits ? tail->map_bits : 8;
-    while (((uint64_t)1 << bits) < 2 * needed) bits++;
+    while (((uint64_t)1 << bits) < 2 * ((uint64_t)tail->map_used + 1)) bits++;
     if (bits == tail->map_bits) return VDB_OK;
     if (bits > 31) return error_set(err, VDB_LIMIT, "the tail has too many rows");
     uint64_t *map = calloc((size_t)1 << bits, sizeof *map);
     if (!map) return error_no_memory(err);
     for (size_t i = 0; tail->map && i < (size_t)1 << tail->map_bits; i++)
-        if (tail->map[i]) map_put(map, bits, tail->map[i]);
+        if (tail->map[i]) *map_slot(map, bits, tail->map[i]) = tail->map[i];
     free(tail->map);
     tail->map = map;
     tail->map_bits = bits;
     return VDB_OK;
 }
 
-static enum vdb_status map_commit(struct tail *tail, const struct tail_commit *commit,
-                                  struct vdb_error *err)
+static enum vdb_status previous_make_room(struct tail *tail, struct vdb_error *err)
 {
-    uint32_t rows = commit->log.row_count;
-    enum vdb_status status = map_grow(tail, (uint64_t)tail->map_used + rows, err);
-    for (uint32_t i = 0; i < rows && !status; i++) {
-        const char *id;
-        size_t id_len;
-        status = ids_get(&commit->ids, i, &id, &id_len, err);
-        if (status) break;
-        uint64_t row = (uint64_t)commit->log.row_base + i;
-        map_put(tail->map, tail->map_bits,
-                (checksum(id, id_len) & 0xffffffff00000000u) | (row + 1));
-        tail->map_used++;
+    if (tail->mapped_rows < tail->previous_cap) return VDB_OK;
+    uint32_t cap = tail->previous_cap ? 2 * tail->previous_cap : 256;
+    uint32_t *previous = realloc(tail->previous, cap * sizeof *previous);
+    if (!previous) return error_no_memory(err);
+    tail->previous = previous;
+    tail->previous_cap = cap;
+    return VDB_OK;
+}
+
+/* Adds the next row that is not in the map yet. */
+static enum vdb_status map_row(struct tail *tail, uint32_t row, const struct tail_commit *commit,
+                               struct vdb_error *err)
+{
+    const char *id;
+    size_t id_len;
+    enum vdb_status status = ids_get(&commit->ids, row - commit->log.row_base, &id, &id_len, err);
+    if (!status) status = map_make_room(tail, err);
+    if (!status) status = previous_make_room(tail, err);
+    if (status) return status;
+    uint64_t hash = checksum(id, id_len);
+    uint64_t *slot = map_slot(tail->map, tail->map_bits, hash);
+    if (!*slot) tail->map_used++;
+    tail->previous[tail->mapped_rows++] = (uint32_t)*slot;
+    *slot = (hash & 0xffffffff00000000u) | tail->mapped_rows;
+    return VDB_OK;
+}
+
+/* Brings the map up to the first `count` commits. */
+static enum vdb_status map_all(struct tail *tail, uint32_t count, uint32_t first_row,
+                               struct vdb_error *err)
+{
+    const struct tail_commit *last = tail_at(tail, count - 1);
+    uint32_t rows = last->log.row_base + last->log.row_count - first_row;
+    enum vdb_status status = VDB_OK;
+    while (tail->mapped_rows < rows && !status) {
+        uint32_t row = first_row + tail->mapped_rows;
+        const struct tail_commit *commit = tail_of_row(tail, count, row);
+        status = commit ? VDB_OK : error_set(err, VDB_INTERNAL, "row %u is in no commit", row);
+        for (; !status && row < commit->log.row_base + commit->log.row_count; row++)
+            status = map_row(tail, row, commit, err);
     }
     return status;
 }
@@ -145,17 +175,13 @@ static enum vdb_status map_commit(struct tail *tail, const struct tail_commit *c
 enum vdb_status tail_find(struct tail *tail, uint32_t count, uint64_t hash, tail_visit_fn visit,
                           void *context, struct vdb_error *err)
 {
-    enum vdb_status status = VDB_OK;
+    if (count == 0) return VDB_OK;
+    uint32_t first_row = tail_at(tail, 0)->log.row_base;
     pthread_mutex_lock(&tail->map_lock);
-    while (tail->mapped < count && !status) {
-        status = map_commit(tail, tail_at(tail, tail->mapped), err);
-        if (!status) tail->mapped++;
-    }
+    enum vdb_status status = map_all(tail, count, first_row, err);
     if (!status && tail->map) {
-        uint32_t mask = (1u << tail->map_bits) - 1;
-        for (uint32_t at = (uint32_t)(hash >> 32) & mask; tail->map[at]; at = (at + 1) & mask)
-            if (tail->map[at] >> 32 == hash >> 32 && !visit(context, (uint32_t)tail->map[at] - 1))
-                break;
+        uint32_t at = (uint32_t)*map_slot(tail->map, tail->map_bits, hash);
+        while (at && visit(context, first_row + at - 1)) at = tail->previous[at - 1];
     }
     pthread_mutex_unlock(&tail->map_lock);
     return status;

@@ -31,10 +31,13 @@ struct tail {
     struct tail_commit *blocks[TAIL_BLOCKS];
     uint32_t count;
 
-    pthread_mutex_t map_lock; /* guards the map of ids */
-    uint64_t *map;            /* hash's upper 32 bits, row + 1 below; 0: empty; open addressing */
-    uint32_t map_bits, map_used;
-    uint32_t mapped; /* commits that are in the map */
+    /* From a hash to its rows, newest first: the map has the newest, and for each row of the tail
+     * `previous` has the one before it of the same hash. So a row costs the same to add however
+     * many versions its id has. Guarded by map_lock. */
+    pthread_mutex_t map_lock;
+    uint64_t *map; /* hash's upper 32 bits, newest row's number in the tail + 1 below; 0: empty */
+    uint32_t *previous; /* number in the tail + 1; 0: none */
+    uint32_t map_bits, map_used, mapped_rows, previous_cap;
 };
 
 enum vdb_status tail_init(struct tail *tail, struct vdb_error *err);
@@ -50,8 +53,8 @@ const struct tail_commit *tail_at(const struct tail *tail, uint32_t index);
 /* The commit among the first `count` that added the row, or NULL. */
 const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, uint32_t row);
 
-/* Calls visit for each row of the first `count` commits whose id has this hash, in no particular
- * order, until it returns false. */
+/* Calls visit for each row of the first `count` commits whose id may have this hash, the newest
+ * first, until it returns false. */
 typedef bool (*tail_visit_fn)(void *context, uint32_t row);
 enum vdb_status tail_find(struct tail *tail, uint32_t count, uint64_t hash, tail_visit_fn visit,
                           void *context, struct vdb_error *err);

@@ -12,10 +12,13 @@
 
 enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **out, struct vdb_error *err)
 {
-    if (db->read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
     struct vdb_snapshot *base;
     enum vdb_status status = db_refresh(db, &base, err);
     if (status) return status;
+    if (base->read_only) {
+        snapshot_unref(base);
+        return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+    }
     const struct manifest *manifest = &base->generation->manifest;
     struct vdb_txn *txn = calloc(1, sizeof *txn);
     if (!txn) {

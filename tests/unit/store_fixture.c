@@ -14,7 +14,7 @@
 
 static char directory[256];
 
-int fixture_setup(void **state)
+int store_setup(void **state)
 {
     (void)state;
     const char *base = getenv("TMPDIR");
@@ -22,7 +22,7 @@ int fixture_setup(void **state)
     return mkdtemp(directory) ? 0 : -1;
 }
 
-int fixture_teardown(void **state)
+int store_teardown(void **state)
 {
     (void)state;
     DIR *entries = opendir(directory);
@@ -35,7 +35,7 @@ int fixture_teardown(void **state)
     return rmdir(directory);
 }
 
-const char *fixture_path(const char *name)
+const char *store_path(const char *name)
 {
     static char paths[3][512];
     static unsigned turn;
@@ -44,27 +44,27 @@ const char *fixture_path(const char *name)
     return path;
 }
 
-struct vdb *fixture_create(const char *name, struct vdb_create_options options)
+struct vdb *store_create(const char *name, struct vdb_create_options options)
 {
     struct vdb_error err;
-    must(vdb_create(fixture_path(name), &options, &err), &err);
-    return fixture_open(name);
+    must(vdb_create(store_path(name), &options, &err), &err);
+    return store_open(name);
 }
 
-struct vdb *fixture_open_with(const char *name, struct vdb_open_options options)
+struct vdb *store_open_with(const char *name, struct vdb_open_options options)
 {
     struct vdb_error err;
     struct vdb *db = NULL;
-    must(vdb_open(fixture_path(name), &options, &db, &err), &err);
+    must(vdb_open(store_path(name), &options, &db, &err), &err);
     return db;
 }
 
-struct vdb *fixture_open(const char *name)
+struct vdb *store_open(const char *name)
 {
-    return fixture_open_with(name, (struct vdb_open_options)VDB_OPEN_OPTIONS_INIT);
+    return store_open_with(name, (struct vdb_open_options)VDB_OPEN_OPTIONS_INIT);
 }
 
-const struct vdb_snapshot *fixture_snapshot(struct vdb *db)
+const struct vdb_snapshot *store_snapshot(struct vdb *db)
 {
     struct vdb_error err;
     const struct vdb_snapshot *snapshot = NULL;
@@ -72,16 +72,16 @@ const struct vdb_snapshot *fixture_snapshot(struct vdb *db)
     return snapshot;
 }
 
-struct vdb_info fixture_info(struct vdb *db)
+struct vdb_info store_info(struct vdb *db)
 {
     struct vdb_info info;
-    const struct vdb_snapshot *snapshot = fixture_snapshot(db);
+    const struct vdb_snapshot *snapshot = store_snapshot(db);
     vdb_snapshot_info(snapshot, &info);
     vdb_snapshot_close(snapshot);
     return info;
 }
 
-struct vdb_txn *fixture_begin(struct vdb *db)
+struct vdb_txn *store_begin(struct vdb *db)
 {
     struct vdb_error err;
     struct vdb_txn *txn = NULL;
@@ -89,7 +89,7 @@ struct vdb_txn *fixture_begin(struct vdb *db)
     return txn;
 }
 
-void fixture_put(struct vdb_txn *txn, const char *id, const float *vector, const char *metadata)
+void store_put(struct vdb_txn *txn, const char *id, const float *vector, const char *metadata)
 {
     struct vdb_error err;
     must(vdb_txn_put(txn, VDB_UPSERT, id, strlen(id), vector, metadata,
@@ -97,7 +97,7 @@ void fixture_put(struct vdb_txn *txn, const char *id, const float *vector, const
          &err);
 }
 
-struct vdb_commit_info fixture_commit(struct vdb_txn *txn)
+struct vdb_commit_info store_commit(struct vdb_txn *txn)
 {
     struct vdb_error err;
     struct vdb_commit_info info;
@@ -105,42 +105,42 @@ struct vdb_commit_info fixture_commit(struct vdb_txn *txn)
     return info;
 }
 
-void fixture_vector(uint32_t number, uint32_t dim, float *vector)
+void store_vector(uint32_t number, uint32_t dim, float *vector)
 {
     uint64_t seed = 0x9e3779b97f4a7c15u + number;
-    for (uint32_t i = 0; i < 3; i++) fixture_random(&seed);
-    for (uint32_t i = 0; i < dim; i++) vector[i] = (float)(fixture_random(&seed) % 100 + 1);
+    for (uint32_t i = 0; i < 3; i++) store_random(&seed);
+    for (uint32_t i = 0; i < dim; i++) vector[i] = (float)(store_random(&seed) % 100 + 1);
 }
 
-void fixture_add_many(struct vdb *db, uint32_t first, uint32_t count, uint32_t dim)
+void store_add_many(struct vdb *db, uint32_t first, uint32_t count, uint32_t dim)
 {
     float *vector = malloc(dim * sizeof *vector);
     assert_non_null(vector);
-    struct vdb_txn *txn = fixture_begin(db);
+    struct vdb_txn *txn = store_begin(db);
     for (uint32_t i = first; i < first + count; i++) {
         char id[32], metadata[64];
         snprintf(id, sizeof id, "r%u", i);
         snprintf(metadata, sizeof metadata, "{\"number\": %u}", i);
-        fixture_vector(i, dim, vector);
-        fixture_put(txn, id, vector, i % 3 == 0 ? metadata : NULL);
+        store_vector(i, dim, vector);
+        store_put(txn, id, vector, i % 3 == 0 ? metadata : NULL);
     }
-    fixture_commit(txn);
+    store_commit(txn);
     free(vector);
 }
 
-void fixture_add(struct vdb *db, uint32_t number, uint32_t dim)
+void store_add(struct vdb *db, uint32_t number, uint32_t dim)
 {
-    fixture_add_many(db, number, 1, dim);
+    store_add_many(db, number, 1, dim);
 }
 
-void fixture_delete(struct vdb *db, uint32_t number)
+void store_delete(struct vdb *db, uint32_t number)
 {
     char id[32];
     struct vdb_error err;
-    struct vdb_txn *txn = fixture_begin(db);
+    struct vdb_txn *txn = store_begin(db);
     snprintf(id, sizeof id, "r%u", number);
     must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
-    fixture_commit(txn);
+    store_commit(txn);
 }
 
 static void keep_first(void *context, const struct vdb_error *finding)
@@ -149,7 +149,7 @@ static void keep_first(void *context, const struct vdb_error *finding)
     if (!first->status) *first = *finding;
 }
 
-uint64_t fixture_check(const char *name, int deep, struct vdb_error *first)
+uint64_t store_check(const char *name, int deep, struct vdb_error *first)
 {
     struct vdb_error err, unwanted;
     uint64_t findings = 0;
@@ -159,13 +159,13 @@ uint64_t fixture_check(const char *name, int deep, struct vdb_error *first)
     options.deep = deep;
     options.report = keep_first;
     options.context = first;
-    must(vdb_check(fixture_path(name), &options, &findings, &err), &err);
+    must(vdb_check(store_path(name), &options, &findings, &err), &err);
     return findings;
 }
 
-void fixture_read(const char *name, struct buf *bytes)
+void store_read(const char *name, struct buf *bytes)
 {
-    FILE *file = fopen(fixture_path(name), "rb");
+    FILE *file = fopen(store_path(name), "rb");
     assert_non_null(file);
     buf_clear(bytes);
     uint8_t piece[65536];
@@ -175,15 +175,15 @@ void fixture_read(const char *name, struct buf *bytes)
     fclose(file);
 }
 
-void fixture_write(const char *name, const struct buf *bytes)
+void store_write(const char *name, const struct buf *bytes)
 {
-    FILE *file = fopen(fixture_path(name), "wb");
+    FILE *file = fopen(store_path(name), "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes->data, 1, bytes->len, file), bytes->len);
     assert_int_equal(fclose(file), 0);
 }
 
-uint64_t fixture_random(uint64_t *seed)
+uint64_t store_random(uint64_t *seed)
 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;

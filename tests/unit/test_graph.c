@@ -176,6 +176,34 @@ static void duplicates_are_found_and_left(void **state)
     points_release(&points);
 }
 
+/* Many small sets of equals: whoever finds one finds all. */
+static void all_copies_are_found(void **state)
+{
+    (void)state;
+    enum { ROWS = 3000, DISTINCT = 300, DIM = 16 };
+    struct points points;
+    points_init(&points, ROWS, DIM);
+    points_cluster(&points, 30, 0.5, 23);
+    duplicate(&points, DISTINCT);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){.degree = 16}, NULL);
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    struct walk *walk = walk_create();
+    uint32_t missed = 0;
+    for (uint32_t row = 0; row < DISTINCT; row++) {
+        const struct candidate *found;
+        uint32_t count;
+        walk_prepare(walk, &points.codes, points.x + row * DIM, NULL);
+        walk_graph(walk, &points.graph, &points.codes, kernels, 80, &found, &count, NULL);
+        for (uint32_t i = 0; i < ROWS / DISTINCT; i++)
+            missed += found[i].row != row + i * DISTINCT || found[i].distance != 0;
+    }
+    assert_in_range(missed, 0, ROWS / 100);
+    walk_free(walk);
+    points_release(&points);
+}
+
 /* ---- determinism --------------------------------------------------------------------------- */
 
 static void same_edges_however_built(void **state)
@@ -207,6 +235,30 @@ static void same_edges_however_built(void **state)
         }
         free(first);
         free(first_pivots);
+        points_release(&points);
+    }
+}
+
+/* Codes stored as i8 are the same codes. */
+static void same_edges_from_signed_codes(void **state)
+{
+    (void)state;
+    for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric++) {
+        struct points points;
+        points_init(&points, 2000, 64);
+        points_cluster(&points, 20, 0.5, 29);
+        points_code(&points, (enum vdb_metric)metric, 0);
+        points_build(&points, &(struct graph_params){0}, NULL);
+        size_t edges = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
+        uint32_t *first = malloc(edges);
+        assert_non_null(first);
+        memcpy(first, points.edges, edges);
+        for (size_t i = 0; i < (size_t)points.rows * 64; i++) points.memory[i] ^= 0x80;
+        points.codes.flip = 0x80;
+        points_build(&points, &(struct graph_params){0}, NULL);
+        /* Equals aside, which are none here, nothing depends on the bytes themselves. */
+        assert_memory_equal(points.edges, first, edges);
+        free(first);
         points_release(&points);
     }
 }
@@ -288,7 +340,9 @@ int main(void)
         cmocka_unit_test(islands_are_reachable),
         cmocka_unit_test(duplicates_keep_the_graph_whole),
         cmocka_unit_test(duplicates_are_found_and_left),
+        cmocka_unit_test(all_copies_are_found),
         cmocka_unit_test(same_edges_however_built),
+        cmocka_unit_test(same_edges_from_signed_codes),
         cmocka_unit_test(refuses_bad_parameters),
         cmocka_unit_test(progress_tells_and_stops),
     };

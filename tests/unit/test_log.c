@@ -17,9 +17,9 @@
 #include "format/log.h"
 #include "hostile.h"
 
-#define FILE_LEN 16384u
-#define EXTENT_A 4096u
-#define EXTENT_B 8192u
+#define FILE_LEN 24576u
+#define EXTENT_A 12288u
+#define EXTENT_B 16384u
 #define FIRST    UINT64_C(0x1122334455667788) /* what the first record names as its predecessor */
 
 enum { HEAD = 64, BODY = 128, CHECK = 40 };
@@ -161,9 +161,18 @@ static void what_is_not_the_next_record_is_the_end(void **state)
         size_t at, width;
         uint64_t value;
     } cases[] = {
-        {0, 1, 'v'},           {4, 2, 0},  {4, 2, 3},  {6, 2, 2},  {8, 8, 0},
-        {8, 8, HEAD},          {8, 8, HEAD + BODY + 63}, {8, 8, EXTENT_B - EXTENT_A + 64},
-        {8, 8, (uint64_t)-64}, {16, 8, 10}, {16, 8, 12}, {32, 8, FIRST + 1},
+        {0, 1, 'v'},
+        {4, 2, 0},
+        {4, 2, 3},
+        {6, 2, 2},
+        {8, 8, 0},
+        {8, 8, HEAD},
+        {8, 8, HEAD + BODY + 63},
+        {8, 8, EXTENT_B - EXTENT_A + 64},
+        {8, 8, (uint64_t)-64},
+        {16, 8, 10},
+        {16, 8, 12},
+        {32, 8, FIRST + 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t file[FILE_LEN] = {0};
@@ -185,15 +194,15 @@ static void blocks_outside_the_file_are_damage(void **state)
         size_t at, width;
         uint64_t value;
     } cases[] = {
-        {HEAD + 88, 8, FILE_LEN},         /* events.off */
-        {HEAD + 88, 8, (uint64_t)-8},     /* wraps */
-        {HEAD + 88, 8, EXTENT_A + 1},     /* not aligned */
-        {HEAD + 96, 8, 16},               /* events.len and event_count disagree */
-        {HEAD + 12, 4, 2},                /* likewise */
-        {HEAD + 12, 4, 0x20000001},       /* 8 times that is 8 in 32 bits */
-        {HEAD + 4, 4, 1},                 /* a row without a vector */
-        {HEAD + 24, 8, 64},               /* a vector without a row */
-        {HEAD + 4, 4, 0xfffffffa},        /* the rows go beyond the last number (stride 0) */
+        {HEAD + 88, 8, FILE_LEN},     /* events.off */
+        {HEAD + 88, 8, (uint64_t)-8}, /* wraps */
+        {HEAD + 88, 8, EXTENT_A + 1}, /* not aligned */
+        {HEAD + 96, 8, 16},           /* events.len and event_count disagree */
+        {HEAD + 12, 4, 2},            /* likewise */
+        {HEAD + 12, 4, 0x20000001},   /* 8 times that is 8 in 32 bits */
+        {HEAD + 4, 4, 1},             /* a row without a vector */
+        {HEAD + 24, 8, 64},           /* a vector without a row */
+        {HEAD + 4, 4, 0xfffffffa},    /* the rows go beyond the last number (stride 0) */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t file[FILE_LEN] = {0};
@@ -231,9 +240,8 @@ static void links_to_nowhere_are_damage(void **state)
 {
     (void)state;
     static const uint64_t cases[][2] = {
-        {FILE_LEN, 64},          {EXTENT_B, FILE_LEN}, {EXTENT_B + 1, 4096},
-        {EXTENT_A, 4096},        {0, 4096},            {(uint64_t)-64, 128},
-        {EXTENT_B, (uint64_t)-1},
+        {FILE_LEN, 64}, {EXTENT_B, FILE_LEN}, {EXTENT_B + 1, 4096},     {EXTENT_A, 4096},
+        {0, 4096},      {(uint64_t)-64, 128}, {EXTENT_B, (uint64_t)-1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t file[FILE_LEN] = {0};
@@ -261,7 +269,7 @@ static void a_cursor_outside_the_file_is_the_end(void **state)
     }
 }
 
-/* A record must end within its extent, whatever lies behind. */
+/* A commit must end within its extent and leave room for a link, whatever lies behind. */
 static void a_record_does_not_leave_its_extent(void **state)
 {
     (void)state;
@@ -270,9 +278,9 @@ static void a_record_does_not_leave_its_extent(void **state)
     commit_put(file, &off, 11, FIRST);
     struct log_cursor at = start();
     struct log_commit commit;
-    at.end = off - 64;
+    at.end = off + 64;
     assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
-    at.end = off;
+    at.end = off + 128;
     assert_int_equal(log_next(file, off - 1, &at, &commit), LOG_ENDS);
     assert_int_equal(log_next(file, off, &at, &commit), LOG_COMMIT);
 }

@@ -21,7 +21,11 @@
 #define OFF      8192u
 
 enum { HEADER = 256, PART = 64, SEGMENT = 64, EXTENT = 32, SNAPSHOT = 256, CHECK = 248 };
-enum { PARTS_AT = HEADER, SEGMENTS_AT = PARTS_AT + 2 * PART, EXTENTS_AT = SEGMENTS_AT + 9 * SEGMENT };
+enum {
+    PARTS_AT = HEADER,
+    SEGMENTS_AT = PARTS_AT + 2 * PART,
+    EXTENTS_AT = SEGMENTS_AT + 9 * SEGMENT
+};
 enum { SNAPSHOTS_AT = EXTENTS_AT + 2 * EXTENT, LENGTH = SNAPSHOTS_AT + SNAPSHOT };
 
 static void add_segment(struct manifest *m, uint16_t type, uint32_t begin, uint32_t end)
@@ -243,7 +247,8 @@ static void any_changed_bit_is_seen(void **state)
     for (size_t bit = 0; bit < 8 * (size_t)LENGTH; bit++) {
         struct manifest got;
         bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL), VDB_CORRUPT);
+        assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL),
+                         VDB_CORRUPT);
         bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
     buf_release(&bytes);

@@ -138,7 +138,7 @@ struct run {
 
 static uint32_t draw(struct run *run, uint32_t below)
 {
-    return (uint32_t)(fixture_random(&run->seed) >> 20) % below;
+    return (uint32_t)(store_random(&run->seed) >> 20) % below;
 }
 
 static void put(struct run *run, struct vdb_txn *txn, struct vdb_commit_info *want)
@@ -189,7 +189,7 @@ static void end_or_restore(struct run *run, struct vdb_txn *txn, bool restore,
 
 static void transact(struct run *run)
 {
-    struct vdb_txn *txn = fixture_begin(run->db);
+    struct vdb_txn *txn = store_begin(run->db);
     struct vdb_commit_info want = {0};
     struct model before;
     model_copy(&run->now, &before);
@@ -209,7 +209,7 @@ static void transact(struct run *run)
         return;
     }
     free(before.rows);
-    struct vdb_commit_info got = fixture_commit(txn);
+    struct vdb_commit_info got = store_commit(txn);
     run->commit += want.added || want.updated || want.deleted || want.restored;
     assert_int_equal(got.commit, run->commit);
     assert_int_equal(got.added, want.added);
@@ -221,11 +221,11 @@ static void transact(struct run *run)
 /* Rows in one go that make a part needed. Ids are met again and again within the transaction. */
 static void bulk(struct run *run)
 {
-    struct vdb_txn *txn = fixture_begin(run->db);
+    struct vdb_txn *txn = store_begin(run->db);
     struct vdb_commit_info want = {0};
     uint32_t before = run->now.count;
     while (run->now.count < before + 2100) put(run, txn, &want);
-    fixture_commit(txn);
+    store_commit(txn);
     run->commit++;
 }
 
@@ -247,7 +247,7 @@ static void look_back(struct run *run)
         vdb_snapshot_close(run->views[i]);
         free(run->then[i].rows);
     }
-    run->views[i] = fixture_snapshot(run->db);
+    run->views[i] = store_snapshot(run->db);
     model_copy(&run->now, &run->then[i]);
 }
 
@@ -263,7 +263,7 @@ static void step(struct run *run)
         compact(run);
     } else if (what < 7) {
         vdb_close(run->db);
-        run->db = fixture_open("x.vdb");
+        run->db = store_open("x.vdb");
     } else if (what < 15) {
         look_back(run);
     } else {
@@ -279,10 +279,10 @@ static void history(uint64_t seed, unsigned steps, enum vdb_index_kind index)
     options.index = index;
     run.now.rows = calloc(ROWS_MAX, sizeof *run.now.rows);
     assert_non_null(run.now.rows);
-    run.db = fixture_create("x.vdb", options);
+    run.db = store_create("x.vdb", options);
     for (unsigned i = 0; i < steps; i++) {
         step(&run);
-        const struct vdb_snapshot *s = fixture_snapshot(run.db);
+        const struct vdb_snapshot *s = store_snapshot(run.db);
         struct vdb_info info;
         vdb_snapshot_info(s, &info);
         assert_int_equal(info.commit, run.commit);
@@ -298,7 +298,7 @@ static void history(uint64_t seed, unsigned steps, enum vdb_index_kind index)
     vdb_close(run.db);
     free(run.now.rows);
     struct vdb_error finding;
-    if (fixture_check("x.vdb", 1, &finding)) fail_msg("check: %s", finding.message);
+    if (store_check("x.vdb", 1, &finding)) fail_msg("check: %s", finding.message);
 }
 
 static void random_history_1(void **state)
@@ -327,12 +327,12 @@ static void a_transaction_without_changes_writes_nothing(void **state)
     struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     struct buf before = {0}, after = {0};
     options.dim = DIM;
-    struct vdb *db = fixture_create("x.vdb", options);
-    fixture_read("x.vdb", &before);
-    struct vdb_commit_info info = fixture_commit(fixture_begin(db));
+    struct vdb *db = store_create("x.vdb", options);
+    store_read("x.vdb", &before);
+    struct vdb_commit_info info = store_commit(store_begin(db));
     assert_int_equal(info.commit, 1);
     vdb_close(db);
-    fixture_read("x.vdb", &after);
+    store_read("x.vdb", &after);
     assert_int_equal(before.len, after.len);
     assert_memory_equal(before.data, after.data, before.len);
     buf_release(&before);
@@ -347,19 +347,19 @@ static void errors_within_leave_it_usable(void **state)
     struct vdb_error err;
     const float v[DIM] = {1, 2, 3};
     options.dim = DIM;
-    struct vdb *db = fixture_create("x.vdb", options);
-    struct vdb_txn *txn = fixture_begin(db);
-    fixture_put(txn, "a", v, NULL);
+    struct vdb *db = store_create("x.vdb", options);
+    struct vdb_txn *txn = store_begin(db);
+    store_put(txn, "a", v, NULL);
     assert_int_equal(vdb_txn_put(txn, VDB_INSERT, "a", 1, v, NULL, 0, &err), VDB_EXISTS);
     assert_int_equal(vdb_txn_put(txn, VDB_UPDATE, "b", 1, v, NULL, 0, &err), VDB_NOT_FOUND);
     assert_int_equal(vdb_txn_delete(txn, "b", 1, &err), VDB_NOT_FOUND);
     assert_int_equal(vdb_txn_restore(txn, "a", 1, &err), VDB_EXISTS);
     assert_int_equal(vdb_txn_restore(txn, "b", 1, &err), VDB_NOT_FOUND);
     assert_int_equal(vdb_txn_put(txn, (enum vdb_put_mode)3, "c", 1, v, NULL, 0, &err), VDB_INVALID);
-    fixture_put(txn, "d", v, NULL);
-    struct vdb_commit_info info = fixture_commit(txn);
+    store_put(txn, "d", v, NULL);
+    struct vdb_commit_info info = store_commit(txn);
     assert_int_equal(info.added, 2);
-    assert_int_equal(fixture_info(db).live, 2);
+    assert_int_equal(store_info(db).live, 2);
     vdb_close(db);
 }
 
@@ -370,18 +370,18 @@ static void large_transactions(void **state)
     struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     enum { WIDE = 1000, ROWS = 3000 };
     options.dim = WIDE;
-    struct vdb *db = fixture_create("x.vdb", options);
-    fixture_add_many(db, 0, ROWS, WIDE);
-    fixture_add_many(db, ROWS / 2, 20, WIDE);
-    fixture_add_many(db, ROWS, 20, WIDE);
+    struct vdb *db = store_create("x.vdb", options);
+    store_add_many(db, 0, ROWS, WIDE);
+    store_add_many(db, ROWS / 2, 20, WIDE);
+    store_add_many(db, ROWS, 20, WIDE);
     vdb_close(db);
-    db = fixture_open("x.vdb");
-    const struct vdb_snapshot *s = fixture_snapshot(db);
+    db = store_open("x.vdb");
+    const struct vdb_snapshot *s = store_snapshot(db);
     for (uint32_t row = 0; row < ROWS + 40; row += 5) {
         float got[WIDE], want[WIDE];
         struct vdb_error err;
         uint32_t number = row < ROWS ? row : row < ROWS + 20 ? row - ROWS / 2 : row - 20;
-        fixture_vector(number, WIDE, want);
+        store_vector(number, WIDE, want);
         must(vdb_row_vector(s, row, got, &err), &err);
         assert_memory_equal(got, want, sizeof got);
         char *json, text[64];
@@ -393,12 +393,12 @@ static void large_transactions(void **state)
         free(json);
     }
     vdb_snapshot_close(s);
-    assert_int_equal(fixture_info(db).live, ROWS + 20);
+    assert_int_equal(store_info(db).live, ROWS + 20);
     vdb_close(db);
-    assert_int_equal(fixture_check("x.vdb", 1, NULL), 0);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
 
-#define test(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
 {

@@ -1,0 +1,397 @@
+/* test_check.c: damage is found and named by segment and offset; a file cut off anywhere is an
+ * error and never a crash; what checksums cannot show, the deep check does.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <xxhash.h>
+
+#include "format/manifest.h"
+#include "format/superblock.h"
+#include "store_fixture.h"
+
+enum { DIM = 8, ROWS = 2100 };
+
+/* A graph part with every segment that a part can have, and a tail of three commits. */
+static void make(struct buf *bytes, struct manifest *m, struct superblock *sb)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err;
+    int slot;
+    options.dim = DIM;
+    struct vdb *db = store_create("x.vdb", options);
+    store_add_many(db, 0, 2000, DIM);
+    store_add_many(db, 2000, ROWS - 2000, DIM);
+    store_delete(db, 5);
+    must(vdb_maintain(db, NULL, &err), &err);
+    store_add_many(db, ROWS, 10, DIM);
+    store_delete(db, 6);
+    store_add(db, ROWS + 10, DIM);
+    vdb_close(db);
+    store_read("x.vdb", bytes);
+    must(superblock_choose(bytes->data, bytes->len, sb, &slot, &err), &err);
+    assert_int_equal(slot, 1);
+    must(manifest_decode(bytes->data + sb->manifest_off, sb->manifest_len, sb->manifest_off,
+                         bytes->len, m, &err),
+         &err);
+    assert_int_equal(m->part_count, 1);
+    assert_int_equal(m->segment_count, 7);
+}
+
+static uint64_t check_bytes(const struct buf *bytes, int deep, struct vdb_error *first)
+{
+    store_write("y.vdb", bytes);
+    return store_check("y.vdb", deep, first);
+}
+
+static void sound_is_sound(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    make(&bytes, &m, &sb);
+    for (int deep = 0; deep < 2; deep++) assert_int_equal(check_bytes(&bytes, deep, NULL), 0);
+    manifest_release(&m);
+    buf_release(&bytes);
+}
+
+static void a_flipped_bit_is_named(const struct buf *bytes, uint64_t at, const char *segment,
+                                   uint64_t begin, uint64_t end)
+{
+    struct vdb_error finding;
+    bytes->data[at] ^= 0x10;
+    uint64_t findings = check_bytes(bytes, 0, &finding);
+    bytes->data[at] ^= 0x10;
+    if (!findings || !finding.segment || strcmp(finding.segment, segment) != 0 ||
+        finding.offset < begin || finding.offset >= end)
+        fail_msg("%s, byte %llu: %s at %llu: %s", segment, (unsigned long long)at,
+                 findings && finding.segment ? finding.segment : "nothing",
+                 (unsigned long long)finding.offset, finding.message);
+}
+
+static void damaged_bytes_are_named(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    make(&bytes, &m, &sb);
+    for (uint32_t i = 0; i < m.segment_count; i++) {
+        const struct segment_entry *s = &m.segments[i];
+        for (uint64_t j = 0; j < 5; j++)
+            a_flipped_bit_is_named(&bytes, s->off + j * (s->len - 1) / 4,
+                                   segment_type_name(s->type), s->off, s->off + s->len);
+    }
+    for (uint64_t j = 0; j < sb.manifest_len; j += 61)
+        a_flipped_bit_is_named(&bytes, sb.manifest_off + j, "manifest", sb.manifest_off,
+                               sb.manifest_off + sb.manifest_len);
+    for (uint64_t j = 16; j < 4096; j += 303) {
+        a_flipped_bit_is_named(&bytes, j, "superblock", 0, 4096);
+        a_flipped_bit_is_named(&bytes, 4096 + j, "superblock", 4096, 8192);
+    }
+    /* The first two of the tail's records: what follows tells that they are no torn end. */
+    for (uint64_t j = 0; j < 800; j += 41)
+        a_flipped_bit_is_named(&bytes, sb.log_off + j, "log", sb.log_off, sb.log_end);
+    manifest_release(&m);
+    buf_release(&bytes);
+}
+
+/* Several damaged segments are all found. */
+static void one_finding_does_not_hide_another(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    make(&bytes, &m, &sb);
+    for (uint32_t i = 0; i < m.segment_count; i++)
+        bytes.data[m.segments[i].off + m.segments[i].len / 2] ^= 1;
+    assert_true(check_bytes(&bytes, 0, NULL) >= m.segment_count);
+    manifest_release(&m);
+    buf_release(&bytes);
+}
+
+/* ---- with checksums made right ------------------------------------------------------------- */
+
+static void seal(struct buf *bytes, struct manifest *m, const struct superblock *sb)
+{
+    struct buf again = {0};
+    for (uint32_t i = 0; i < m->segment_count; i++)
+        m->segments[i].check = XXH3_64bits(bytes->data + m->segments[i].off, m->segments[i].len);
+    assert_int_equal(manifest_encode(m, &again, NULL), VDB_OK);
+    assert_int_equal(again.len, sb->manifest_len);
+    memcpy(bytes->data + sb->manifest_off, again.data, again.len);
+    buf_release(&again);
+}
+
+static const struct segment_entry *segment(const struct manifest *m, unsigned type)
+{
+    const struct segment_entry *found = manifest_segment(m, &m->parts[0], type);
+    assert_non_null(found);
+    return found;
+}
+
+static uint64_t get64(const struct buf *bytes, uint64_t at)
+{
+    uint64_t value;
+    memcpy(&value, bytes->data + at, sizeof value);
+    return value;
+}
+
+static void put32(struct buf *bytes, uint64_t at, uint32_t value)
+{
+    memcpy(bytes->data + at, &value, sizeof value);
+}
+
+/* `change` puts one wrong thing in; the deep check says `name`, the other one nothing. */
+static void only_deep_finds(void (*change)(struct buf *, struct manifest *), const char *name)
+{
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    struct vdb_error finding;
+    make(&bytes, &m, &sb);
+    change(&bytes, &m);
+    seal(&bytes, &m, &sb);
+    uint64_t findings = check_bytes(&bytes, 0, &finding);
+    if (findings) fail_msg("%s: %s", name, finding.message);
+    findings = check_bytes(&bytes, 1, &finding);
+    if (!findings || strcmp(finding.segment, name) != 0)
+        fail_msg("%s: %llu findings, %s", name, (unsigned long long)findings, finding.message);
+    manifest_release(&m);
+    buf_release(&bytes);
+}
+
+static void wrong_edge(struct buf *bytes, struct manifest *m)
+{
+    uint64_t off = segment(m, DISK_SEGMENT_GRAPH)->off;
+    put32(bytes, off + get64(bytes, off + 24), ROWS); /* beyond the last row */
+}
+
+static void wrong_hash(struct buf *bytes, struct manifest *m)
+{
+    uint64_t off = segment(m, DISK_SEGMENT_ID_HASH)->off;
+    bytes->data[off + get64(bytes, off + 16)] ^= 1; /* the first entry's tag */
+}
+
+/* Of a deleted row, which no live id leads to. */
+static void wrong_hash_of_the_dead(struct buf *bytes, struct manifest *m)
+{
+    const struct segment_entry *s = segment(m, DISK_SEGMENT_ID_HASH);
+    uint64_t at = s->off + get64(bytes, s->off + 16);
+    while (at < s->off + s->len && get64(bytes, at) >> 32 != 5) at += 8; /* row 5: tag, row */
+    assert_true(at < s->off + s->len);
+    bytes->data[at] ^= 1;
+}
+
+static void wrong_id(struct buf *bytes, struct manifest *m)
+{
+    uint64_t off = segment(m, DISK_SEGMENT_ID)->off;
+    bytes->data[off + get64(bytes, off + 24)] = '\n';
+}
+
+static void other_id(struct buf *bytes, struct manifest *m)
+{
+    uint64_t off = segment(m, DISK_SEGMENT_ID)->off;
+    bytes->data[off + get64(bytes, off + 24)] = 'q'; /* an id as good, but not the hash's */
+}
+
+static void not_a_number(struct buf *bytes, struct manifest *m)
+{
+    put32(bytes, segment(m, DISK_SEGMENT_VECTOR)->off + 64 * 7, 0x7fc00000);
+}
+
+static void other_code(struct buf *bytes, struct manifest *m)
+{
+    const struct segment_entry *code = segment(m, DISK_SEGMENT_CODE);
+    uint64_t codes_off = get64(bytes, code->off + 16);
+    assert_in_range(codes_off, code->off, code->off + code->len);
+    bytes->data[codes_off] ^= 0x40;
+}
+
+/* Two codes of a row in each other's place: its norm is as before. */
+static void swapped_codes(struct buf *bytes, struct manifest *m)
+{
+    uint8_t *codes = bytes->data + get64(bytes, segment(m, DISK_SEGMENT_CODE)->off + 16);
+    unsigned i = 1;
+    while (i < DIM - 1 && codes[i] == codes[0]) i++;
+    assert_true(codes[i] != codes[0]);
+    uint8_t first = codes[0];
+    codes[0] = codes[i];
+    codes[i] = first;
+}
+
+static void one_tombstone_more(struct buf *bytes, struct manifest *m)
+{
+    bytes->data[segment(m, DISK_SEGMENT_TOMBSTONE)->off + 100] ^= 1;
+}
+
+static void tombstone_beyond_the_rows(struct buf *bytes, struct manifest *m)
+{
+    const struct segment_entry *s = segment(m, DISK_SEGMENT_TOMBSTONE);
+    bytes->data[s->off + s->len - 1] |= 0x80;
+}
+
+static void a_deep_check_sees_behind_checksums(void **state)
+{
+    (void)state;
+    static const struct {
+        void (*change)(struct buf *, struct manifest *);
+        const char *name;
+    } cases[] = {
+        {wrong_edge, "graph"},
+        {wrong_hash, "id-hash"},
+        {wrong_hash_of_the_dead, "id-hash"},
+        {wrong_id, "id"},
+        {other_id, "id-hash"},
+        {not_a_number, "vector"},
+        {other_code, "code"},
+        {swapped_codes, "code"},
+        {one_tombstone_more, "tombstone"},
+        {tombstone_beyond_the_rows, "tombstone"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        only_deep_finds(cases[i].change, cases[i].name);
+        remove(store_path("x.vdb"));
+    }
+}
+
+/* ---- damaged and cut off ------------------------------------------------------------------- */
+
+/* Everything a reader can do; what it says matters not here, that it comes back does. */
+static void use(const char *name)
+{
+    struct vdb *db;
+    struct vdb_error err = {0};
+    const struct vdb_snapshot *s;
+    if (vdb_open(store_path(name), NULL, &db, &err)) {
+        assert_true(err.message[0]);
+        return;
+    }
+    if (vdb_snapshot_open(db, &s, &err) == VDB_OK) {
+        struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+        struct vdb_hit hits[10];
+        struct vdb_info info;
+        uint32_t found, row;
+        float v[DIM];
+        store_vector(3, DIM, v);
+        vdb_snapshot_info(s, &info);
+        if (info.dim == DIM) (void)vdb_search(s, v, 1, &options, hits, &found, &err);
+        options.exact = 1;
+        if (info.dim == DIM) (void)vdb_search(s, v, 1, &options, hits, &found, &err);
+        (void)vdb_find(s, "r77", 3, 1, &row, &err);
+        for (row = 0; row < info.rows; row += 97) {
+            const char *id;
+            char *json = NULL;
+            size_t len;
+            (void)vdb_row_id(s, row, &id, &len, &err);
+            if (vdb_row_metadata(s, row, &json, &len, &err) == VDB_OK) free(json);
+        }
+        vdb_snapshot_close(s);
+    }
+    vdb_close(db);
+}
+
+static void cut_off_it_is_an_error(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    make(&bytes, &m, &sb);
+    size_t whole = bytes.len;
+    uint64_t seed = 3;
+    for (unsigned i = 0; i < 300; i++) {
+        struct vdb *db;
+        struct vdb_error err = {0};
+        /* Short ones all around the first structures, then any length, the last byte's too. */
+        size_t len = i < 100 ? i * 90 : i == 299 ? whole - 1 : store_random(&seed) % whole;
+        bytes.len = len;
+        store_write("y.vdb", &bytes);
+        enum vdb_status status = vdb_open(store_path("y.vdb"), NULL, &db, &err);
+        if (status != VDB_CORRUPT) fail_msg("length %zu of %zu: %d", len, whole, (int)status);
+        assert_true(err.message[0] && err.segment);
+        uint64_t findings = 0; /* without its first bytes it is no index at all */
+        status = vdb_check(store_path("y.vdb"), NULL, &findings, &err);
+        assert_int_equal(status, len < 8 ? VDB_CORRUPT : VDB_OK);
+        if (!status && !findings) fail_msg("length %zu is sound", len);
+    }
+    manifest_release(&m);
+    bytes.len = whole;
+    buf_release(&bytes);
+}
+
+static void hostile_bytes_crash_nothing(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest m;
+    struct superblock sb;
+    make(&bytes, &m, &sb);
+    uint64_t seed = 11;
+    uint8_t *sound = malloc(bytes.len);
+    assert_non_null(sound);
+    memcpy(sound, bytes.data, bytes.len);
+    for (unsigned i = 0; i < 400; i++) {
+        /* Bytes of one segment, or of the log, with the checksums that cover segments made right.
+         */
+        const struct segment_entry *s = &m.segments[store_random(&seed) % m.segment_count];
+        uint64_t off = s->off, len = i % 3 ? 256 : s->len;
+        for (unsigned j = 0; j < 1 + i % 4; j++)
+            bytes.data[off + store_random(&seed) % (len < s->len ? len : s->len)] =
+                (uint8_t)(i % 2 ? 0xff : store_random(&seed) >> 40);
+        seal(&bytes, &m, &sb);
+        store_write("y.vdb", &bytes);
+        use("y.vdb");
+        if (i % 8 == 0) (void)store_check("y.vdb", 1, NULL);
+        memcpy(bytes.data, sound, bytes.len);
+        seal(&bytes, &m, &sb);
+    }
+    free(sound);
+    manifest_release(&m);
+    buf_release(&bytes);
+}
+
+static void what_cannot_be_checked(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    uint64_t findings;
+    struct buf bytes = {0};
+    assert_int_equal(vdb_check(store_path("none"), NULL, &findings, &err), VDB_CANNOT_OPEN);
+    assert_int_equal(vdb_check(store_path("."), NULL, &findings, &err), VDB_CANNOT_OPEN);
+    assert_int_equal(buf_append_zeros(&bytes, 9000), 0);
+    for (int i = 0; i < 2; i++) {
+        store_write("y.vdb", &bytes);
+        assert_int_equal(vdb_check(store_path("y.vdb"), NULL, &findings, &err), VDB_CORRUPT);
+        bytes.len = 0;
+    }
+    buf_release(&bytes);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(sound_is_sound),
+        test(damaged_bytes_are_named),
+        test(one_finding_does_not_hide_another),
+        test(a_deep_check_sees_behind_checksums),
+        test(cut_off_it_is_an_error),
+        test(hostile_bytes_crash_nothing),
+        test(what_cannot_be_checked),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,169 @@
+/* test_maintain.c: when a part is built, which parts it takes in, and that nothing but the layout
+ * changes by it.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store_fixture.h"
+
+enum { DIM = 6 };
+
+static void maintain(struct vdb *db)
+{
+    struct vdb_error err;
+    must(vdb_maintain(db, NULL, &err), &err);
+}
+
+static struct vdb *create(enum vdb_index_kind index)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.dim = DIM;
+    options.index = index;
+    return store_create("x.vdb", options);
+}
+
+static void a_short_tail_is_left_alone(void **state)
+{
+    (void)state;
+    struct buf before = {0}, after = {0};
+    struct vdb *db = create(VDB_INDEX_AUTO);
+    store_add_many(db, 0, 500, DIM);
+    store_read("x.vdb", &before);
+    maintain(db);
+    store_read("x.vdb", &after);
+    assert_int_equal(before.len, after.len);
+    assert_memory_equal(before.data, after.data, before.len);
+    buf_release(&before);
+    buf_release(&after);
+    vdb_close(db);
+}
+
+/* Parts cover the rows from 0 on without a gap, and grow geometrically: there are few of them. */
+static void parts_are_few_and_cover_all(void **state)
+{
+    (void)state;
+    struct vdb *db = create(VDB_INDEX_FLAT);
+    uint32_t rows = 0;
+    for (unsigned i = 0; i < 24; i++) {
+        store_add_many(db, rows, 2100, DIM);
+        rows += 2100;
+        maintain(db);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        struct vdb_info info;
+        struct vdb_part_info part;
+        uint64_t covered = 0, log = 1;
+        vdb_snapshot_info(s, &info);
+        assert_int_equal(info.tail_rows, 0);
+        assert_int_equal(info.live, rows);
+        for (uint32_t n = i + 1; n > 1; n /= 2) log++;
+        assert_in_range(info.parts, 1, log);
+        for (uint32_t p = 0; p < info.parts; p++) {
+            assert_int_equal(vdb_part_info(s, p, &part), VDB_OK);
+            assert_int_equal(part.row_begin, covered);
+            assert_int_equal(part.kind, VDB_INDEX_FLAT);
+            covered = part.row_end;
+            /* Rows of 24 bytes have strides of 24 or more, up to the alignment of 64. */
+            assert_in_range(part.vector_bytes / (part.row_end - part.row_begin), 24, 64);
+            assert_int_equal(part.code_bytes + part.graph_bytes, 0);
+            assert_true(part.bytes >= part.vector_bytes + part.id_bytes + part.metadata_bytes);
+        }
+        assert_int_equal(covered, rows);
+        assert_int_equal(vdb_part_info(s, info.parts, &part), VDB_NOT_FOUND);
+        vdb_snapshot_close(s);
+    }
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+/* Rows of a part that were deleted or restored since it was built, and it is kept: so are they. */
+static void kept_parts_get_new_tombstones(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    struct vdb *db = create(VDB_INDEX_GRAPH);
+    store_add_many(db, 0, 6000, DIM);
+    store_delete(db, 10);
+    store_delete(db, 11);
+    maintain(db);
+    struct vdb_txn *txn = store_begin(db);
+    must(vdb_txn_restore(txn, "r10", 3, &err), &err);
+    must(vdb_txn_delete(txn, "r12", 3, &err), &err);
+    store_commit(txn);
+    store_add_many(db, 6000, 2100, DIM);
+    store_delete(db, 7000);
+    for (int reopened = 0; reopened < 3; reopened++) {
+        if (reopened == 1) maintain(db);
+        if (reopened == 2) {
+            vdb_close(db);
+            db = store_open("x.vdb");
+        }
+        const struct vdb_snapshot *s = store_snapshot(db);
+        static const struct {
+            uint32_t row;
+            int state;
+        } want[] = {{9, 1}, {10, 1}, {11, 2}, {12, 2}, {13, 1}, {7000, 2}, {7001, 1}};
+        for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+            assert_int_equal(vdb_row_state(s, want[i].row), want[i].state);
+        struct vdb_info info;
+        vdb_snapshot_info(s, &info);
+        assert_int_equal(info.live, 8097);
+        assert_int_equal(info.parts, reopened ? 2 : 1);
+        vdb_snapshot_close(s);
+    }
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+/* An opener replays events: many of them are a reason as well, without a row more. */
+static void many_events_are_a_reason(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    struct vdb *db = create(VDB_INDEX_FLAT);
+    store_add_many(db, 0, 2100, DIM);
+    maintain(db);
+    struct vdb_info before = store_info(db);
+    for (unsigned round = 0; round < 16; round++) {
+        struct vdb_txn *txn = store_begin(db);
+        for (uint32_t i = 0; i < 2100; i++) {
+            char id[16];
+            snprintf(id, sizeof id, "r%u", i);
+            must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
+            must(vdb_txn_restore(txn, id, strlen(id), &err), &err);
+        }
+        store_commit(txn);
+    }
+    struct buf bytes = {0}, again = {0};
+    store_read("x.vdb", &bytes);
+    maintain(db);
+    store_read("x.vdb", &again);
+    assert_memory_not_equal(bytes.data, again.data, 8192); /* another superblock */
+    buf_release(&bytes);
+    buf_release(&again);
+    struct vdb_info after = store_info(db);
+    assert_int_equal(after.live, before.live);
+    assert_int_equal(after.commit, before.commit + 16);
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(a_short_tail_is_left_alone),
+        test(parts_are_few_and_cover_all),
+        test(kept_parts_get_new_tombstones),
+        test(many_events_are_a_reason),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

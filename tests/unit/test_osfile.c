@@ -1,0 +1,144 @@
+/* test_osfile.c: the seam to the system: locks that exclude each other, renames that do not
+ * replace, mappings of any range, and reads that stop at the file's end.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/osfile.h"
+#include "store_fixture.h"
+
+static void opening(void **state)
+{
+    (void)state;
+    struct osfile a, b;
+    assert_int_equal(osfile_open(&a, store_path("none"), false), ENOENT);
+    assert_int_equal(osfile_create(&a, store_path("a"), 0640), 0);
+    assert_int_equal(osfile_create(&b, store_path("a"), 0640), EEXIST);
+    assert_true(fcntl(a.fd, F_GETFD) & FD_CLOEXEC);
+    assert_int_equal(osfile_duplicate(&a, &b), 0);
+    assert_true(a.fd != b.fd);
+    assert_true(fcntl(b.fd, F_GETFD) & FD_CLOEXEC);
+    osfile_close(&a);
+    assert_int_equal(a.fd, -1);
+    osfile_close(&a); /* a second time is no harm */
+    assert_int_equal(osfile_write(&b, 0, "x", 1), 0);
+    osfile_close(&b);
+    assert_int_equal(osfile_create_unnamed(&a, store_path("whatever")), 0);
+    struct osfile_stat found;
+    assert_int_equal(osfile_stat(&a, &found), 0);
+    assert_int_equal(found.links, 0);
+    assert_true(found.regular);
+    osfile_close(&a);
+}
+
+static void reading_and_mapping(void **state)
+{
+    (void)state;
+    struct osfile file;
+    enum { LEN = 20000 };
+    uint8_t bytes[LEN], got[LEN + 10];
+    size_t n;
+    for (size_t i = 0; i < LEN; i++) bytes[i] = (uint8_t)(i * 7 + i / 256);
+    assert_int_equal(osfile_create(&file, store_path("a"), 0600), 0);
+    assert_int_equal(osfile_write(&file, 0, bytes, LEN), 0);
+    assert_int_equal(osfile_read(&file, 100, got, LEN, &n), 0);
+    assert_int_equal(n, LEN - 100);
+    assert_memory_equal(got, bytes + 100, n);
+    assert_int_equal(osfile_read(&file, LEN, got, 10, &n), 0);
+    assert_int_equal(n, 0);
+    for (uint64_t off = 0; off < LEN; off += 1234) {
+        const uint8_t *mapping;
+        assert_int_equal(osfile_map(&file, off, LEN - off, &mapping), 0);
+        assert_memory_equal(mapping, bytes + off, LEN - off);
+        osfile_unmap(mapping, LEN - off);
+    }
+    assert_int_equal(osfile_reserve(&file, LEN, 5000), 0);
+    struct osfile_stat found;
+    assert_int_equal(osfile_stat(&file, &found), 0);
+    assert_int_equal(found.size, LEN + 5000);
+    assert_int_equal(osfile_reserve(&file, 0, 10), 0); /* never shortens */
+    assert_int_equal(osfile_stat(&file, &found), 0);
+    assert_int_equal(found.size, LEN + 5000);
+    osfile_close(&file);
+}
+
+#define AT 0x4000000000000000u
+
+static void locks(void **state)
+{
+    (void)state;
+    struct osfile a, b, c;
+    assert_int_equal(osfile_create(&a, store_path("a"), 0600), 0);
+    assert_int_equal(osfile_open(&b, store_path("a"), true), 0);
+    assert_int_equal(osfile_lock(&a, AT, 0), 0);
+    assert_int_equal(osfile_lock(&b, AT, 0), EAGAIN);
+    assert_int_equal(osfile_lock(&b, AT, 0.05), EAGAIN);
+    assert_int_equal(osfile_lock(&b, AT + 1, 0), 0); /* the byte beside is another lock */
+    assert_int_equal(osfile_lock(&a, AT + 1, 0), EAGAIN);
+    /* Another descriptor of the file, closed, does not take the lock with it. */
+    assert_int_equal(osfile_open(&c, store_path("a"), true), 0);
+    osfile_close(&c);
+    assert_int_equal(osfile_duplicate(&a, &c), 0);
+    osfile_close(&c);
+    assert_int_equal(osfile_lock(&b, AT, 0), EAGAIN);
+    osfile_unlock(&a, AT);
+    assert_int_equal(osfile_lock(&b, AT, 0), 0);
+    osfile_close(&b); /* both go with the last descriptor */
+    assert_int_equal(osfile_lock(&a, AT, 0), 0);
+    assert_int_equal(osfile_lock(&a, AT + 1, 0), 0);
+    osfile_close(&a);
+    assert_int_equal(osfile_open(&a, store_path("a"), false), 0);
+    assert_int_equal(osfile_lock(&a, AT, 0), EBADF); /* no permission to write */
+    osfile_close(&a);
+}
+
+static void renames(void **state)
+{
+    (void)state;
+    struct osfile file;
+    struct osfile_stat a, found;
+    assert_int_equal(osfile_create(&file, store_path("a"), 0600), 0);
+    assert_int_equal(osfile_stat(&file, &a), 0);
+    osfile_close(&file);
+    assert_int_equal(osfile_create(&file, store_path("b"), 0604), 0);
+    assert_int_equal(osfile_rename_new(store_path("a"), store_path("b")), EEXIST);
+    assert_int_equal(osfile_rename_new(store_path("a"), store_path("c")), 0);
+    assert_int_equal(osfile_stat_path(store_path("a"), &found), ENOENT);
+    assert_int_equal(osfile_rename(store_path("c"), store_path("b")), 0);
+    assert_int_equal(osfile_stat_path(store_path("b"), &found), 0);
+    assert_int_equal(found.identity.inode, a.identity.inode);
+    assert_int_equal(osfile_copy_owner(&file, &found), 0);
+    assert_int_equal(osfile_stat(&file, &found), 0);
+    assert_int_equal(found.mode, 0600);
+    assert_int_equal(osfile_sync_data(&file), 0);
+    assert_int_equal(osfile_sync_directory_of(store_path("b")), 0);
+    assert_int_equal(osfile_sync_directory_of(store_path("no/such")), ENOENT);
+    osfile_close(&file);
+    assert_int_equal(osfile_unlink(store_path("b")), 0);
+    assert_int_equal(osfile_unlink(store_path("b")), ENOENT);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(opening),
+        test(reading_and_mapping),
+        test(locks),
+        test(renames),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
