@@ -225,10 +225,11 @@ $(OBJ)/spec_assert.o: $(B)/spec_assert.c $(B)/flags
 # ---- demo and benchmarks --------------------------------------------------------------------
 
 # hnswlib, the peer, is built as its authors advise: for this very CPU.
-$(B)/tests/bench/%: tests/bench/%.cc
+$(B)/tests/bench/%: tests/bench/%.cc $(B)/libvdb.a
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) -O3 -march=native -std=c++17 -pthread -MMD -MP -o $@ $<
+	$(Q)$(CXX) $(BASE_CPPFLAGS) -O3 -march=native -std=c++17 -pthread -MMD -MP -o $@ $< \
+	  $(B)/libvdb.a $(TOOL_LIBS)
 $(B)/tests/bench/%: $(OBJ)/tests/bench/%.o $(B)/libtools.a $(B)/libvdb-internal.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -236,11 +237,12 @@ $(B)/tests/bench/%: $(OBJ)/tests/bench/%.o $(B)/libtools.a $(B)/libvdb-internal.
 
 .PHONY: demo bench bench-programs
 demo: deps                                      ## index 60,000 images and search them
-	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) bench-programs
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) all
 	@$(TEST_ENV) tests/bench/demo
 bench: deps                                     ## measure against hnswlib, side by side
+	@CXX='$(CXX)' tests/bench/run --needs
 	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) bench-programs
-	@$(TEST_ENV) tests/bench/run
+	@$(TEST_ENV) CXX='$(CXX)' tests/bench/run
 bench-programs: all $(BENCHES)
 
 # ---- packages -------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ VDB_API enum vdb_status vdb_create(const char *path, const struct vdb_create_opt
 /* Opens the index at `path` in time that does not depend on its rows. A file without write
  * permission, or with unknown ro_compat features, opens read-only. `options` may be NULL.
  * *db is owned by the caller, who ends it with vdb_close.
- * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_NO_MEMORY. */
+ * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options,
                                  struct vdb **db, struct vdb_error *err);
 
@@ -149,7 +149,7 @@ VDB_API void vdb_close(struct vdb *db);
 
 /* Takes the newest commit of the file, whoever wrote it, as an immutable view. The caller ends it
  * with vdb_snapshot_close. It takes no lock and never waits for a writer.
- * Errors: VDB_CORRUPT, VDB_IO, VDB_NO_MEMORY. */
+ * Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_CANNOT_OPEN, VDB_IO, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
                                           struct vdb_error *err);
 VDB_API void vdb_snapshot_close(const struct vdb_snapshot *snapshot);
@@ -252,7 +252,7 @@ enum vdb_put_mode {
 };
 
 struct vdb_commit_info {
-    uint64_t commit; /* number of the newest commit after this one */
+    uint64_t commit; /* its number; of the newest one before where nothing was changed */
     uint64_t added, updated, deleted, restored;
 };
 

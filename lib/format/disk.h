@@ -29,8 +29,8 @@
 #define VDB_RO_COMPAT_KNOWN 0u
 #define VDB_INCOMPAT_KNOWN  0u
 
-#define VDB_SUPERBLOCK_SUPERSEDED                                                                  \
-    1u /* flags: a compaction has put another file in this one's place */
+/* Superblock flags: a compaction has put another file in this one's place. */
+#define VDB_SUPERBLOCK_SUPERSEDED 1u
 
 struct disk_superblock {
     uint8_t magic[8];
@@ -254,9 +254,10 @@ struct disk_packed_block { /* of metadata and history segments */
 
 enum { DISK_CODE_SQ8 = 1 };
 
-#define DISK_CODE_SIGNED                                                                           \
-    1u /* flags: codes are stored as i8; the code is the byte with its top bit turned */
-#define DISK_CODE_NORMALIZE 2u /* flags: codes are of the vectors divided by their length */
+/* Code flags: codes are stored as i8; the code is the byte with its top bit turned; codes are of
+ * the vectors divided by their length. */
+#define DISK_CODE_SIGNED    1u
+#define DISK_CODE_NORMALIZE 2u
 
 struct disk_plane { /* one value a row, at off + row * stride, from the start of the file */
     le64 off;

@@ -20,8 +20,8 @@ static struct disk_block block_put(const struct log_block *from)
 static bool block_inside(const struct log_block *block, uint64_t file_len)
 {
     return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 &&
-                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE && block->off <= file_len &&
-                               block->len <= file_len - block->off);
+                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
+                               block->off <= file_len && block->len <= file_len - block->off);
 }
 
 /* A body that passes is consistent in itself; whether it fits the state before is the reader's to
@@ -71,8 +71,8 @@ static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct l
                 (kind == DISK_RECORD_COMMIT || kind == DISK_RECORD_LINK) &&
                 le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
                 length <= end - cursor->off &&
-                (kind == DISK_RECORD_LINK || length + LOG_LINK_LEN <= behind) && le64_get(head->prev_check) == cursor->check &&
-                le64_get(head->commit) == commit;
+                (kind == DISK_RECORD_LINK || length + LOG_LINK_LEN <= behind) &&
+                le64_get(head->prev_check) == cursor->check && le64_get(head->commit) == commit;
     return fits ? length : 0;
 }
 

@@ -38,7 +38,7 @@ const struct segment_entry *manifest_segment(const struct manifest *manifest,
 {
     for (uint32_t i = 0; i < part->segment_count; i++) {
         const struct segment_entry *segment = &manifest->segments[part->segment_first + i];
-        if (segment->type == type) return segment;
+        if (segment->type == type && segment->version == 1) return segment;
     }
     return NULL;
 }
@@ -119,7 +119,7 @@ static struct disk_segment segment_put(const struct segment_entry *from)
 {
     return (struct disk_segment){
         .type = le16_put(from->type),
-        .version = le16_put(1),
+        .version = le16_put(from->version ? from->version : 1),
         .flags = le32_put(from->flags),
         .off = le64_put(from->off),
         .len = le64_put(from->len),
@@ -246,6 +246,7 @@ static enum vdb_status get_segments(const struct source *from, const uint8_t *en
     out->segments = table_alloc(count, sizeof *out->segments);
     if (!out->segments) return error_no_memory(err);
     out->segment_count = count;
+    uint64_t total = 0; /* segments do not overlap: what they share would be work without end */
     for (uint32_t i = 0; i < count; i++) {
         struct disk_segment disk;
         memcpy(&disk, entries + i * sizeof disk, sizeof disk);
@@ -253,6 +254,7 @@ static enum vdb_status get_segments(const struct source *from, const uint8_t *en
         struct segment_entry *segment = &out->segments[i];
         *segment = (struct segment_entry){
             .type = le16_get(disk.type),
+            .version = le16_get(disk.version),
             .flags = le32_get(disk.flags),
             .off = le64_get(disk.off),
             .len = le64_get(disk.len),
@@ -275,6 +277,10 @@ static enum vdb_status get_segments(const struct source *from, const uint8_t *en
         if (segment->row_begin > segment->row_end || segment->row_end > out->row_count)
             return error_set_corrupt(err, SEGMENT, at, "segment covers rows %u to %u of %u",
                                      segment->row_begin, segment->row_end, out->row_count);
+        if (segment->type == DISK_SEGMENT_HISTORY && segment->row_end != 0)
+            return error_set_corrupt(err, SEGMENT, at, "history segment covers rows");
+        total += segment->len;
+        if (total > from->file_len) return error_set_corrupt(err, SEGMENT, at, "segments overlap");
     }
     return VDB_OK;
 }
@@ -290,7 +296,7 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
     unsigned seen = 0;
     for (uint32_t i = 0; i < part->segment_count; i++) {
         const struct segment_entry *segment = &manifest->segments[part->segment_first + i];
-        if (!segment_type_name(segment->type)) continue;
+        if (!segment_type_name(segment->type) || segment->version != 1) continue;
         if (segment->row_begin != part->row_begin || segment->row_end != part->row_end)
             return error_set_corrupt(err, SEGMENT, at,
                                      "%s segment covers rows %u to %u, its part %u to %u",
@@ -348,8 +354,8 @@ static enum vdb_status get_parts(const struct source *from, const uint8_t *entri
     return VDB_OK;
 }
 
-static enum vdb_status get_log_extents(const uint8_t *entries, uint32_t count, struct manifest *out,
-                                       struct vdb_error *err)
+static enum vdb_status get_log_extents(const struct source *from, const uint8_t *entries,
+                                       uint32_t count, struct manifest *out, struct vdb_error *err)
 {
     out->log_extents = table_alloc(count, sizeof *out->log_extents);
     if (!out->log_extents) return error_no_memory(err);
@@ -359,6 +365,10 @@ static enum vdb_status get_log_extents(const uint8_t *entries, uint32_t count, s
         memcpy(&disk, entries + i * sizeof disk, sizeof disk);
         out->log_extents[i] = (struct log_extent_entry){le64_get(disk.off), le64_get(disk.len),
                                                         le64_get(disk.first_commit)};
+        const struct log_extent_entry *extent = &out->log_extents[i];
+        if (extent->off > from->file_len || extent->len > from->file_len - extent->off)
+            return error_set_corrupt(err, SEGMENT, from->off,
+                                     "log extent goes beyond the end of the file");
     }
     return VDB_OK;
 }
@@ -416,6 +426,8 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         return error_set_corrupt(err, SEGMENT, from->off, "vector type is %d", (int)out->type);
     if (out->index > VDB_INDEX_GRAPH)
         return error_set(err, VDB_UNSUPPORTED, "index kind %d is not known here", (int)out->index);
+    if (out->commit < 1)
+        return error_set_corrupt(err, SEGMENT, from->off, "the commit's number is 0");
     if (out->row_count == VDB_NO_ROW || out->live_count > out->row_count)
         return error_set_corrupt(err, SEGMENT, from->off, "%u of %u rows are said to be live",
                                  out->live_count, out->row_count);
@@ -437,7 +449,7 @@ static enum vdb_status get_tables(const struct source *from, const struct disk_m
     if (!status)
         status = table_get(from, &disk->log_extents, sizeof(struct disk_log_extent), "log extent",
                            &entries, &count, err);
-    if (!status) status = get_log_extents(entries, count, out, err);
+    if (!status) status = get_log_extents(from, entries, count, out, err);
     if (!status)
         status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot",
                            &entries, &count, err);

@@ -19,7 +19,8 @@ struct part_entry {
 };
 
 struct segment_entry {
-    uint16_t type; /* DISK_SEGMENT_* */
+    uint16_t type;    /* DISK_SEGMENT_* */
+    uint16_t version; /* 0 is written as 1 */
     uint32_t flags;
     uint64_t off, len;
     uint32_t row_begin, row_end;
@@ -75,7 +76,7 @@ enum vdb_status manifest_decode(const uint8_t *p, size_t len, uint64_t off, uint
                                 struct manifest *out, struct vdb_error *err);
 void manifest_release(struct manifest *manifest);
 
-/* The segment of that type that the part owns, or NULL. */
+/* The segment of that type, in the version known here, that the part owns, or NULL. */
 const struct segment_entry *manifest_segment(const struct manifest *manifest,
                                              const struct part_entry *part, unsigned type);
 

@@ -71,7 +71,8 @@ static void check_segments(struct checker *c, const struct manifest *manifest)
     }
 }
 
-/* Where the state cannot be opened, its segments may still be looked at, if the manifest is sound. */
+/* Where the state cannot be opened, its segments may still be looked at, if the manifest is sound.
+ */
 static void check_segments_alone(struct checker *c)
 {
     const struct superblock *sb = &c->superblock;
@@ -103,8 +104,8 @@ static uint64_t whole_record_behind(const struct checker *c, const struct log_cu
         if (limit - off < sizeof head) break;
         memcpy(&head, c->view->base + off, sizeof head);
         uint64_t length = le64_get(head.length);
-        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 &&
-            length >= sizeof head && length <= limit - off && le64_get(head.commit) > end->commit &&
+        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 && length >= sizeof head &&
+            length <= limit - off && le64_get(head.commit) > end->commit &&
             checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) ==
                 le64_get(head.check))
             return off;
@@ -130,7 +131,8 @@ static void check_log_end(struct checker *c, const struct log_cursor *end)
 
 static void check_log(struct checker *c, const struct vdb_snapshot *s)
 {
-    for (uint32_t i = 0; i < s->tail_count; i++) check_blocks(c, &tail_at(&s->generation->tail, i)->log);
+    for (uint32_t i = 0; i < s->tail_count; i++)
+        check_blocks(c, &tail_at(&s->generation->tail, i)->log);
     check_log_end(c, &s->cursor);
 }
 
@@ -141,7 +143,8 @@ static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
 {
     struct vdb_error finding;
     struct vdb_snapshot *snapshot;
-    struct snapshot_options options = {.threads = par_threads(c->options->threads), .read_only = true};
+    struct snapshot_options options = {.threads = par_threads(c->options->threads),
+                                       .read_only = true};
     enum vdb_status status = kernels_select(NULL, &options.kernels, err);
     if (status) return status;
     status = snapshot_open(&c->file, &options, &snapshot, &finding);

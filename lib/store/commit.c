@@ -14,9 +14,8 @@
 #include "base/error.h"
 #include "store/space.h"
 
-#define INLINE_MAX                                                                                 \
-    ((uint64_t)256 << 10) /* rows or events beyond this get an extent of their own                 \
-                           */
+/* Rows or events beyond this get an extent of their own. */
+#define INLINE_MAX     ((uint64_t)256 << 10)
 #define LOG_EXTENT_MIN ((uint64_t)64 << 10)
 #define LOG_EXTENT_MAX ((uint64_t)4 << 20)
 
@@ -101,9 +100,8 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     if (status) return status;
     rows_lay_out(rows, off);
     status = rows_write(txn, rows, &file, err);
-    failed = status ? 0 : osfile_sync_data(&file);
+    if (!status) status = db_sync(db, &file, err);
     osfile_close(&file);
-    if (failed) return db_poison(db, failed, err);
     rows->placed = !status;
     return status;
 }
@@ -115,9 +113,8 @@ static enum vdb_status place_events(struct vdb *db, const struct buf *events,
     uint64_t off;
     enum vdb_status status = space_reserve(&db->file, events->len, VDB_SEGMENT_ALIGN, &off, err);
     if (!status) status = space_write(&db->file, off, events->data, events->len, err);
+    if (!status) status = db_sync(db, &db->file, err);
     if (status) return status;
-    int failed = osfile_sync_data(&db->file);
-    if (failed) return db_poison(db, failed, err);
     *block = (struct log_block){off, events->len, checksum(events->data, events->len)};
     return VDB_OK;
 }
@@ -129,7 +126,10 @@ static enum vdb_status log_make_room(struct vdb *db, const struct vdb_snapshot *
                                      struct log_cursor *cursor, uint64_t len, int64_t time_us,
                                      struct buf *link, uint64_t *link_off, struct vdb_error *err)
 {
-    if (len + LOG_LINK_LEN <= cursor->end - cursor->off) return VDB_OK;
+    uint64_t room = cursor->end - cursor->off;
+    if (len + LOG_LINK_LEN <= room) return VDB_OK;
+    if (room < LOG_LINK_LEN)
+        return error_set_corrupt(err, "log", cursor->off, "the extent has no room for a link");
     uint32_t extents = base->generation->manifest.log_extent_count;
     uint64_t extent = LOG_EXTENT_MIN << (extents < 6 ? extents : 6);
     if (extent > LOG_EXTENT_MAX) extent = LOG_EXTENT_MAX;
@@ -138,8 +138,7 @@ static enum vdb_status log_make_room(struct vdb *db, const struct vdb_snapshot *
     enum vdb_status status = space_reserve(&db->file, extent, VDB_SEGMENT_ALIGN, &off, err);
     if (!status) status = space_zero(&db->file, off, extent, err);
     /* A link must never lead beyond the file's end, whatever a crash leaves of it. */
-    int failed = status ? 0 : osfile_sync_data(&db->file);
-    if (failed) return db_poison(db, failed, err);
+    if (!status) status = db_sync(db, &db->file, err);
     if (!status) status = log_encode_link(cursor, time_us, off, extent, link, err);
     if (status) return status;
     *link_off = cursor->off;
@@ -203,6 +202,24 @@ static enum vdb_status build_record(struct vdb_txn *txn, const struct rows *rows
     return VDB_OK;
 }
 
+/* One sync for both. Where it fails, the system may take the pages for clean though they are not on
+ * the medium, while readers and the next writer see and go on from the record: so it is put down
+ * again, for that writer's sync to carry or to fail on. */
+static enum vdb_status write_record(struct vdb *db, const struct buf *link, uint64_t link_off,
+                                    const struct buf *record, uint64_t record_off,
+                                    struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    if (link->len) status = space_write(&db->file, link_off, link->data, link->len, err);
+    if (!status) status = space_write(&db->file, record_off, record->data, record->len, err);
+    if (!status) status = db_sync(db, &db->file, err);
+    if (status == VDB_DURABILITY_UNKNOWN) {
+        if (link->len) space_write(&db->file, link_off, link->data, link->len, NULL);
+        space_write(&db->file, record_off, record->data, record->len, NULL);
+    }
+    return status;
+}
+
 /* With the WRITE lock held and the changes resolved against `base`, the newest snapshot. */
 static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *rows,
                                      const struct vdb_snapshot *base, struct vdb_error *err)
@@ -230,26 +247,39 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
     if (!status)
         status = log_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
     if (!status) status = build_record(txn, rows, &commit, cursor.off, cursor.check, &record, err);
-    if (!status && link.len) status = space_write(&db->file, link_off, link.data, link.len, err);
-    if (!status) status = space_write(&db->file, cursor.off, record.data, record.len, err);
+    if (!status) status = write_record(db, &link, link_off, &record, cursor.off, err);
     buf_release(&link);
     buf_release(&record);
-    if (status) return status;
-    int failed = osfile_sync_data(&db->file);
-    return failed ? db_poison(db, failed, err) : VDB_OK;
+    return status;
+}
+
+/* A path may have come to name another index since the transaction began. */
+static enum vdb_status check_same_index(const struct vdb_txn *txn,
+                                        const struct vdb_snapshot *newest, struct vdb_error *err)
+{
+    const struct generation *now = newest->generation, *then = txn->changes.now.base->generation;
+    if (now == then ||
+        (memcmp(now->superblock.file_id, then->superblock.file_id,
+                sizeof now->superblock.file_id) == 0 &&
+         now->manifest.dim == then->manifest.dim && now->manifest.type == then->manifest.type &&
+         now->manifest.metric == then->manifest.metric))
+        return VDB_OK;
+    return error_set(err, VDB_INVALID, "another index has taken this one's place");
 }
 
 /* With the WRITE lock held. */
-static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *rows,
+static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *rows, uint64_t *number,
                                      struct vdb_error *err)
 {
     struct vdb_snapshot *newest;
     enum vdb_status status = db_refresh(txn->db, &newest, err);
     if (status) return status;
     const struct vdb_snapshot *base = txn->changes.now.base;
-    if (newest->commit != base->commit || newest->generation != base->generation)
+    status = check_same_index(txn, newest, err);
+    if (!status && (newest->commit != base->commit || newest->generation != base->generation))
         status = changes_rebase(&txn->changes, newest, err);
     if (!status) status = append_commit(txn, rows, newest, err);
+    *number = newest->commit + 1;
     snapshot_unref(newest);
     return status;
 }
@@ -258,6 +288,7 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
 {
     struct vdb *db = txn->db;
     struct rows rows;
+    uint64_t number = txn->changes.now.base->commit;
     enum vdb_status status = rows_prepare(txn, &rows, err);
     bool write = !changes_none(&txn->changes) || txn->replayed;
     while (write && !status) {
@@ -266,19 +297,15 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
         if (status) break;
         /* A compaction may have come between: its file does not hold the extent. */
         bool lost = rows.placed && !same_file(rows.where, db->identity);
-        if (!lost) status = commit_locked(txn, &rows, err);
+        if (!lost) status = commit_locked(txn, &rows, &number, err);
         db_unlock_write(db);
         if (!lost) break;
         rows.placed = false;
     }
     buf_release(&rows.ids);
-    if (status || !info) return status;
-    struct vdb_snapshot *newest;
-    status = db_refresh(db, &newest, err);
-    if (status) return status;
     const struct resolution *done = &txn->changes.now;
-    *info = (struct vdb_commit_info){newest->commit, done->added, done->updated, done->deleted,
-                                     done->restored};
-    snapshot_unref(newest);
-    return VDB_OK;
+    if (!status && info)
+        *info = (struct vdb_commit_info){number, done->added, done->updated, done->deleted,
+                                         done->restored};
+    return status;
 }

@@ -107,9 +107,13 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
     return status;
 }
 
-static enum vdb_status compact_to_output(const struct vdb_snapshot *s,
+static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_snapshot *s,
                                          const struct vdb_compact_options *o, struct vdb_error *err)
 {
+    struct osfile_stat there;
+    if (osfile_stat_path(o->output, &there) == 0 && there.identity.inode == db->identity.inode &&
+        there.identity.device == db->identity.device)
+        return error_set(err, VDB_INVALID, "the output is the index itself");
     struct newname name;
     enum vdb_status status = newname_create(&name, o->output, 0666, err);
     if (status) return status;
@@ -121,7 +125,7 @@ static enum vdb_status compact_to_output(const struct vdb_snapshot *s,
 static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, struct newname *name,
                                  struct vdb_error *err)
 {
-    enum vdb_status status = db_lock_write(db, err);
+    enum vdb_status status = db_lock_write_maintained(db, err);
     if (status) return newname_finish(name, status, true, err);
     struct osfile_stat old;
     int failed = osfile_stat(&db->maintained, &old);
@@ -130,10 +134,6 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
     if (failed)
         status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
                                  "cannot give the new file mode and owner of the old one");
-    /* Somebody else's file, which the lock for writing found in the index's place. */
-    if (!status &&
-        (old.identity.inode != db->identity.inode || old.identity.device != db->identity.device))
-        status = error_set(err, VDB_BUSY, "another file has taken the index's place meanwhile");
     if (!status && old.links > 1)
         status = error_set(err, VDB_READ_ONLY,
                            "the index has %llu hard links, which compaction would part",
@@ -154,7 +154,8 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     status = db_refresh(db, &snapshot, err);
     struct newname name;
     if (!status) {
-        status = newname_create_successor(&name, db->path, 0600, err);
+        status = newname_create_successor(&name, db->path, snapshot->generation->superblock.file_id,
+                                          0600, err);
         if (!status) {
             status = write_fresh(&name.file, name.path, snapshot, o, err);
             status = status ? newname_finish(&name, status, true, err)
@@ -177,7 +178,7 @@ enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *op
     struct vdb_snapshot *snapshot;
     enum vdb_status status = db_refresh(db, &snapshot, err);
     if (status) return status;
-    status = compact_to_output(snapshot, options, err);
+    status = compact_to_output(db, snapshot, options, err);
     snapshot_unref(snapshot);
     return status;
 }

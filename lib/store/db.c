@@ -3,9 +3,9 @@
 #include "store/db.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/par.h"
@@ -84,6 +84,7 @@ enum vdb_status vdb_open(const char *path, const struct vdb_open_options *option
     pthread_mutex_init(&db->maintain_lock, NULL);
     pthread_mutex_init(&db->write_lock, NULL);
     pthread_mutex_init(&db->state_lock, NULL);
+    pthread_mutex_init(&db->sync_lock, NULL);
     enum vdb_status status = db_init(db, path, options, err);
     if (status) {
         vdb_close(db);
@@ -98,6 +99,7 @@ void vdb_close(struct vdb *db)
     if (!db) return;
     snapshot_unref(db->newest);
     osfile_close(&db->file);
+    pthread_mutex_destroy(&db->sync_lock);
     pthread_mutex_destroy(&db->state_lock);
     pthread_mutex_destroy(&db->write_lock);
     pthread_mutex_destroy(&db->maintain_lock);
@@ -196,8 +198,11 @@ static enum vdb_status lock_failed(int failed, const char *what, struct vdb_erro
 
 static enum vdb_status may_write(struct vdb *db, struct vdb_error *err)
 {
+    pthread_mutex_lock(&db->sync_lock);
+    bool poisoned = db->poisoned;
+    pthread_mutex_unlock(&db->sync_lock);
     pthread_mutex_lock(&db->state_lock);
-    bool poisoned = db->poisoned, read_only = db->read_only;
+    bool read_only = db->read_only;
     pthread_mutex_unlock(&db->state_lock);
     if (poisoned)
         return error_set(
@@ -252,12 +257,27 @@ static enum vdb_status lock_current(struct vdb *db, uint64_t range, const char *
     }
 }
 
+static bool mutex_lock_within(pthread_mutex_t *mutex, double wait)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    double seconds = wait < 0 ? 0 : wait < 1e9 ? wait : 1e9; /* some 30 years are for ever */
+    until.tv_sec += (time_t)seconds;
+    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return pthread_mutex_timedlock(mutex, &until) == 0;
+}
+
 enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
     if (status) return status;
     struct osfile held;
-    pthread_mutex_lock(&db->write_lock);
+    if (!mutex_lock_within(&db->write_lock, db->wait))
+        return error_set(err, VDB_BUSY, "another thread is writing to the index");
     status = lock_current(db, VDB_LOCK_WRITE, "WRITE", db->wait, &held, err);
     if (status)
         pthread_mutex_unlock(&db->write_lock);
@@ -285,6 +305,19 @@ enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err)
     return status;
 }
 
+enum vdb_status db_lock_write_maintained(struct vdb *db, struct vdb_error *err)
+{
+    enum vdb_status status = db_lock_write(db, err);
+    if (status) return status;
+    struct osfile_stat now;
+    int failed = osfile_stat(&db->maintained, &now);
+    if (!failed && now.identity.inode == db->identity.inode &&
+        now.identity.device == db->identity.device)
+        return VDB_OK;
+    db_unlock_write(db);
+    return error_set(err, VDB_BUSY, "another file has taken the index's place meanwhile");
+}
+
 void db_unlock_maintain(struct vdb *db)
 {
     osfile_unlock(&db->maintained, VDB_LOCK_MAINTAIN);
@@ -292,11 +325,13 @@ void db_unlock_maintain(struct vdb *db)
     pthread_mutex_unlock(&db->maintain_lock);
 }
 
-enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err)
+enum vdb_status db_sync(struct vdb *db, const struct osfile *file, struct vdb_error *err)
 {
-    pthread_mutex_lock(&db->state_lock);
-    db->poisoned = true;
-    pthread_mutex_unlock(&db->state_lock);
-    return error_set_errno(err, VDB_DURABILITY_UNKNOWN, os_errno,
+    pthread_mutex_lock(&db->sync_lock);
+    int failed = db->poisoned ? EIO : osfile_sync_data(file);
+    db->poisoned |= failed != 0;
+    pthread_mutex_unlock(&db->sync_lock);
+    if (!failed) return VDB_OK;
+    return error_set_errno(err, VDB_DURABILITY_UNKNOWN, failed,
                            "sync failed, the durability of the last change is unknown");
 }

@@ -25,7 +25,7 @@ struct vdb {
     struct osfile file;
     struct osfile_identity identity;
     bool read_only;
-    bool poisoned; /* a sync failed: no more writes through this handle */
+    bool poisoned; /* under sync_lock: a sync failed: no more writes through this handle */
     double wait;
     struct snapshot_options options;
 
@@ -33,6 +33,7 @@ struct vdb {
     struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
     pthread_mutex_t state_lock;
+    pthread_mutex_t sync_lock; /* taken last */
     struct vdb_snapshot *newest;
 };
 
@@ -50,7 +51,14 @@ void db_unlock_write(struct vdb *db);
 enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err);
 void db_unlock_maintain(struct vdb *db);
 
-/* After a failed sync nothing is known of what lies on the medium: refuses all further writes. */
-enum vdb_status db_poison(struct vdb *db, int os_errno, struct vdb_error *err);
+/* db_lock_write, on the file that MAINTAIN is held on: VDB_BUSY where another has taken its place.
+ */
+enum vdb_status db_lock_write_maintained(struct vdb *db, struct vdb_error *err);
+
+/* osfile_sync_data of one of the handle's descriptors. After a failed one nothing is known of what
+ * lies on the medium, so the handle refuses all further writes. One thread at a time: the system
+ * tells of a failure once, to whoever asks first, and the others must not take theirs for done.
+ * Errors: VDB_DURABILITY_UNKNOWN. */
+enum vdb_status db_sync(struct vdb *db, const struct osfile *file, struct vdb_error *err);
 
 #endif

@@ -33,7 +33,7 @@ static enum vdb_status check_log_place(const struct superblock *sb, struct vdb_e
 {
     if (sb->log_off >= (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
         sb->log_off % VDB_ARRAY_ALIGN == 0 && sb->log_off <= sb->log_end &&
-        sb->log_end <= sb->file_end)
+        sb->log_end - sb->log_off >= LOG_LINK_LEN && sb->log_end <= sb->file_end)
         return VDB_OK;
     return error_set_corrupt(err, "superblock", offsetof(struct disk_superblock, log_off),
                              "log is said to go on at %llu of an extent that ends at %llu",
@@ -43,7 +43,12 @@ static enum vdb_status check_log_place(const struct superblock *sb, struct vdb_e
 static enum vdb_status open_manifest(struct generation *g, uint64_t file_len, struct vdb_error *err)
 {
     const struct superblock *sb = &g->superblock;
-    if (sb->manifest_off > file_len || sb->manifest_len > file_len - sb->manifest_off)
+    if (sb->manifest_off % VDB_ARRAY_ALIGN != 0 ||
+        sb->manifest_off < (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE)
+        return error_set_corrupt(err, "manifest", sb->manifest_off,
+                                 "manifest lies at %llu, where none can",
+                                 (unsigned long long)sb->manifest_off);
+    if (sb->manifest_off > sb->file_end || sb->manifest_len > sb->file_end - sb->manifest_off)
         return error_set_corrupt(err, "manifest", sb->manifest_off,
                                  "manifest goes beyond the end of the file");
     enum vdb_status status =

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "format/disk.h"
 
 #define TRIES 100
 
@@ -40,16 +41,37 @@ enum vdb_status newname_create(struct newname *name, const char *path, mode_t mo
     return create_failed(name, failed, err);
 }
 
-enum vdb_status newname_create_successor(struct newname *name, const char *path, mode_t mode,
+/* Whether the file is one that a compaction was writing: nothing but zeros where the superblocks
+ * will be, or the index's own id in them. */
+static bool is_leftover(const char *path, const uint8_t file_id[16])
+{
+    struct disk_superblock head;
+    static const struct disk_superblock zero;
+    struct osfile file;
+    size_t got = 0;
+    if (osfile_open(&file, path, false) != 0) return false;
+    int failed = osfile_read(&file, 0, &head, sizeof head, &got);
+    osfile_close(&file);
+    if (failed) return false;
+    if (memcmp(&head, &zero, got) == 0) return true;
+    return got == sizeof head && memcmp(head.magic, VDB_MAGIC, sizeof head.magic) == 0 &&
+           memcmp(head.file_id, file_id, sizeof head.file_id) == 0;
+}
+
+enum vdb_status newname_create_successor(struct newname *name, const char *path,
+                                         const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err)
 {
     *name = (struct newname){.file = {-1}};
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
     name->path = strdup(path);
-    if (!name->path || asprintf(&name->passing, "%s.compact", path) < 0) {
+    if (!name->path ||
+        asprintf(&name->passing, "%.*s.%s.compact", folder, path, path + folder) < 0) {
         free(name->path);
         return error_no_memory(err);
     }
-    osfile_unlink(name->passing);
+    if (is_leftover(name->passing, file_id)) osfile_unlink(name->passing);
     int failed = osfile_create(&name->file, name->passing, mode);
     return failed ? create_failed(name, failed, err) : VDB_OK;
 }

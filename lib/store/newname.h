@@ -4,6 +4,7 @@
 #define VDB_STORE_NEWNAME_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/osfile.h"
@@ -19,9 +20,10 @@ struct newname {
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err);
 
-/* Under the passing name PATH.compact, for who alone may use that: what a killed process left under
- * it is removed first. Errors: VDB_CANNOT_CREATE. */
-enum vdb_status newname_create_successor(struct newname *name, const char *path, mode_t mode,
+/* For who alone may be at it, under the passing name .NAME.compact: what a killed process left
+ * there, half a file or one with this file_id, is removed first. Errors: VDB_CANNOT_CREATE. */
+enum vdb_status newname_create_successor(struct newname *name, const char *path,
+                                         const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err);
 
 /* With `status` VDB_OK gives the file its name, durably: in the place of one that has it where

@@ -26,7 +26,7 @@ enum vdb_status part_build_reserve(const struct part_build *b, uint64_t len, uin
                                    uint64_t *off, struct vdb_error *err)
 {
     if (!b->shared) return space_reserve(b->file, len, align, off, err);
-    enum vdb_status status = db_lock_write(b->shared, err);
+    enum vdb_status status = db_lock_write_maintained(b->shared, err);
     if (status) return status;
     status = space_reserve(b->file, len, align, off, err);
     db_unlock_write(b->shared);

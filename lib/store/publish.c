@@ -105,7 +105,7 @@ static enum vdb_status append_manifest(struct vdb *db, const struct manifest *ma
 {
     struct buf bytes = {0};
     enum vdb_status status = manifest_encode(manifest, &bytes, err);
-    if (!status) status = db_lock_write(db, err);
+    if (!status) status = db_lock_write_maintained(db, err);
     if (!status) {
         status = space_reserve(&db->maintained, bytes.len, VDB_ARRAY_ALIGN,
                                &superblock->manifest_off, err);
@@ -131,12 +131,9 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
     enum vdb_status status = add_new_extents(current, manifest, cursor, err);
     if (!status) status = append_manifest(db, manifest, &superblock, err);
     if (status) return status;
-    int failed = osfile_sync_data(&db->maintained);
-    if (failed) return db_poison(db, failed, err);
-    status = write_slot(&db->maintained, &superblock, 1 - current->slot, err);
-    if (status) return status;
-    failed = osfile_sync_data(&db->maintained);
-    return failed ? db_poison(db, failed, err) : VDB_OK;
+    status = db_sync(db, &db->maintained, err);
+    if (!status) status = write_slot(&db->maintained, &superblock, 1 - current->slot, err);
+    return status ? status : db_sync(db, &db->maintained, err);
 }
 
 enum vdb_status publish_superseded(const struct osfile *file, const struct generation *current,

@@ -207,9 +207,10 @@ enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *
             return VDB_OK;
         }
         if (now.size == len_before)
-            status = error_set_corrupt(err, "log", at->cursor.off,
-                                       "what the record after commit %llu names does not lie in the file",
-                                       (unsigned long long)at->cursor.commit);
+            status = error_set_corrupt(
+                err, "log", at->cursor.off,
+                "what the record after commit %llu names does not lie in the file",
+                (unsigned long long)at->cursor.commit);
         len_before = now.size;
     }
     snapshot_unref(at);
@@ -263,7 +264,8 @@ struct finder {
     uint32_t best; /* VDB_NO_ROW: none yet */
 };
 
-/* Takes the row if it is what is sought; rows come newest first. Ids are read in place, so a hash that lies costs a miss.
+/* Takes the row if it is what is sought; rows come newest first. Ids are read in place, so a hash
+ * that lies costs a miss.
  */
 static bool finder_visit(void *context, uint32_t row)
 {

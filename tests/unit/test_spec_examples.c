@@ -192,7 +192,8 @@ static uint8_t *file_with(const struct example *e)
 static struct log_cursor cursor_before(const struct example *e, uint64_t commits)
 {
     uint64_t off = example_number(e, "record_off");
-    return (struct log_cursor){off, off + e->bytes.len, example_number(e, "prev_check"),
+    return (struct log_cursor){off, off + e->bytes.len + commits * LOG_LINK_LEN,
+                               example_number(e, "prev_check"),
                                example_number(e, "commit") - commits};
 }
 
