@@ -7,7 +7,10 @@
  *   value of f16, i8 and u8 is a float.
  * - Ids are 1 to 1,023 bytes of UTF-8 without control characters; they need no final NUL.
  * - Structs of options begin with their size, so that later versions can add members. Initialise
- *   them with their VDB_..._INIT macro; a member left zero means its default.
+ *   them with their VDB_..._INIT macro, which sets every default; NULL stands for those. A size
+ *   below sizeof(size_t) or above 4,096 is VDB_INVALID. Members behind the size have their
+ *   defaults; what lies beyond the members known here must be zero, else VDB_UNSUPPORTED. A member
+ *   set to zero means what is said beside it.
  *
  * Threads. A `struct vdb` may be used from many threads at once, except for vdb_close. A
  * `const struct vdb_snapshot` is immutable, and any number of threads may read and search it.
@@ -107,8 +110,8 @@ struct vdb_txn;      /* changes not yet committed */
 struct vdb_create_options {
     size_t size;
     uint32_t dim;           /* 1 to VDB_DIM_MAX; required */
-    enum vdb_metric metric; /* default VDB_METRIC_L2 */
-    enum vdb_type type;     /* of the stored vectors; default VDB_TYPE_F32 */
+    enum vdb_metric metric; /* 0: VDB_METRIC_L2 */
+    enum vdb_type type;     /* of the stored vectors; 0: VDB_TYPE_F32 */
     enum vdb_index_kind index;
     uint32_t degree; /* R: neighbours a row in graphs, 4 to 256; 0: chosen by the library */
     uint32_t ef_construction; /* candidates looked at per insertion, 8 to 4,096; 0: chosen */
@@ -121,7 +124,7 @@ struct vdb_create_options {
 struct vdb_open_options {
     size_t size;
     int read_only;    /* 1: never write, and do not ask for permission to */
-    double wait;      /* seconds to wait for a lock; 0: try once */
+    double wait;      /* seconds to wait for a lock; 0: try once; INIT: 10 */
     unsigned threads; /* for building and for batches of queries; 0: one a processor */
     const char *isa;  /* force a kernel set: "portable", "avx2" or "avx512"; NULL: the best here */
 };
@@ -136,7 +139,7 @@ VDB_API enum vdb_status vdb_create(const char *path, const struct vdb_create_opt
                                    struct vdb_error *err);
 
 /* Opens the index at `path` in time that does not depend on its rows. A file without write
- * permission, or with unknown ro_compat features, opens read-only. `options` may be NULL.
+ * permission, or with unknown ro_compat features, opens read-only.
  * *db is owned by the caller, who ends it with vdb_close.
  * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options,
@@ -172,6 +175,8 @@ struct vdb_info {
     int read_only;
     const char *isa; /* the kernel set in use */
     uint8_t file_id[16];
+    uint64_t used_bytes; /* of the file, by what this commit needs: superblocks, manifest, segments,
+                            log; vdb_compact gives the rest back */
 };
 
 struct vdb_part_info {
@@ -216,7 +221,7 @@ VDB_API enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, ui
 
 struct vdb_search_options {
     size_t size;
-    uint32_t k;  /* neighbours wanted; default 10 */
+    uint32_t k;  /* neighbours wanted, at least 1, since the caller sizes `hits` by it; INIT: 10 */
     uint32_t ef; /* effort: candidates kept during the walk, raised to k if below; 0: 64 */
     int exact;   /* 1: compare every live row */
     int include_deleted;
@@ -234,11 +239,12 @@ struct vdb_hit {
     double distance; /* in the metric's own terms, from the stored vector */
 };
 
-/* Searches `count` queries of dim floats each, one after another in `queries`.
+/* Searches `count` queries of dim floats each, one after another in `queries`. With `options`
+ * NULL, k is 10.
  * hits[q * k + i] is the i-th nearest of query q, nearest first, ties by row; found[q] says how
  * many there are. Results do not depend on the number of threads or on the kernel set.
- * Errors: VDB_INVALID (a number that is not finite, or a zero vector under cosine; the message
- * names the query), VDB_CORRUPT, VDB_NO_MEMORY. */
+ * Errors: VDB_INVALID (k is 0, a number that is not finite, or a zero vector under cosine; the
+ * message names the query), VDB_CORRUPT, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries,
                                    size_t count, const struct vdb_search_options *options,
                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err);

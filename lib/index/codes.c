@@ -60,7 +60,7 @@ static void survey_row(struct survey *survey, const float *x, uint32_t dim)
     }
 }
 
-static void quantizer_cover(struct quantizer *quantizer, double low, double high)
+void quantizer_cover(struct quantizer *quantizer, double low, double high)
 {
     double largest = fmax(fabs(low), fabs(high));
     float scale = (float)fmax((high - low) / 255.0, largest / ZERO_MAX);

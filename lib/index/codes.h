@@ -52,6 +52,10 @@ enum vdb_status quantizer_train(struct quantizer *quantizer, uint32_t rows, uint
                                 enum vdb_metric metric, quantizer_row_fn row_fn, void *context,
                                 struct vdb_error *err);
 
+/* The grid whose 256 places span low to high, or as nearly as 0.0 on the grid and binary32 allow.
+ */
+void quantizer_cover(struct quantizer *quantizer, double low, double high);
+
 /* Codes x[0..dim) into code[0..codes_bytes(dim)), zero bytes behind, and *norm. Rows and queries
  * alike: the sum of the squares of the codes is returned. `code` must not overlap x. */
 uint32_t codes_encode_row(const struct quantizer *quantizer, const float *x, uint32_t dim,

@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "base/par.h"
 #include "store/check_deep.h"
 #include "store/checker.h"
@@ -189,13 +190,15 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
 enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
                           uint64_t *findings, struct vdb_error *err)
 {
-    static const struct vdb_check_options defaults = VDB_CHECK_OPTIONS_INIT;
-    struct checker c = {.options = options ? options : &defaults};
+    struct vdb_check_options chosen = VDB_CHECK_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    struct checker c = {.options = &chosen};
     int failed = osfile_open(&c.file, path, false);
     struct osfile_stat found;
     if (!failed) failed = osfile_stat(&c.file, &found);
     if (failed) return error_set_errno(err, VDB_CANNOT_OPEN, failed, "cannot open the index");
-    enum vdb_status status =
+    status =
         found.regular ? check_file(&c, err) : error_set(err, VDB_CANNOT_OPEN, "not a regular file");
     osfile_close(&c.file);
     *findings = c.findings;

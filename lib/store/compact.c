@@ -9,6 +9,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/options.h"
 #include "store/catchup.h"
 #include "store/newname.h"
 #include "store/part_build.h"
@@ -170,15 +171,16 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
 enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
                             struct vdb_error *err)
 {
-    static const struct vdb_compact_options defaults = VDB_COMPACT_OPTIONS_INIT;
-    if (!options) options = &defaults;
-    if (options->set_index && (unsigned)options->index > VDB_INDEX_GRAPH)
-        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)options->index);
-    if (!options->output) return compact_in_place(db, options, err);
-    struct vdb_snapshot *snapshot;
-    enum vdb_status status = db_refresh(db, &snapshot, err);
+    struct vdb_compact_options chosen = VDB_COMPACT_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
     if (status) return status;
-    status = compact_to_output(db, snapshot, options, err);
+    if (chosen.set_index && (unsigned)chosen.index > VDB_INDEX_GRAPH)
+        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)chosen.index);
+    if (!chosen.output) return compact_in_place(db, &chosen, err);
+    struct vdb_snapshot *snapshot;
+    status = db_refresh(db, &snapshot, err);
+    if (status) return status;
+    status = compact_to_output(db, snapshot, &chosen, err);
     snapshot_unref(snapshot);
     return status;
 }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "store/newname.h"
 #include "store/publish.h"
 #include "vdb.h"
@@ -63,10 +64,12 @@ static enum vdb_status write_empty(const struct osfile *file, const struct vdb_c
 enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                            struct vdb_error *err)
 {
-    struct vdb_create_options chosen = *options;
+    struct vdb_create_options chosen = VDB_CREATE_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
     if (!chosen.metric) chosen.metric = VDB_METRIC_L2;
     if (!chosen.type) chosen.type = VDB_TYPE_F32;
-    enum vdb_status status = check_options(&chosen, err);
+    status = check_options(&chosen, err);
     if (status) return status;
     struct osfile_stat there;
     if (osfile_stat_path(path, &there) == 0)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "base/par.h"
 
 const char *vdb_version(void)
@@ -27,6 +28,7 @@ static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_err
 {
     int failed = want_write ? osfile_open(&db->file, db->path, true) : EACCES;
     db->read_only = failed != 0;
+    db->not_writable = want_write ? failed : 0;
     if (failed == EACCES || failed == EROFS || failed == EPERM || failed == ETXTBSY)
         failed = osfile_open(&db->file, db->path, false);
     if (failed) return open_failed(failed, err);
@@ -52,15 +54,16 @@ static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot
 static enum vdb_status db_init(struct vdb *db, const char *path,
                                const struct vdb_open_options *options, struct vdb_error *err)
 {
-    static const struct vdb_open_options defaults = VDB_OPEN_OPTIONS_INIT;
-    if (!options) options = &defaults;
-    db->wait = options->wait;
-    db->options.threads = par_threads(options->threads);
-    enum vdb_status status = kernels_select(options->isa, &db->options.kernels, err);
+    struct vdb_open_options chosen = VDB_OPEN_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    db->wait = chosen.wait;
+    db->options.threads = par_threads(chosen.threads);
+    status = kernels_select(chosen.isa, &db->options.kernels, err);
     if (status) return status;
     db->path = realpath(path, NULL);
     if (!db->path) return open_failed(errno, err);
-    status = open_file(db, !options->read_only, err);
+    status = open_file(db, !chosen.read_only, err);
     return status ? status : open_state(db, &db->newest, err);
 }
 
@@ -136,6 +139,7 @@ static enum vdb_status reopen_if_replaced(struct vdb *db, struct vdb_error *err)
     struct osfile old = db->file;
     struct osfile_identity old_identity = db->identity;
     bool was_read_only = db->read_only;
+    int was_not_writable = db->not_writable;
     enum vdb_status status = open_file(db, !was_read_only, err);
     struct vdb_snapshot *snapshot = NULL;
     if (!status) status = open_state(db, &snapshot, err);
@@ -144,6 +148,7 @@ static enum vdb_status reopen_if_replaced(struct vdb *db, struct vdb_error *err)
         db->file = old;
         db->identity = old_identity;
         db->read_only = was_read_only;
+        db->not_writable = was_not_writable;
         return status;
     }
     /* Where another thread has a descriptor of it too, closing would leave the lock held. */
@@ -203,11 +208,14 @@ static enum vdb_status may_write(struct vdb *db, struct vdb_error *err)
     pthread_mutex_unlock(&db->sync_lock);
     pthread_mutex_lock(&db->state_lock);
     bool read_only = db->read_only;
+    int why = db->not_writable;
     pthread_mutex_unlock(&db->state_lock);
     if (poisoned)
         return error_set(
             err, VDB_DURABILITY_UNKNOWN,
             "an earlier sync failed: durability is unknown and this handle takes no more writes");
+    if (read_only && why)
+        return error_set_errno(err, VDB_READ_ONLY, why, "the index cannot be opened for writing");
     if (read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
     return VDB_OK;
 }

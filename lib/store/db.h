@@ -25,7 +25,8 @@ struct vdb {
     struct osfile file;
     struct osfile_identity identity;
     bool read_only;
-    bool poisoned; /* under sync_lock: a sync failed: no more writes through this handle */
+    int not_writable; /* errno of the open for writing that failed, or 0 */
+    bool poisoned;    /* under sync_lock: a sync failed: no more writes through this handle */
     double wait;
     struct snapshot_options options;
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "base/par.h"
 #include "format/tombstone.h"
 #include "store/part_build.h"
@@ -135,10 +136,11 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
 enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
                              struct vdb_error *err)
 {
-    static const struct vdb_maintain_options defaults = VDB_MAINTAIN_OPTIONS_INIT;
-    if (!options) options = &defaults;
+    struct vdb_maintain_options chosen = VDB_MAINTAIN_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
     struct vdb_snapshot *snapshot;
-    enum vdb_status status = db_refresh(db, &snapshot, err);
+    status = db_refresh(db, &snapshot, err);
     if (status) return status;
     bool wanted = needed(snapshot);
     snapshot_unref(snapshot);
@@ -147,7 +149,7 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     if (status) return status;
     status = db_refresh(db, &snapshot, err); /* another may just have done it */
     if (!status) {
-        if (needed(snapshot)) status = build_and_publish(db, snapshot, options, err);
+        if (needed(snapshot)) status = build_and_publish(db, snapshot, &chosen, err);
         snapshot_unref(snapshot);
     }
     db_unlock_maintain(db);

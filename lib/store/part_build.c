@@ -253,12 +253,15 @@ enum vdb_status part_build(const struct part_build *b, struct manifest *m, struc
     };
     const struct tail_commit *whole = whole_commit(b);
     struct segment_entry vectors;
+    bool built = part.kind == DISK_PART_GRAPH;
     enum vdb_status status = verify_rows(b->source, b->rows ? 0 : b->first, err);
     if (!status) status = build_vectors(b, whole, m, &vectors, err);
     if (!status) status = build_ids(b, whole, m, err);
     if (!status) status = build_metadata(b, whole, m, err);
     if (!status) status = build_tombstones(b, m, err);
-    if (!status && part.kind == DISK_PART_GRAPH) status = part_index_build(b, &vectors, m, err);
+    if (!status && part.kind == DISK_PART_GRAPH)
+        status = part_index_build(b, &vectors, m, &built, err);
+    if (!built) part.kind = DISK_PART_FLAT;
     if (status) return status;
     part.segment_count = m->segment_count - part.segment_first;
     return manifest_add_part(m, &part, err);

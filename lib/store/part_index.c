@@ -17,12 +17,16 @@
 #include "format/graph_header.h"
 #include "index/codes.h"
 #include "index/graph.h"
+#include "index/quality.h"
 #include "store/space.h"
 #include "vector/vtype.h"
 
 /* Below this a scan of all rows is as fast as a walk over a few. */
 #define GRAPH_MIN_ROWS 256
-#define ENCODE_CHUNK   256
+/* Where codes, or long walks on the graph, find less than this share of the nearest rows, scanning
+ * is what is left. */
+#define RECALL_MIN   0.9
+#define ENCODE_CHUNK 256
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
@@ -37,6 +41,7 @@ struct encoder {
     size_t stride;
     struct quantizer quantizer;
     bool own_codes; /* a plane of codes is written, not only norms */
+    bool good;      /* codes tell near from far well enough */
     uint64_t segment_off;
     struct code_header header;
     enum vdb_status status; /* of the first job that failed */
@@ -55,6 +60,25 @@ static enum vdb_status load_row(void *context, uint32_t row, float *x)
     if (!(length > 0)) return VDB_OK; /* only a damaged file has a zero vector here */
     for (uint32_t i = 0; i < dim; i++) x[i] = (float)(x[i] / length);
     return VDB_OK;
+}
+
+static struct quality_rows quality_rows_of(struct encoder *e)
+{
+    return (struct quality_rows){
+        .rows = e->build->count,
+        .dim = e->manifest->dim,
+        .metric = e->manifest->metric,
+        .row_fn = load_row,
+        .context = e,
+        .kernels = e->build->source->kernels,
+        .threads = e->build->threads,
+    };
+}
+
+/* Who asked for a graph by name gets one. */
+static void judge(struct encoder *e, double recall)
+{
+    e->good = recall >= RECALL_MIN || e->build->index == VDB_INDEX_GRAPH;
 }
 
 static void encode_rows(struct encoder *e, size_t begin, size_t end, float *x, uint8_t *codes,
@@ -153,9 +177,13 @@ static enum vdb_status build_codes(struct encoder *e, const struct segment_entry
 {
     enum vdb_status status = VDB_OK;
     lay_out(e, vectors, &segment->len);
+    e->good = true;
     if (e->own_codes) {
-        status = quantizer_train(&e->quantizer, e->build->count, e->manifest->dim,
-                                 e->manifest->metric, load_row, e, err);
+        double recall;
+        struct quality_rows rows = quality_rows_of(e);
+        status = quality_choose(&rows, &e->quantizer, &recall, err);
+        judge(e, recall);
+        if (status || !e->good) return status;
         e->header.scale = e->quantizer.scale;
         e->header.zero = e->quantizer.zero;
     }
@@ -188,11 +216,11 @@ static struct graph_params params_of(const struct part_build *b, const struct ma
     return params;
 }
 
-static enum vdb_status build_graph(const struct part_build *b, const struct manifest *m,
-                                   const struct codes *codes, struct segment_entry *segment,
-                                   struct vdb_error *err)
+static enum vdb_status build_graph(struct encoder *e, const struct codes *codes,
+                                   struct segment_entry *segment, struct vdb_error *err)
 {
-    struct graph_params params = params_of(b, m);
+    const struct part_build *b = e->build;
+    struct graph_params params = params_of(b, e->manifest);
     struct graph_header header = {
         .rows = b->count,
         .degree = params.degree,
@@ -210,7 +238,18 @@ static enum vdb_status build_graph(const struct part_build *b, const struct mani
     enum vdb_status status = graph_build(codes, b->source->kernels, &params,
                                          (uint32_t *)(void *)(bytes + header.edges_off),
                                          (uint32_t *)(void *)(bytes + header.pivots_off), err);
-    if (!status) status = part_build_segment(b, bytes, segment->len, segment, err);
+    struct graph view = {
+        .rows = header.rows,
+        .degree = header.degree,
+        .edges = (const uint32_t *)(const void *)(bytes + header.edges_off),
+        .pivots = (const uint32_t *)(const void *)(bytes + header.pivots_off),
+        .pivot_count = header.pivot_count,
+    };
+    double recall = 0;
+    struct quality_rows rows = quality_rows_of(e);
+    if (!status) status = quality_walk(&rows, codes, &view, &recall, err);
+    judge(e, recall);
+    if (!status && e->good) status = part_build_segment(b, bytes, segment->len, segment, err);
     free(bytes);
     return status;
 }
@@ -236,13 +275,13 @@ static enum vdb_status build_graph_over(struct encoder *e, const struct segment_
         .zero = h->zero,
         .metric = e->manifest->metric,
     };
-    enum vdb_status status = build_graph(e->build, e->manifest, &codes, graph, err);
+    enum vdb_status status = build_graph(e, &codes, graph, err);
     osfile_unmap(mapping, code->len);
     return status;
 }
 
 enum vdb_status part_index_build(const struct part_build *b, const struct segment_entry *vectors,
-                                 struct manifest *m, struct vdb_error *err)
+                                 struct manifest *m, bool *built, struct vdb_error *err)
 {
     struct encoder e = {.build = b, .manifest = m, .stride = vectors->stride};
     int failed = osfile_map(b->file, vectors->off, vectors->len, &e.vectors);
@@ -252,9 +291,10 @@ enum vdb_status part_index_build(const struct part_build *b, const struct segmen
     struct segment_entry graph = {
         .type = DISK_SEGMENT_GRAPH, .row_begin = b->row_begin, .row_end = b->row_begin + b->count};
     enum vdb_status status = build_codes(&e, vectors, &code, err);
-    if (!status) status = build_graph_over(&e, &code, &graph, err);
+    if (!status && e.good) status = build_graph_over(&e, &code, &graph, err);
     osfile_unmap(e.vectors, vectors->len);
-    if (!status) status = manifest_add_segment(m, &code, err);
-    if (!status) status = manifest_add_segment(m, &graph, err);
+    if (!status && e.good) status = manifest_add_segment(m, &code, err);
+    if (!status && e.good) status = manifest_add_segment(m, &graph, err);
+    *built = e.good;
     return status;
 }

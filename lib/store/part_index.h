@@ -8,10 +8,12 @@
 /* The kind of part (DISK_PART_*) that so many rows get under an index option. */
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows);
 
-/* Adds code and graph segments over the vectors that lie in `vectors`. */
+/* Adds code and graph segments over the vectors that lie in `vectors`. *built is false, and nothing
+ * is added, where 8-bit codes of these rows do not tell near from far: a scan is the answer then.
+ */
 enum vdb_status part_index_build(const struct part_build *build,
                                  const struct segment_entry *vectors, struct manifest *manifest,
-                                 struct vdb_error *err);
+                                 bool *built, struct vdb_error *err);
 
 /* Of part_build.c, for this file too: room in the destination, and the progress callback. */
 enum vdb_status part_build_reserve(const struct part_build *build, uint64_t len, uint64_t align,

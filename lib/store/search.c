@@ -5,23 +5,27 @@
  *           -> one list of the k best
  *
  * A walk orders by codes; what it hands over is measured on the stored vectors, nearest codes
- * first, until k + k / RERANK_SHARE + RERANK_EXTRA have been. Deleted rows are walked through and
- * dropped then; effort grows with their share, and where still too few are left it is doubled.
+ * first, until k and some more have been and the next one's code is too far for its row to be among
+ * the best. Deleted rows are walked through and dropped then; effort grows with their share, and
+ * where still too few are left it is doubled.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/options.h"
 #include "base/par.h"
 #include "index/graph.h"
 #include "store/query.h"
 #include "store/scan.h"
 
-#define EF_DEFAULT   64
-#define RERANK_EXTRA 10
-#define RERANK_SHARE 2
-#define CHUNK        32 /* queries that a thread takes at a time */
+#define EF_DEFAULT      64
+#define RERANK_EXTRA    10
+#define RERANK_SHARE    2
+#define RERANK_EF_SHARE 16
+#define RERANK_STEPS    1.25
+#define CHUNK           32 /* queries that a thread takes at a time */
 
 struct searcher { /* one thread's */
     const struct vdb_snapshot *s;
@@ -47,18 +51,35 @@ static bool enough_wanted(const struct searcher *s, const struct part *part,
     return n >= s->k;
 }
 
+/* Whether a row at that distance of codes may still be nearer than the k-th best. A code is off by
+ * half a step a dimension at most, evenly spread: over many dimensions that lengthens squares by
+ * dim / 12 steps for the row and as much for the query, and what is left of it along the line
+ * between the two is within some RERANK_STEPS steps. */
+static bool may_be_nearer(const struct searcher *s, const struct part *part, uint32_t code_distance,
+                          const struct query *query)
+{
+    enum vdb_metric metric = s->s->generation->manifest.metric;
+    double worst = topk_worst(&query->top);
+    if (metric == VDB_METRIC_IP || part->codes.code == part->vectors) return false;
+    if (metric == VDB_METRIC_COSINE) worst *= 2; /* |x - q|^2 of unit vectors */
+    double squared = (double)code_distance - part->codes.dim / 6.0;
+    double steps = (squared > 0 ? sqrt(squared) : 0) - RERANK_STEPS;
+    return steps <= 0 || steps * part->codes.scale * steps * part->codes.scale <= worst;
+}
+
 /* Measures the nearest candidates that are wanted. Their vectors lie anywhere, so each is fetched
  * while the one before is measured. */
 static void rerank(struct searcher *s, const struct part *part, const struct candidate *candidates,
-                   uint32_t count, struct query *query)
+                   uint32_t count, uint32_t ef, struct query *query)
 {
-    uint32_t left = s->k + s->k / RERANK_SHARE + RERANK_EXTRA;
-    for (uint32_t i = 0; i < count && left > 0; i++) {
+    uint32_t least = s->k + s->k / RERANK_SHARE + RERANK_EXTRA + ef / RERANK_EF_SHARE;
+    for (uint32_t i = 0, taken = 0; i < count; i++) {
         uint32_t local = candidates[i].row;
+        if (taken >= least && !may_be_nearer(s, part, candidates[i].distance, query)) break;
         if (i + 1 < count) __builtin_prefetch(part->vectors + candidates[i + 1].row * part->stride);
         if (!wanted(s, part->row_begin + local)) continue;
         query_offer(query, s->s, part->row_begin + local, part->vectors + local * part->stride);
-        left--;
+        taken++;
     }
 }
 
@@ -85,7 +106,7 @@ static enum vdb_status walk_part(struct searcher *s, const struct part *part, st
                             &count, err);
         if (status) break;
         if (enough_wanted(s, part, candidates, count) || count >= rows) {
-            rerank(s, part, candidates, count, query);
+            rerank(s, part, candidates, count, ef, query);
             break;
         }
         if (count < ef || ef >= rows) { /* the walk has met all that it can reach */
@@ -229,11 +250,12 @@ enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *que
                            const struct vdb_search_options *options, struct vdb_hit *hits,
                            uint32_t *found, struct vdb_error *err)
 {
-    static const struct vdb_search_options defaults = VDB_SEARCH_OPTIONS_INIT;
-    if (!options) options = &defaults;
-    if (options->k == 0) return error_set(err, VDB_INVALID, "k is 0, expected at least 1");
-    if (options->use_radius && isnan(options->radius))
+    struct vdb_search_options chosen = VDB_SEARCH_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    if (chosen.k == 0) return error_set(err, VDB_INVALID, "k is 0, expected at least 1");
+    if (chosen.use_radius && isnan(chosen.radius))
         return error_set(err, VDB_INVALID, "radius is not a number");
     if (count == 0) return VDB_OK;
-    return search_batch(snapshot, queries, count, options, hits, found, err);
+    return search_batch(snapshot, queries, count, &chosen, hits, found, err);
 }
