@@ -53,6 +53,8 @@ static void set_up_signals(void)
         sigaddset(&open, signal_numbers[i]);
     }
     sigprocmask(SIG_UNBLOCK, &open, NULL);
+    /* A limit on the length of files then fails the call that passes it, as a full medium does. */
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 void cli_at_signal(const char *remove_path, const char *say)
@@ -188,25 +190,27 @@ static const struct cli_option common_options[] = {
     {NULL, 0, NULL, NULL, 0},
 };
 
-static void print_options(const struct cli_option *options)
+static void print_options(const struct cli *cli, const struct cli_option *options)
 {
     for (const struct cli_option *o = options; o->name; o++) {
         char left[64], letter[8] = "    ";
+        bool threads = o->id == OPT_THREADS && cli->threads_help;
+        const char *help = threads ? cli->threads_help : o->help;
         if (o->letter) snprintf(letter, sizeof letter, "-%c, ", o->letter);
         snprintf(left, sizeof left, "%s--%s%s%s", letter, o->name, o->argument ? " " : "",
                  o->argument ? o->argument : "");
         if (strlen(left) > 28)
-            printf("  %s\n  %28s  %s\n", left, "", o->help);
+            printf("  %s\n  %28s  %s\n", left, "", help);
         else
-            printf("  %-28s  %s\n", left, o->help);
+            printf("  %-28s  %s\n", left, help);
     }
 }
 
 static _Noreturn void print_help(const struct cli *cli)
 {
     printf("Usage: %s %s\n%s\n\nOptions:\n", cli->tool, cli->usage, cli->summary);
-    if (cli->options) print_options(cli->options);
-    print_options(common_options);
+    if (cli->options) print_options(cli, cli->options);
+    print_options(cli, common_options);
     exit(cli_finish(cli, CLI_OK));
 }
 

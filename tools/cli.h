@@ -37,6 +37,7 @@ struct cli {
     const char *usage;                /* "[options] INDEX [INPUT...]" */
     const char *summary;              /* one line */
     const struct cli_option *options; /* ends with name NULL */
+    const char *threads_help;         /* of --threads, where it is not the usual; or NULL */
 
     /* Filled by cli_parse: */
     bool quiet, verbose, progress; /* progress: asked for, or stderr is a terminal */
@@ -46,6 +47,9 @@ struct cli {
     char **operands;   /* those behind it */
     int operand_count;
 };
+
+/* --threads of a tool that does all of its work in one. */
+#define CLI_ONE_THREAD "accepted for the sake of scripts; one thread does"
 
 /* Parses argv: options may stand before or after operands, "--" ends them. Calls take(context, id,
  * value) for the tool's own options, which ends the program by cli_usage_error for bad values.

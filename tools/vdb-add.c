@@ -166,8 +166,9 @@ static int commit(struct add *add)
     return CLI_OK;
 }
 
-/* The rows are in already: where another process is building, it is left to that one. */
-static int maintain(struct add *add)
+/* The rows are in already, so that nothing here fails the run: where another process is building it
+ * is left to that one, and a part that cannot be built is a matter of speed, for the next run. */
+static void maintain(struct add *add)
 {
     struct vdb_maintain_options how = VDB_MAINTAIN_OPTIONS_INIT;
     how.threads = add->cli->threads;
@@ -176,12 +177,15 @@ static int maintain(struct add *add)
     struct vdb_error err = {0};
     enum vdb_status status = vdb_maintain(add->db, &how, &err);
     cli_progress_end(&add->progress);
-    if (status == VDB_OK) return CLI_OK;
-    if (status == VDB_BUSY) {
-        if (add->cli->verbose) cli_message(add->cli, "%s", err.message);
-        return CLI_OK;
-    }
-    return report(add, &err);
+    if (status == VDB_OK || (status == VDB_BUSY && !add->cli->verbose)) return;
+    const char *reason = err.message[0] ? err.message : vdb_status_string(status);
+    if (status == VDB_BUSY)
+        cli_message(add->cli, "%s", reason);
+    else
+        cli_message(add->cli,
+                    "%s: warning: the rows are committed and can be searched; only the index part "
+                    "over them was not built: %s",
+                    add->cli->index, reason);
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -234,7 +238,7 @@ static int take_record(struct add *add, const struct input *input, struct record
     if (status == CLI_OK) status = put(add, record, place);
     if (status == CLI_OK && add->options->batch && add->pending == add->options->batch) {
         status = commit(add);
-        if (status == CLI_OK) status = maintain(add);
+        if (status == CLI_OK) maintain(add);
         if (status == CLI_OK) status = begin(add);
     }
     return status;
@@ -339,8 +343,8 @@ static int run(struct add *add)
     cli_progress_end(&add->progress);
     if (status != CLI_OK) return status;
     print_summary(add);
-    status = maintain(add);
-    return status == CLI_OK && add->skipped ? CLI_DATA : status;
+    maintain(add);
+    return add->skipped ? CLI_DATA : CLI_OK;
 }
 
 int main(int argc, char **argv)

@@ -446,7 +446,9 @@ int main(int argc, char **argv)
         .cli = {.tool = "vdb-bench",
                 .usage = "[options] INDEX DATASET",
                 .summary = "Measures recall and speed with the queries of a file.",
-                .options = options},
+                .options = options,
+                .threads_help =
+                    "use N threads (default: one for queries, one a processor for the scan)"},
         .k = 10,
         .query_limit = UINT64_MAX,
     };

@@ -287,7 +287,8 @@ int main(int argc, char **argv)
     struct cli cli = {.tool = "vdb-get",
                       .usage = "[options] INDEX [ID...]",
                       .summary = "Prints rows by id, or every live row in row order.",
-                      .options = options};
+                      .options = options,
+                      .threads_help = CLI_ONE_THREAD};
     struct get get = {.cli = &cli, .format = get_format("jsonl")};
     get.progress.cli = &cli;
     cli_parse(&cli, argc, argv, take, &get);

@@ -165,7 +165,8 @@ int main(int argc, char **argv)
                       .usage = "[--restore] [--ids-from FILE] INDEX [ID...]\n"
                                "       vdb-rm --list INDEX",
                       .summary = "Deletes rows, so that no search finds them, or restores them.",
-                      .options = options};
+                      .options = options,
+                      .threads_help = CLI_ONE_THREAD};
     struct rm rm = {.cli = &cli};
     cli_parse(&cli, argc, argv, take, &rm);
     if (rm.list && (rm.restore || rm.ids_from || cli.operand_count))

@@ -81,6 +81,7 @@ static void print_text(const struct stat_tool *tool)
     printf("format\t%" PRIu32 ".%" PRIu32 "\n", info->format_major, info->format_minor);
     printf("file_id\t%s\n", file_id_text(info->file_id, text));
     printf("file_bytes\t%" PRIu64 "\n", info->file_bytes);
+    printf("used_bytes\t%" PRIu64 "\n", info->used_bytes);
     printf("created\t%s\n", time_text(info->created_us, text));
     printf("dim\t%" PRIu32 "\n", info->dim);
     printf("metric\t%s\n", metric_name(info->metric));
@@ -121,7 +122,8 @@ static void print_json(const struct stat_tool *tool)
     char text[48];
     printf("{\"format\":\"%" PRIu32 ".%" PRIu32 "\"", info->format_major, info->format_minor);
     printf(",\"file_id\":\"%s\"", file_id_text(info->file_id, text));
-    printf(",\"file_bytes\":%" PRIu64, info->file_bytes);
+    printf(",\"file_bytes\":%" PRIu64 ",\"used_bytes\":%" PRIu64, info->file_bytes,
+           info->used_bytes);
     printf(",\"created\":\"%s\"", time_text(info->created_us, text));
     printf(",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"type\":\"%s\",\"index\":\"%s\"", info->dim,
            metric_name(info->metric), type_name(info->type), kind_name(info->index));
@@ -189,6 +191,8 @@ static void print_prometheus(const struct stat_tool *tool)
 {
     const struct vdb_info *info = &tool->info;
     print_gauge(tool, "vdb_file_bytes", "Length of the index file.", info->file_bytes);
+    print_gauge(tool, "vdb_used_bytes", "Bytes of the file that its newest commit needs.",
+                info->used_bytes);
     print_gauge(tool, "vdb_dim", "Numbers in a vector.", info->dim);
     print_gauge(tool, "vdb_rows", "Rows in the file, deleted ones included.", info->rows);
     print_gauge(tool, "vdb_live_rows", "Rows that searches can find.", info->live);
@@ -213,6 +217,7 @@ int main(int argc, char **argv)
         .usage = "[options] INDEX",
         .summary = "Tells what is in an index and how healthy it is.",
         .options = options,
+        .threads_help = CLI_ONE_THREAD,
     };
     struct stat_tool tool = {0};
     cli_parse(&cli, argc, argv, take, &tool);

@@ -184,6 +184,12 @@ void osfile_unmap(const uint8_t *mapping, size_t len)
     munmap((void *)((uintptr_t)mapping - before), len + before);
 }
 
+void osfile_drop_pages(const uint8_t *mapping, size_t len)
+{
+    size_t before = page_part((uintptr_t)mapping);
+    madvise((void *)((uintptr_t)mapping - before), len + before, MADV_DONTNEED);
+}
+
 int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like)
 {
     struct osfile_stat now;

@@ -61,6 +61,9 @@ int osfile_sync_directory_of(const char *path);
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping);
 void osfile_unmap(const uint8_t *mapping, size_t len);
 
+/* Gives back the memory that whole pages of a mapping take; they are read again when touched. */
+void osfile_drop_pages(const uint8_t *mapping, size_t len);
+
 int osfile_copy_owner(const struct osfile *file, const struct osfile_stat *like);
 int osfile_rename(const char *from, const char *to);
 

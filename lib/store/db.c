@@ -201,23 +201,27 @@ static enum vdb_status lock_failed(int failed, const char *what, struct vdb_erro
     return error_set_errno(err, VDB_READ_ONLY, failed, "cannot lock the index for writing");
 }
 
+enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    bool read_only = db->read_only;
+    int why = db->not_writable;
+    pthread_mutex_unlock(&db->state_lock);
+    if (!read_only) return VDB_OK;
+    if (!why) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+    return error_set_errno(err, VDB_READ_ONLY, why, "the index cannot be opened for writing");
+}
+
 static enum vdb_status may_write(struct vdb *db, struct vdb_error *err)
 {
     pthread_mutex_lock(&db->sync_lock);
     bool poisoned = db->poisoned;
     pthread_mutex_unlock(&db->sync_lock);
-    pthread_mutex_lock(&db->state_lock);
-    bool read_only = db->read_only;
-    int why = db->not_writable;
-    pthread_mutex_unlock(&db->state_lock);
     if (poisoned)
         return error_set(
             err, VDB_DURABILITY_UNKNOWN,
             "an earlier sync failed: durability is unknown and this handle takes no more writes");
-    if (read_only && why)
-        return error_set_errno(err, VDB_READ_ONLY, why, "the index cannot be opened for writing");
-    if (read_only) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
-    return VDB_OK;
+    return db_takes_writes(db, err);
 }
 
 /* A descriptor of its own for the file as it is now: another thread may close db->file. */

@@ -41,6 +41,9 @@ struct vdb {
 /* The newest snapshot as a reference of the caller's; looks at the file for what came since. */
 enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err);
 
+/* VDB_READ_ONLY, with the reason, for a handle that only reads. */
+enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err);
+
 /* Takes write_lock and the file's WRITE range; where a compaction has put another file in the
  * place of this one, goes over to that. Undone by db_unlock_write.
  * Errors: VDB_READ_ONLY, VDB_DURABILITY_UNKNOWN (poisoned), VDB_BUSY, VDB_CANNOT_OPEN, VDB_IO. */

@@ -103,6 +103,19 @@ static enum vdb_status check_share(struct vdb_snapshot *s, const struct log_comm
     return VDB_OK;
 }
 
+/* Of the commit's blocks, those that do not lie in its record. */
+static uint64_t blocks_outside(const struct log_commit *commit)
+{
+    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
+                                        &commit->events};
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        if (blocks[i]->off < commit->record_off ||
+            blocks[i]->off - commit->record_off >= commit->record_len)
+            bytes += blocks[i]->len;
+    return bytes;
+}
+
 static enum vdb_status apply_commit(struct vdb_snapshot *s, const struct log_commit *commit,
                                     uint64_t file_len, struct vdb_error *err)
 {
@@ -126,6 +139,7 @@ static enum vdb_status apply_commit(struct vdb_snapshot *s, const struct log_com
     s->commit = commit->commit;
     s->commit_time_us = commit->time_us;
     s->tail_events += (uint64_t)commit->row_count + commit->event_count;
+    s->log_bytes += blocks_outside(commit);
     return status;
 }
 
@@ -166,6 +180,7 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
             status = apply_commit(made, &commit, file_len, err);
             taken++;
         }
+        if (!status && step == LOG_LINKED) made->log_bytes += cursor.end - cursor.off;
         if (!status) made->cursor = cursor;
     }
     if (!status && !made && from->file_len != file_len) status = snapshot_clone(from, &made, err);
@@ -362,6 +377,25 @@ enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, uint32_t r
 
 /* ---- telling ------------------------------------------------------------------------------- */
 
+/* Rows that a part takes where a commit put them may lie within the log's extent. Bytes that lie
+ * between two structures for the sake of alignment are nobody's. */
+static uint64_t used_bytes(const struct vdb_snapshot *s)
+{
+    const struct superblock *sb = &s->generation->superblock;
+    const struct manifest *manifest = &s->generation->manifest;
+    struct log_extent_entry extent = {0};
+    if (sb->log_off && manifest->log_extent_count)
+        extent = manifest->log_extents[manifest->log_extent_count - 1];
+    uint64_t bytes = (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE + sb->manifest_len +
+                     extent.len + s->log_bytes;
+    for (uint32_t i = 0; i < manifest->segment_count; i++) {
+        const struct segment_entry *segment = &manifest->segments[i];
+        if (segment->off < extent.off || segment->off - extent.off >= extent.len)
+            bytes += segment->len;
+    }
+    return bytes < s->file_len ? bytes : s->file_len; /* a hostile file's may overlap */
+}
+
 void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
 {
     const struct manifest *manifest = &s->generation->manifest;
@@ -383,6 +417,7 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
         .tail_rows = s->row_count - manifest->row_count,
         .read_only = s->read_only,
         .isa = s->kernels->name,
+        .used_bytes = used_bytes(s),
     };
     memcpy(info->file_id, s->generation->superblock.file_id, sizeof info->file_id);
 }

@@ -26,6 +26,7 @@ struct vdb_snapshot {
     int64_t commit_time_us;
     uint64_t tail_events; /* rows added, deleted, restored since the manifest */
     uint64_t tail_bytes;  /* of the blocks of its commits */
+    uint64_t log_bytes;   /* of blocks outside the log's extents, and of extents linked to */
     struct liveness dead;
 
     /* How the handle was opened. */

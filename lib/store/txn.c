@@ -15,9 +15,10 @@ enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **out, struct vdb_e
     struct vdb_snapshot *base;
     enum vdb_status status = db_refresh(db, &base, err);
     if (status) return status;
-    if (base->read_only) {
+    status = db_takes_writes(db, err);
+    if (status) {
         snapshot_unref(base);
-        return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+        return status;
     }
     const struct manifest *manifest = &base->generation->manifest;
     struct vdb_txn *txn = calloc(1, sizeof *txn);

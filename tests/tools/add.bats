@@ -527,8 +527,9 @@ END
         cmp abc.vdb "$place/abc.vdb" || other=changed
         rm -r "$place"
         [ "$other" = 73 ]
+        [[ $stderr == vdb-add:*": Permission denied" ]]
     else
-        unchanged abc.vdb refused 73 "*abc.vdb*" vdb-add abc.vdb <<<'{"id": "z", "vector": [1, 2]}'
+        unchanged abc.vdb refused 73 "*abc.vdb*: Permission denied" vdb-add abc.vdb <<<'{"id": "z", "vector": [1, 2]}'
     fi
 }
 
@@ -538,10 +539,30 @@ END
     seq 30000 | awk '{print "n" $1 "\t" $1 "\t" 1}' >many.tsv
     before=$(content abc.vdb)
     limit=$(($(stat -c %s abc.vdb) / 1024 + 4))
-    ends 74 bash -c "trap '' XFSZ; ulimit -f $limit; vdb-add abc.vdb many.tsv"
-    [[ $stderr == *abc.vdb* ]]
+    ends 74 bash -c "ulimit -f $limit; vdb-add abc.vdb many.tsv"
+    [[ $stderr == vdb-add:*abc.vdb*"File too large" ]]
     same "$(content abc.vdb)" "$before"
+    nothing_made ends 74 bash -c "ulimit -f 100; vdb-add --create new.vdb many.tsv"
+    [[ $stderr == vdb-add:*new.vdb*"File too large" ]]
     ends 0 vdb-add abc.vdb many.tsv
+}
+
+@test "rows that are in stay in where their part cannot be built: exit 0, and a warning" {
+    seq 3000 | awk '{print "n" $1 "\t" $1 "\t" $1 % 10}' >many.tsv
+    vdb-add -q --create --index graph whole.vdb many.tsv
+    [ "$(stat_of whole.vdb parts)" = 1 ]
+    limit=$(($(stat -c %s whole.vdb) / 1024 - 100))
+    ends 0 bash -c "ulimit -f $limit; vdb-add --create --index graph new.vdb many.tsv"
+    [ "${stderr_lines[0]}" = "added 3000, updated 0, skipped 0, commit 2" ]
+    [[ ${stderr_lines[1]} == "vdb-add: new.vdb: warning: the rows are committed and can be searched; \
+only the index part over them was not built: "*": File too large" ]]
+    [ "${#stderr_lines[@]}" -eq 2 ]
+    [ "$(ls -A)" = $'many.tsv\nnew.vdb\nwhole.vdb' ]
+    [ "$(stat_of new.vdb parts) $(stat_of new.vdb tail_rows)" = "0 3000" ]
+    ends 0 vdb-check --deep new.vdb
+    ends 0 vdb-add --json new.vdb /dev/null # the next run builds it
+    [ "$(stat_of new.vdb parts) $(stat_of new.vdb tail_rows)" = "1 0" ]
+    same "$(vdb-get new.vdb | cksum)" "$(vdb-get whole.vdb | cksum)"
 }
 
 @test "a lock that another process holds: exit 75 after --wait, nothing changed" {

@@ -52,6 +52,38 @@ literal() {
     done
 }
 
+@test "JSON on the pages is JSON when they are rendered" {
+    for page in $pages; do
+        # An argument of a macro loses its quotes.
+        ! grep -n '^\.[A-Z].*"' "$page" || { echo "$page: quotes in a macro's line"; return 1; }
+        mandoc -T ascii -O width=200 "$page" | col -b >rendered
+        ! grep -nE '\{[a-z]+"?:' rendered || { echo "$page: a key without quotes"; return 1; }
+        python3 - <<'END' || { echo "$page: not JSON"; return 1; }
+import json, re
+for line in open("rendered"):
+    line = line.strip()
+    records = [line] if line[:1] == "{" else re.findall(r"'(\{.*?\})\\n", line)
+    for text in "\\n".join(records).split("\\n"):
+        if text: json.loads(text)
+END
+    done
+    mandoc -T ascii -O width=200 "${VDB_SOURCE_DIR:-$HERE/../..}"/tools/vdb-add.1 | col -b |
+        grep -qF '{"id": "a", "vector": [0.1, 0.2], "metadata": {"lang": "en"}}'
+}
+
+@test "--threads does in --help what it does on the page" {
+    for page in $pages; do
+        tool=$(basename "$page" .1)
+        sentences=$(awk '/^\.It Fl j Ar N/ {inside = 1; next} /^\.It/ {inside = 0} inside' "$page")
+        help=$("$tool" --help | sed -n 's/.*--threads N *//p')
+        case $sentences in
+        *"Accepted for"*) [[ $help == *"accepted for"* ]] ;;
+        *"on one thread"*) [[ $help == *"one for queries"* ]] ;;
+        *) [[ $help == *"default: one a processor"* ]] ;;
+        esac || { echo "$tool: $help"; return 1; }
+    done
+}
+
 @test "the options of each page are those of --help, arguments included" {
     for page in $pages; do
         tool=$(basename "$page" .1)

@@ -9,6 +9,18 @@ setup() {
     make_abc
 }
 
+# many ROWS SEED: rows of 24 dimensions.
+many() {
+    awk -v n="$1" -v seed="$2" 'BEGIN {
+        srand(seed)
+        for (i = 0; i < n; i++) {
+            printf "{\"id\": \"%d\", \"vector\": [%f", i, rand()
+            for (j = 1; j < 24; j++) printf ", %f", rand()
+            print "]}"
+        }
+    }'
+}
+
 layout() { python3 "$HERE/layout.py" "$@"; }
 
 # What vdb-stat says of one thing.
@@ -17,7 +29,7 @@ value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
 @test "text: one fact a line" {
     ends 0 vdb-stat abc.vdb
     [ -z "$stderr" ]
-    same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes created dim metric type \
+    same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes used_bytes created dim metric type \
 index rows live deleted commit commit_time parts tail_rows "
     same "$(grep -E '^(format|dim|metric|type|index|rows|live|deleted|commit|parts|tail_rows)	' \
         <<<"$output")" $'format\t0.1\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
@@ -78,6 +90,60 @@ END
     [[ $(vdb-stat abc.vdb | grep '^part	') == $'part\t0\tflat\t4\t'* ]]
 }
 
+# What the present state needs, summed up from the tables of format-spec/.
+used() {
+    python3 - "$HERE" "$1" <<'END'
+import struct, sys
+sys.path.insert(0, sys.argv[1])
+import layout
+data = open(sys.argv[2], "rb").read()
+slot = layout.superblock(data)
+manifest, _, log_off, log_end = struct.unpack_from("<4Q", slot, 64)
+table, count, size = struct.unpack_from("<QII", data, manifest + 120)
+extents = [struct.unpack_from("<2Q", data, manifest + table + i * size) for i in range(count)]
+extents = [extents[-1]]
+assert extents[0][0] <= log_off and sum(extents[0]) == log_end
+found = list(layout.listing(sys.argv[2]))
+for name, off, _ in found:
+    if name == "link":
+        extents.append(struct.unpack_from("<2Q", data, off + 64))
+needed = bytearray(len(data)) # a mark for each byte: what lies in two things counts once
+for off, length in [entry[1:] for entry in found] + extents:
+    needed[off:off + length] = b"\1" * length
+print(needed.count(1))
+END
+}
+
+@test "used_bytes is what the newest commit needs of the file, and compaction gives back the rest" {
+    [ "$(value used_bytes abc.vdb)" -eq "$(used abc.vdb)" ]
+    vdb-compact -q --index graph abc.vdb
+    [ "$(value used_bytes abc.vdb)" -eq "$(used abc.vdb)" ]
+    awk 'BEGIN { # so many numbers that the blocks of the commit lie outside the log
+        for (i = 0; i < 1900; i++) {
+            printf "%d", i
+            for (j = 0; j < 200; j++) printf "\t%d", i + j
+            print ""
+        }
+    }' >wide.tsv
+    vdb-add -q --create tail.vdb wide.tsv
+    [ "$(value used_bytes tail.vdb)" -gt $((1900 * 200 * 4)) ]
+    [ "$(value parts tail.vdb)" = 0 ]
+    [ "$(value used_bytes tail.vdb)" -eq "$(used tail.vdb)" ]
+    for i in 1 2 3; do # parts, and a log that goes on elsewhere
+        many 2500 $i | vdb-add -q --create big.vdb
+        [ "$(value used_bytes big.vdb)" -eq "$(used big.vdb)" ]
+        many 1800 9 | vdb-add -q --batch 20 big.vdb
+        [ "$(value used_bytes big.vdb)" -eq "$(used big.vdb)" ]
+        layout list big.vdb >>layout
+    done
+    grep -q '^link' layout
+    spare=$(($(value file_bytes big.vdb) - $(value used_bytes big.vdb)))
+    [ $spare -gt 100000 ]
+    vdb-compact -q big.vdb
+    [ "$(value used_bytes big.vdb)" -eq "$(used big.vdb)" ]
+    [ $(($(value file_bytes big.vdb) - $(value used_bytes big.vdb))) -lt $((spare / 2)) ]
+}
+
 @test "--json says the same, and what the bytes of a part are for" {
     vdb-compact -q --index graph abc.vdb
     printf '{"id": "d", "vector": [7, 8]}\n' | vdb-add -q abc.vdb
@@ -93,7 +159,7 @@ stat = json.load(open("json"))
 text = dict(line.rstrip("\n").split("\t", 1) for line in open("text"))
 for key in ("format", "file_id", "created", "metric", "type", "index", "commit_time"):
     assert stat[key] == text[key], key
-for key in ("file_bytes", "dim", "rows", "live", "deleted", "commit", "tail_rows"):
+for key in ("file_bytes", "used_bytes", "dim", "rows", "live", "deleted", "commit", "tail_rows"):
     assert stat[key] == int(text[key]), key
 assert (stat["rows"], stat["live"], stat["deleted"], stat["tail_rows"]) == (4, 3, 1, 1)
 assert stat["file_bytes"] == os.path.getsize("abc.vdb")
@@ -130,7 +196,7 @@ for line in open("metrics"):
     name = sample[1]
     assert ("HELP", name) in announced and ("TYPE", name) in announced and name not in seen
     seen[name] = float(sample[3])
-for name, key in (("file_bytes", "file_bytes"), ("dim", "dim"), ("rows", "rows"), ("commit", "commit"),
+for name, key in (("file_bytes", "file_bytes"), ("used_bytes", "used_bytes"), ("dim", "dim"), ("rows", "rows"), ("commit", "commit"),
                   ("live_rows", "live"), ("deleted_rows", "deleted"), ("tail_rows", "tail_rows")):
     assert seen["vdb_" + name] == stat[key], name
 assert seen["vdb_parts"] == 1 and seen["vdb_part_rows"] == 3

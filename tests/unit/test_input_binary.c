@@ -231,6 +231,10 @@ static void damaged_vecs_are_refused(void **state)
     expect_refused(TEXT_FILE("a.fvecs", "\2\0\0\0" ONE TWO "\2\0\0\0" MINUS_3), NULL, 65,
                    ": row 1 (byte 12): the file of 20 bytes ends within the row: rows of 2 "
                    "dimensions take 12 bytes");
+    expect_refused(TEXT_FILE("a.fvecs", "\2\0\0\0" ONE TWO "\3\0\0\0" ONE TWO HALF), NULL, 65,
+                   ": row 1 (byte 12): its header says 3 dimensions, expected 2 as in row 0");
+    expect_refused(TEXT_FILE("a.bvecs", "\1\0\0\0x\1\0\0\0y\7\0\0\0"), NULL, 65,
+                   ": row 2 (byte 10): its header says 7 dimensions, expected 1 as in row 0");
     expect_refused(TEXT_FILE("a.fvecs", "\2\0\0"), NULL, 65,
                    ": truncated: the header of a row takes 4 bytes, the input has 3");
     expect_refused(TEXT_FILE("a.fvecs", "\xff\xff\xff\xff" ONE), NULL, 65,

@@ -245,6 +245,10 @@ static void word2vec_is_held_to_its_count_line(void **state)
     expect_bad(in, path, ":3: vector has 1 dimensions, expected 2");
     expect_fatal(in, 65, path, ": the first line announces 3 vectors, 2 are there");
 
+    path = TEXT_FILE("other.txt", "2 3\n\na 1 2\nb 1 2\n");
+    in = open_good(path, NULL);
+    expect_fatal(in, 65, path, ":1: announces 3 dimensions, the first vector, on line 3, has 2");
+
     path = TEXT_FILE("many.txt", "1 2\na 1 2\nb 1 2\n");
     in = open_good(path, NULL);
     RECORD(in, "a", 1, 2);

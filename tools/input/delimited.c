@@ -24,6 +24,7 @@ struct delimited {
     char *unquoted; /* a csv id that was written in quotes */
     size_t unquoted_size;
     bool announced; /* word2vec: there is a count line */
+    bool held;      /* and a vector has shown it to tell the dimension truly */
     uint64_t read;
 };
 
@@ -165,6 +166,20 @@ static enum input_status at_end(const struct delimited *file, struct fault *faul
     return INPUT_FATAL;
 }
 
+/* A count line that does not tell the first vector's dimension is the one that is wrong: it would
+ * make every row a bad one. */
+static bool dimension_holds(struct delimited *file, struct fault *fault)
+{
+    bool holds = !file->announced || file->held || file->vector.count == file->reader.dim;
+    file->held = true;
+    if (!holds)
+        fault_line(fault, file->reader.name, 1,
+                   "announces %" PRIu32 " dimensions, the first vector, on line %" PRIu64
+                   ", has %" PRIu32,
+                   file->reader.dim, file->lines.number, file->vector.count);
+    return holds;
+}
+
 static enum input_status delimited_next(struct reader *reader, struct record *record,
                                         struct fault *fault)
 {
@@ -180,6 +195,7 @@ static enum input_status delimited_next(struct reader *reader, struct record *re
     *record = (struct record){.place = file->lines.number, .offset = file->lines.offset};
     struct fields fields = {file, line, 0, len, 1, fault};
     if (!take_id(&fields, record) || !take_vector(&fields)) return INPUT_BAD;
+    if (!dimension_holds(file, fault)) return INPUT_FATAL;
     record->vector = file->vector.v;
     record->dim = file->vector.count;
     return INPUT_RECORD;

@@ -170,7 +170,8 @@ static bool take_metadata(struct cursor *c, struct json_record *record)
     return true;
 }
 
-static bool take_member(struct cursor *c, struct json_record *record)
+/* `seen` has a bit for each key that was there before. */
+static bool take_member(struct cursor *c, struct json_record *record, unsigned *seen)
 {
     static const struct {
         const char *key;
@@ -194,6 +195,12 @@ static bool take_member(struct cursor *c, struct json_record *record)
         c->at = key_at;
         return fail(c, what);
     }
+    if (*seen & 1U << m) {
+        c->at = key_at;
+        snprintf(what, sizeof what, "the key '%s' is there twice", members[m].key);
+        return fail(c, what);
+    }
+    *seen |= 1U << m;
     if (!next_is(c, ':')) return fail(c, "expected ':'");
     skip_space(c);
     return members[m].take(c, record);
@@ -208,10 +215,11 @@ bool json_record_parse(const char *line, size_t len, struct json_record *record,
     record->has_vector = false;
     record->vector.count = 0;
 
+    unsigned seen = 0;
     if (!next_is(&c, '{')) return fail(&c, "expected a JSON object, beginning with '{'");
     if (!next_is(&c, '}')) {
         do {
-            if (!take_member(&c, record)) return false;
+            if (!take_member(&c, record, &seen)) return false;
         } while (next_is(&c, ','));
         if (!next_is(&c, '}')) return fail(&c, "expected ',' or '}'");
     }

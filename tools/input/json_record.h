@@ -22,9 +22,9 @@ struct json_record {
 #define JSON_WHY_SIZE 256
 
 /* Parses a record: an object with the keys id (string), vector (array of numbers) and metadata
- * (object, or null for none) and no others; of a key that is repeated the last counts. line[len]
- * must be a NUL. The record's buffers are used again from call to call: begin with zero bytes, end
- * with json_record_release. false: `why` says in one sentence what is wrong. */
+ * (object, or null for none), each once at most, and no others. line[len] must be a NUL. The
+ * record's buffers are used again from call to call: begin with zero bytes, end with
+ * json_record_release. false: `why` says in one sentence what is wrong. */
 bool json_record_parse(const char *line, size_t len, struct json_record *record,
                        char why[JSON_WHY_SIZE]);
 void json_record_release(struct json_record *record);

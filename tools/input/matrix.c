@@ -31,16 +31,17 @@ static enum input_status at_end(struct matrix *m, struct fault *fault)
     return INPUT_FATAL;
 }
 
-static bool row_header_fits(const struct matrix *m, const uint8_t *p, struct fault *fault)
+static bool row_header_fits(const char *name, const struct matrix_shape *shape, uint64_t row,
+                            uint64_t offset, const uint8_t *p, struct fault *fault)
 {
     uint32_t bits =
         (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    if (bits == m->shape.dim) return true;
+    if (bits == shape->dim) return true;
     int32_t dim;
     memcpy(&dim, &bits, sizeof dim);
-    fault_row(fault, m->reader.name, m->row, source_offset(m->source),
+    fault_row(fault, name, row, offset,
               "its header says %" PRId32 " dimensions, expected %" PRIu64 " as in row 0", dim,
-              m->shape.dim);
+              shape->dim);
     return false;
 }
 
@@ -55,7 +56,8 @@ static enum input_status matrix_next(struct reader *reader, struct record *recor
     if (!p) return INPUT_FATAL;
     if (m->endless && have == 0) return INPUT_END;
     if (m->shape.row_headers) {
-        if (have >= 4 && !row_header_fits(m, p, fault)) return INPUT_FATAL;
+        if (have >= 4 && !row_header_fits(reader->name, &m->shape, m->row, offset, p, fault))
+            return INPUT_FATAL;
         p += 4;
     }
     if (have < m->row_bytes) {
@@ -103,7 +105,8 @@ static bool size_fits(const struct source *source, const struct matrix_shape *sh
     return false;
 }
 
-/* Without a count, the size must be whole rows. */
+/* Without a count, the size must be whole rows. Where it is not, a row of another dimension is
+ * looked for first: rows behind it are not where they seem, and the file need not be cut off. */
 static bool count_rows(const struct source *source, struct matrix_shape *shape, uint64_t row_bytes,
                        struct fault *fault)
 {
@@ -111,6 +114,10 @@ static bool count_rows(const struct source *source, struct matrix_shape *shape, 
     if (!source_size(source, &size)) return true;
     shape->rows = size / row_bytes;
     if (size % row_bytes == 0) return true;
+    uint8_t head[4];
+    for (uint64_t off = 0; source_read_at(source, off, head, sizeof head); off += row_bytes)
+        if (!row_header_fits(source_name(source), shape, off / row_bytes, off, head, fault))
+            return false;
     fault_row(fault, source_name(source), shape->rows, shape->rows * row_bytes,
               "the file of %" PRIu64 " bytes ends within the row: rows of %" PRIu64
               " dimensions take %" PRIu64 " bytes",

@@ -22,6 +22,7 @@ struct source {
     char *name;
     bool size_known; /* of what the descriptor holds, packed or not */
     uint64_t size;
+    off_t origin;  /* where in the file it begins, if the size is known */
     uint64_t read; /* bytes taken from the descriptor */
 
     uint8_t *window;
@@ -67,6 +68,7 @@ struct source *source_from_fd(int fd, const char *name, struct fault *fault)
     off_t at = lseek(fd, 0, SEEK_CUR);
     if (at >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
         source->size_known = true;
+        source->origin = at;
         source->size = st.st_size > at ? (uint64_t)(st.st_size - at) : 0;
         posix_fadvise(fd, at, 0, POSIX_FADV_SEQUENTIAL);
     }
@@ -107,6 +109,13 @@ bool source_size(const struct source *source, uint64_t *size)
 {
     *size = source->size;
     return source->size_known && !source->gzip;
+}
+
+bool source_read_at(const struct source *source, uint64_t offset, void *to, size_t len)
+{
+    uint64_t size;
+    if (!source_size(source, &size) || offset > size || len > size - offset) return false;
+    return pread(source->fd, to, len, source->origin + (off_t)offset) == (ssize_t)len;
 }
 
 double source_progress(const struct source *source)
