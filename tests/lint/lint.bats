@@ -8,7 +8,8 @@ setup() {
     tree=$BATS_TEST_TMPDIR/tree
     mkdir -p "$tree/lib/base" "$tree/lib/store" "$tree/tools/input" "$tree/tests/unit"
     printf '%s\n' '| floor | folder | what |' '| --- | --- | --- |' '| 0 | `base` | low |' \
-        '| 3 | `store` | high |' '| 4 | `.` | `vdb.h` |' > "$tree/lib/README.md"
+        '| 3 | `store` | high |' '| 4 | `.` | `vdb.h` |' '' '| `base/low` | low |' \
+        '| `store/high` | high |' > "$tree/lib/README.md"
     file lib/vdb.h
     file lib/base/low.h
     file lib/store/high.h
@@ -76,13 +77,15 @@ caught() {
 @test "a folder without a floor, and a floor without a folder, are caught" {
     mkdir "$tree/lib/attic"
     rm -r "$tree/lib/store"
-    caught 'lib/README.md:1: the table has no floor for lib/attic' \
+    caught 'lib/README.md:1: tells of store/high, which is not there' \
+        'lib/README.md:1: the table has no floor for lib/attic' \
         'lib/README.md:1: the table names store, which is not a folder of lib/'
 }
 
 @test "a file that does not say what it is, or without a licence, is caught" {
     printf '/* other.c: a file. %s */\n' "$spdx" > "$tree/lib/base/low.c"
     printf '/* tidy.c: a file. */\n' > "$tree/lib/base/tidy.c"
+    printf '| `base/tidy` | tidy |\n' >> "$tree/lib/README.md"
     caught 'lib/base/low.c:1: does not open with its name, a colon and what it is' \
         "lib/base/tidy.c:1: has no line $spdx"
 }
@@ -137,4 +140,11 @@ caught() {
         print $1, $7 }' "$BATS_TEST_TMPDIR/symbols"
     echo "$output"
     [ -z "$output" ]
+}
+
+@test "every module has its sentence in the floor plan, and every sentence its module" {
+    file lib/base/other.c
+    caught 'lib/README.md:1: says nothing of base/other'
+    rm "$tree/lib/base/other.c" "$tree/lib/store/high.h"
+    caught 'lib/README.md:1: tells of store/high, which is not there'
 }

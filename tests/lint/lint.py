@@ -49,6 +49,7 @@ class Lint:
 
     def run(self):
         self.floors = self.read_floors()
+        self.modules()
         for path in self.files():
             text = self.read(path)
             if text is None:
@@ -84,6 +85,21 @@ class Lint:
         for folder in sorted(floors.keys() - folders - {"."}):
             self.breach(readme, 1, f"the table names {folder}, which is not a folder of lib/")
         return floors
+
+    def modules(self):
+        """Every module of lib/ has its sentence in lib/README.md, and every sentence its module."""
+        readme = os.path.join("lib", "README.md")
+        named = set(re.findall(r"^\|\s*`(\w+/\w+)`\s*\|\s*\S", self.read(readme), re.M))
+        there = set()
+        for folder in self.floors:
+            path = os.path.join(self.root, "lib", folder)
+            if folder != "." and os.path.isdir(path):
+                there |= {f"{folder}/{name.rsplit('.', 1)[0]}" for name in os.listdir(path)
+                          if name.endswith((".c", ".h"))}
+        for module in sorted(there - named):
+            self.breach(readme, 1, f"says nothing of {module}")
+        for module in sorted(named - there):
+            self.breach(readme, 1, f"tells of {module}, which is not there")
 
     def resolve(self, path, name):
         """Where the compiler would find "name": beside the file, then by -Ilib -Itools, ..."""

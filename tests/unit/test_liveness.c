@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "store/liveness.h"
+#include "state/liveness.h"
 #include "store_fixture.h"
 
 enum { ROWS = 3 * (int)LIVENESS_CHUNK + 77, STATES = 4 };

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "store/db.h"
+#include "db/db.h"
 #include "store_fixture.h"
 
 #define DIM 4u

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <xxhash.h>
 
-#include "store/spool.h"
+#include "db/spool.h"
 #include "store_fixture.h"
 
 static unsigned entries(void)

@@ -1,0 +1,144 @@
+/* catchup.c: carrying commits over from an index to its compacted successor.
+ *
+ * Rows have other numbers there, so a commit is carried over by ids: what it added and left alive
+ * is put, what it ended is deleted. A row that it restored may be purged in the successor, so it is
+ * put, from the old file.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "db/catchup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "db/txn.h"
+
+struct carrier {
+    const struct vdb_snapshot *before, *after; /* the commit's two sides, in the old file */
+    struct vdb_txn *txn;                       /* in the new one */
+    float *vector;
+    struct liveness seen; /* rows below before->row_count that an event was handled for */
+};
+
+static enum vdb_status carry_row(struct carrier *c, uint32_t row, struct vdb_error *err)
+{
+    const char *id;
+    size_t id_len, json_len;
+    char *json = NULL;
+    enum vdb_status status = vdb_row_id(c->after, row, &id, &id_len, err);
+    if (!status) status = vdb_row_vector(c->after, row, c->vector, err);
+    if (!status) status = vdb_row_metadata(c->after, row, &json, &json_len, err);
+    if (!status)
+        status = vdb_txn_put(c->txn, VDB_UPSERT, id, id_len, c->vector, json, json_len, err);
+    free(json);
+    return status;
+}
+
+/* A row from before that the commit ended, unless the id lives on in another row: then the put of
+ * that has replaced it. */
+static enum vdb_status carry_end(struct carrier *c, uint32_t row, struct vdb_error *err)
+{
+    const char *id;
+    size_t id_len;
+    uint32_t live;
+    enum vdb_status status = vdb_row_id(c->after, row, &id, &id_len, err);
+    if (!status) status = snapshot_find(c->after, &c->after->dead, id, id_len, false, &live, err);
+    if (!status && live == VDB_NO_ROW) status = vdb_txn_delete(c->txn, id, id_len, err);
+    return status;
+}
+
+static enum vdb_status carry_event(struct carrier *c, uint32_t row, struct vdb_error *err)
+{
+    if (row >= c->before->row_count || liveness_deleted(&c->seen, row)) return VDB_OK;
+    bool was = !liveness_deleted(&c->before->dead, row),
+         is = !liveness_deleted(&c->after->dead, row);
+    enum vdb_status status = liveness_set(&c->seen, row, true, err);
+    if (!status && was && !is) status = carry_end(c, row, err);
+    if (!status && !was && is) status = carry_row(c, row, err);
+    return status;
+}
+
+static enum vdb_status carry_commit(struct carrier *c, struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    for (uint32_t row = c->before->row_count; row < c->after->row_count && !status; row++)
+        if (!liveness_deleted(&c->after->dead, row)) status = carry_row(c, row, err);
+    const struct tail_commit *commit =
+        tail_at(&c->after->generation->tail, c->after->tail_count - 1);
+    for (uint32_t i = 0; i < commit->log.event_count && !status; i++) {
+        struct disk_event event;
+        memcpy(&event, commit->events + i * sizeof event, sizeof event);
+        status = carry_event(c, le32_get(event.row), err);
+    }
+    return status;
+}
+
+static enum vdb_status carry(struct vdb *to, const struct vdb_snapshot *before,
+                             const struct vdb_snapshot *after, struct vdb_error *err)
+{
+    struct carrier c = {.before = before, .after = after};
+    enum vdb_status status = vdb_txn_begin(to, &c.txn, err);
+    if (status) return status;
+    c.vector = malloc(c.txn->dim * sizeof *c.vector);
+    status = c.vector ? carry_commit(&c, err) : error_no_memory(err);
+    free(c.vector);
+    liveness_release(&c.seen);
+    c.txn->replayed = true;
+    c.txn->time_us = after->commit_time_us;
+    if (!status) return vdb_txn_commit(c.txn, NULL, err);
+    vdb_txn_abort(c.txn);
+    return status;
+}
+
+/* The state at `commit`, in a generation of its own, whose tail can be gone along anew. */
+static enum vdb_status state_at(struct vdb *db, uint64_t commit, uint64_t file_len,
+                                struct vdb_snapshot **state, struct vdb_error *err)
+{
+    struct generation *generation;
+    struct vdb_snapshot *base;
+    enum vdb_status status = generation_open(&db->maintained, &generation, err);
+    if (!status) status = snapshot_create(generation, file_len, &db->options, &base, err);
+    if (status) return status;
+    uint64_t most = commit - base->commit;
+    bool beyond;
+    status = snapshot_advance(base, file_len, most, state, &beyond, err);
+    snapshot_unref(base);
+    return status;
+}
+
+static enum vdb_status carry_all(struct vdb *db, struct vdb *to, const struct vdb_snapshot *from,
+                                 const struct vdb_snapshot *newest, struct vdb_error *err)
+{
+    struct vdb_snapshot *before = NULL, *after;
+    enum vdb_status status = state_at(db, from->commit, newest->file_len, &before, err);
+    while (!status && before->commit < newest->commit) {
+        bool beyond;
+        status = snapshot_advance(before, newest->file_len, 1, &after, &beyond, err);
+        if (!status && after->commit == before->commit) {
+            snapshot_unref(after);
+            status = error_set(err, VDB_INTERNAL, "the log ends before commit %llu",
+                               (unsigned long long)newest->commit);
+        }
+        if (status) break;
+        status = carry(to, before, after, err);
+        snapshot_unref(before);
+        before = after;
+    }
+    snapshot_unref(before);
+    return status;
+}
+
+enum vdb_status catchup_run(struct vdb *db, const struct vdb_snapshot *from, const char *successor,
+                            struct vdb_error *err)
+{
+    struct vdb_snapshot *newest;
+    enum vdb_status status = db_refresh(db, &newest, err);
+    if (status) return status;
+    struct vdb *to = NULL;
+    if (newest->commit > from->commit) {
+        status = vdb_open(successor, NULL, &to, err);
+        if (!status) status = carry_all(db, to, from, newest, err);
+        vdb_close(to);
+    }
+    snapshot_unref(newest);
+    return status;
+}

@@ -1,0 +1,186 @@
+/* compact.c: the live rows, dense, in a fresh file.
+ *
+ * In place: the new file is written beside the old one while others read and commit; then, under
+ * the WRITE lock, the commits made meanwhile are carried over one by one, and the file takes its
+ * name. A writer that waited for the lock finds another inode under the name and goes on there.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/options.h"
+#include "db/catchup.h"
+#include "db/newname.h"
+#include "db/part_build.h"
+#include "db/publish.h"
+#include "vdb.h"
+
+static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows,
+                                 struct vdb_error *err)
+{
+    uint32_t *list = malloc((s->live_count ? s->live_count : 1) * sizeof *list);
+    if (!list) return error_no_memory(err);
+    uint32_t n = 0;
+    for (uint32_t row = 0; row < s->row_count; row++) {
+        if (liveness_deleted(&s->dead, row)) continue;
+        if (n == s->live_count) { /* tombstones and the manifest's count disagree */
+            free(list);
+            return error_set_corrupt(err, "tombstone", 0,
+                                     "more rows are live than the %u of the manifest",
+                                     s->live_count);
+        }
+        list[n++] = row;
+    }
+    *rows = list;
+    if (n == s->live_count) return VDB_OK;
+    free(list);
+    return error_set_corrupt(err, "tombstone", 0, "%u rows are live, the manifest has %u", n,
+                             s->live_count);
+}
+
+/* An output's identity follows from its content: the same rows and options give the same bytes. */
+static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
+{
+    struct checksum_state state;
+    checksum_init(&state);
+    uint64_t facts[] = {m->dim, (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index,
+                        m->row_count};
+    checksum_add(&state, facts, sizeof facts);
+    for (uint32_t i = 0; i < m->segment_count; i++)
+        checksum_add(&state, &m->segments[i].check, sizeof m->segments[i].check);
+    uint64_t low = checksum_end(&state);
+    checksum_add(&state, &low, sizeof low);
+    uint64_t high = checksum_end(&state);
+    memcpy(file_id, &low, sizeof low);
+    memcpy(file_id + sizeof low, &high, sizeof high);
+}
+
+static struct manifest fresh_manifest(const struct vdb_snapshot *s,
+                                      const struct vdb_compact_options *o)
+{
+    const struct manifest *old = &s->generation->manifest;
+    bool output = o->output != NULL;
+    return (struct manifest){
+        .commit = output ? 1 : s->commit,
+        .commit_time_us = output ? 0 : s->commit_time_us,
+        .row_count = s->live_count,
+        .live_count = s->live_count,
+        .dim = old->dim,
+        .metric = old->metric,
+        .type = old->type,
+        .created_us = output ? 0 : old->created_us,
+        .horizon_commit = output ? 1 : s->commit,
+        .index = o->set_index ? o->index : old->index,
+        .degree = old->degree,
+        .ef_construction = old->ef_construction,
+        .alpha_milli = old->alpha_milli,
+    };
+}
+
+static enum vdb_status write_fresh(const struct osfile *file, const char *beside,
+                                   const struct vdb_snapshot *s,
+                                   const struct vdb_compact_options *o, struct vdb_error *err)
+{
+    struct manifest manifest = fresh_manifest(s, o);
+    uint32_t *rows = NULL;
+    enum vdb_status status = live_rows(s, &rows, err);
+    if (!status) status = publish_begin_new(file, err);
+    struct part_build build = {
+        .source = s,
+        .rows = rows,
+        .count = s->live_count,
+        .file = file,
+        .beside = beside,
+        .commit = manifest.commit,
+        .index = manifest.index,
+        .threads = o->threads ? o->threads : s->threads,
+        .progress = o->progress,
+        .context = o->context,
+    };
+    if (!status && build.count) status = part_build(&build, &manifest, err);
+    uint8_t file_id[16];
+    memcpy(file_id, s->generation->superblock.file_id, sizeof file_id);
+    if (o->output) derive_file_id(&manifest, file_id);
+    if (!status) status = publish_new(file, file_id, &manifest, err);
+    manifest_release(&manifest);
+    free(rows);
+    return status;
+}
+
+static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_snapshot *s,
+                                         const struct vdb_compact_options *o, struct vdb_error *err)
+{
+    struct osfile_stat there;
+    if (osfile_stat_path(o->output, &there) == 0 && there.identity.inode == db->identity.inode &&
+        there.identity.device == db->identity.device)
+        return error_set(err, VDB_INVALID, "the output is the index itself");
+    struct newname name;
+    enum vdb_status status = newname_create(&name, o->output, 0666, err);
+    if (status) return status;
+    status = write_fresh(&name.file, name.path, s, o, err);
+    return newname_finish(&name, status, true, err);
+}
+
+/* With the MAINTAIN lock held, and the new file written as of `s`. */
+static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, struct newname *name,
+                                 struct vdb_error *err)
+{
+    enum vdb_status status = db_lock_write_maintained(db, err);
+    if (status) return newname_finish(name, status, true, err);
+    struct osfile_stat old;
+    int failed = osfile_stat(&db->maintained, &old);
+    if (!failed) failed = osfile_copy_owner(&name->file, &old);
+    if (!failed) failed = osfile_sync_all(&name->file);
+    if (failed)
+        status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                                 "cannot give the new file mode and owner of the old one");
+    if (!status && old.links > 1)
+        status = error_set(err, VDB_READ_ONLY,
+                           "the index has %llu hard links, which compaction would part",
+                           (unsigned long long)old.links);
+    if (!status) status = catchup_run(db, s, name->passing, err);
+    status = newname_finish(name, status, true, err);
+    if (!status) status = publish_superseded(&db->maintained, s->generation, err);
+    db_unlock_write(db);
+    return status;
+}
+
+static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
+                                        struct vdb_error *err)
+{
+    enum vdb_status status = db_lock_maintain(db, err);
+    if (status) return status;
+    struct vdb_snapshot *snapshot;
+    status = db_refresh(db, &snapshot, err);
+    struct newname name;
+    if (!status) {
+        status = newname_create_successor(&name, db->path, snapshot->generation->superblock.file_id,
+                                          0600, err);
+        if (!status) {
+            status = write_fresh(&name.file, name.path, snapshot, o, err);
+            status = status ? newname_finish(&name, status, true, err)
+                            : take_over(db, snapshot, &name, err);
+        }
+        snapshot_unref(snapshot);
+    }
+    db_unlock_maintain(db);
+    return status;
+}
+
+enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
+                            struct vdb_error *err)
+{
+    struct vdb_compact_options chosen = VDB_COMPACT_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    if (chosen.set_index && (unsigned)chosen.index > VDB_INDEX_GRAPH)
+        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)chosen.index);
+    if (!chosen.output) return compact_in_place(db, &chosen, err);
+    struct vdb_snapshot *snapshot;
+    status = db_refresh(db, &snapshot, err);
+    if (status) return status;
+    status = compact_to_output(db, snapshot, &chosen, err);
+    snapshot_unref(snapshot);
+    return status;
+}

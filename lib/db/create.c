@@ -1,0 +1,82 @@
+/* create.c: a new, empty index.
+ *
+ * It is made whole under another name, synced, and then takes its own: a crash leaves no half of
+ * an index where one is expected.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "db/newname.h"
+#include "db/publish.h"
+#include "vdb.h"
+
+static enum vdb_status check_options(const struct vdb_create_options *o, struct vdb_error *err)
+{
+    if (o->dim < 1 || o->dim > VDB_DIM_MAX)
+        return error_set(err, VDB_INVALID, "dimension is %u, expected 1 to %d", o->dim,
+                         VDB_DIM_MAX);
+    if (o->metric < VDB_METRIC_L2 || o->metric > VDB_METRIC_IP)
+        return error_set(err, VDB_INVALID, "metric %d is not known", (int)o->metric);
+    if (o->type < VDB_TYPE_F32 || o->type > VDB_TYPE_U8)
+        return error_set(err, VDB_INVALID, "vector type %d is not known", (int)o->type);
+    if ((unsigned)o->index > VDB_INDEX_GRAPH)
+        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)o->index);
+    if (o->degree && (o->degree < 4 || o->degree > 256))
+        return error_set(err, VDB_INVALID, "degree is %u, expected 4 to 256", o->degree);
+    if (o->ef_construction && (o->ef_construction < 8 || o->ef_construction > 4096))
+        return error_set(err, VDB_INVALID, "ef_construction is %u, expected 8 to 4096",
+                         o->ef_construction);
+    return VDB_OK;
+}
+
+static enum vdb_status write_empty(const struct osfile *file, const struct vdb_create_options *o,
+                                   struct vdb_error *err)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    uint8_t file_id[16];
+    if (getrandom(file_id, sizeof file_id, 0) != (ssize_t)sizeof file_id)
+        return error_set_errno(err, VDB_IO, errno, "cannot get random bytes for the file's id");
+    struct manifest manifest = {
+        .commit = 1,
+        .commit_time_us = now_us,
+        .dim = o->dim,
+        .metric = o->metric,
+        .type = o->type,
+        .created_us = now_us,
+        .horizon_commit = 1,
+        .index = o->index,
+        .degree = o->degree,
+        .ef_construction = o->ef_construction,
+    };
+    enum vdb_status status = publish_begin_new(file, err);
+    if (!status) status = publish_new(file, file_id, &manifest, err);
+    manifest_release(&manifest);
+    return status;
+}
+
+enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
+                           struct vdb_error *err)
+{
+    struct vdb_create_options chosen = VDB_CREATE_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    if (!chosen.metric) chosen.metric = VDB_METRIC_L2;
+    if (!chosen.type) chosen.type = VDB_TYPE_F32;
+    status = check_options(&chosen, err);
+    if (status) return status;
+    struct osfile_stat there;
+    if (osfile_stat_path(path, &there) == 0)
+        return error_set(err, VDB_EXISTS, "the file exists already");
+    struct newname name;
+    status = newname_create(&name, path, 0666, err);
+    if (status) return status;
+    status = write_empty(&name.file, &chosen, err);
+    return newname_finish(&name, status, false, err);
+}

@@ -1,0 +1,44 @@
+/* part_build.h: writing a part: its segments into the file, its entries into a manifest.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_PART_BUILD_H
+#define VDB_STORE_PART_BUILD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/osfile.h"
+#include "db/db.h"
+#include "format/manifest.h"
+#include "state/snapshot.h"
+#include "vdb.h"
+
+struct part_build {
+    const struct vdb_snapshot *source;
+    const uint32_t *rows; /* the source's rows to take, rising; NULL: `first` and those behind it */
+    uint32_t first;
+    uint32_t count;
+
+    const struct osfile *file; /* where to */
+    const char *beside;        /* a path in whose directory temporary files go */
+    struct vdb *shared;        /* whose lock guards the file's length; NULL: nobody else has it */
+    bool in_place;             /* the file is the source's: rows that lie well stay where they are,
+                                  and keep their deleted state */
+    uint32_t row_begin;        /* their first number there */
+    uint64_t commit;
+    enum vdb_index_kind index;
+    unsigned threads;
+    vdb_progress_fn progress;
+    void *context;
+};
+
+/* Verifies the checksums of the rows it takes, writes the segments, unsynced, and adds part and
+ * segments to the manifest, whose degree, ef_construction and alpha it goes by. Errors:
+ * VDB_CORRUPT, VDB_IO, VDB_BUSY, VDB_CANCELLED. */
+enum vdb_status part_build(const struct part_build *build, struct manifest *manifest,
+                           struct vdb_error *err);
+
+/* A segment of its own, for what belongs to no part or to an older one. */
+enum vdb_status part_build_segment(const struct part_build *build, const void *bytes, size_t len,
+                                   struct segment_entry *segment, struct vdb_error *err);
+
+#endif

@@ -1,0 +1,54 @@
+/* space.c: room in the file: new extents at its end, and what is written there.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "db/space.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "format/disk.h"
+
+#define HUGE_FROM ((uint64_t)8 << 20)
+
+enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align,
+                              uint64_t *off, struct vdb_error *err)
+{
+    struct osfile_stat now;
+    int failed = osfile_stat(file, &now);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+    *off = round_up(now.size, align);
+    failed = osfile_reserve(file, *off, len);
+    if (failed)
+        return error_set_errno(err, VDB_IO, failed, "cannot get %llu bytes more for the file",
+                               (unsigned long long)len);
+    return VDB_OK;
+}
+
+enum vdb_status space_write(const struct osfile *file, uint64_t off, const void *from, size_t len,
+                            struct vdb_error *err)
+{
+    int failed = osfile_write(file, off, from, len);
+    return failed ? error_set_errno(err, VDB_IO, failed, "cannot write at offset %llu",
+                                    (unsigned long long)off)
+                  : VDB_OK;
+}
+
+enum vdb_status space_zero(const struct osfile *file, uint64_t off, uint64_t len,
+                           struct vdb_error *err)
+{
+    size_t step = len < 65536 ? (size_t)len : 65536;
+    void *zeros = calloc(1, step ? step : 1);
+    if (!zeros) return error_no_memory(err);
+    enum vdb_status status = VDB_OK;
+    for (uint64_t done = 0; done < len && !status; done += step) {
+        if (step > len - done) step = (size_t)(len - done);
+        status = space_write(file, off + done, zeros, step, err);
+    }
+    free(zeros);
+    return status;
+}
+
+uint64_t space_segment_align(uint64_t len)
+{
+    if (len >= HUGE_FROM) return VDB_SEGMENT_ALIGN_HUGE;
+    return len >= VDB_SEGMENT_ALIGN ? VDB_SEGMENT_ALIGN : VDB_ARRAY_ALIGN;
+}

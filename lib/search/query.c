@@ -1,0 +1,74 @@
+/* query.c: one query of a search while it runs.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "search/query.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+enum vdb_status query_init(struct query *query, uint32_t dim, uint32_t k, struct vdb_error *err)
+{
+    *query = (struct query){
+        .unit = malloc(dim * sizeof(float)),
+        .codes = malloc(codes_bytes(dim)),
+    };
+    enum vdb_status status = topk_init(&query->top, k, err);
+    return query->unit && query->codes ? status : error_no_memory(err);
+}
+
+void query_release(struct query *query)
+{
+    free(query->unit);
+    free(query->codes);
+    topk_release(&query->top);
+}
+
+enum vdb_status query_begin(struct query *query, const struct vdb_snapshot *snapshot,
+                            const float *values, size_t number, struct vdb_error *err)
+{
+    uint32_t dim = snapshot->generation->manifest.dim;
+    query->values = values;
+    topk_reset(&query->top);
+    for (uint32_t i = 0; i < dim; i++)
+        if (!isfinite(values[i]))
+            return error_set(err, VDB_INVALID, "query %zu: element %u is not a finite number",
+                             number, i);
+    if (snapshot->generation->manifest.metric != VDB_METRIC_COSINE) return VDB_OK;
+    query->length = sqrt(snapshot->kernels->sumsq[VDB_TYPE_F32](values, dim));
+    if (query->length == 0)
+        return error_set(err, VDB_INVALID, "query %zu is zero, which has no direction for cosine",
+                         number);
+    for (uint32_t i = 0; i < dim; i++) query->unit[i] = (float)(values[i] / query->length);
+    return VDB_OK;
+}
+
+static double measure(const struct query *query, const struct vdb_snapshot *s,
+                      const uint8_t *vector)
+{
+    const struct manifest *m = &s->generation->manifest;
+    switch (m->metric) {
+    case VDB_METRIC_L2:
+        return s->kernels->l2sq[m->type](vector, query->values, m->dim);
+    case VDB_METRIC_IP:
+        return -s->kernels->dot[m->type](vector, query->values, m->dim);
+    case VDB_METRIC_COSINE:
+        break;
+    }
+    double length = sqrt(s->kernels->sumsq[m->type](vector, m->dim)) * query->length;
+    double cosine =
+        length > 0 ? s->kernels->dot[m->type](vector, query->values, m->dim) / length : 0;
+    return 1 - (cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
+}
+
+void query_offer(struct query *query, const struct vdb_snapshot *snapshot, uint32_t row,
+                 const uint8_t *vector)
+{
+    double key = measure(query, snapshot, vector);
+    topk_offer(&query->top, row, isnan(key) ? INFINITY : key); /* only a damaged file holds NaNs */
+}
+
+double query_distance(const struct vdb_snapshot *snapshot, double key)
+{
+    return snapshot->generation->manifest.metric == VDB_METRIC_L2 ? sqrt(key) : key;
+}

@@ -1,0 +1,22 @@
+/* scan.h: exact search over rows one by one, for several queries at once.
+ *
+ * Rows are taken in blocks that stay in cache while query after query looks at them: a scan is
+ * bound by memory, and reading the rows once serves all.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_SCAN_H
+#define VDB_STORE_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "search/query.h"
+
+/* Offers the rows of a part, the deleted ones only if `deleted`. */
+void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, bool deleted,
+               struct query *queries, size_t count);
+
+/* Offers the rows of the tail. */
+void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
+               size_t count);
+
+#endif

@@ -1,0 +1,261 @@
+/* search.c: the k nearest rows of a snapshot.
+ *
+ *     query -> each graph part: walk on codes -> candidates -> exact distances
+ *           -> flat parts and tail: exact distances of every row
+ *           -> one list of the k best
+ *
+ * A walk orders by codes; what it hands over is measured on the stored vectors, nearest codes
+ * first, until k and some more have been and the next one's code is too far for its row to be among
+ * the best. Deleted rows are walked through and dropped then; effort grows with their share, and
+ * where still too few are left it is doubled.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/options.h"
+#include "base/par.h"
+#include "index/graph.h"
+#include "search/query.h"
+#include "search/scan.h"
+
+#define EF_DEFAULT      64
+#define RERANK_EXTRA    10
+#define RERANK_SHARE    2
+#define RERANK_EF_SHARE 16
+#define RERANK_STEPS    1.25
+#define CHUNK           32 /* queries that a thread takes at a time */
+
+struct searcher { /* one thread's */
+    const struct vdb_snapshot *s;
+    const struct vdb_search_options *options;
+    uint32_t k;
+    struct walk *walk;
+    struct query queries[CHUNK];
+};
+
+/* ---- walks --------------------------------------------------------------------------------- */
+
+static bool wanted(const struct searcher *s, uint32_t row)
+{
+    return s->options->include_deleted || !liveness_deleted(&s->s->dead, row);
+}
+
+static bool enough_wanted(const struct searcher *s, const struct part *part,
+                          const struct candidate *candidates, uint32_t count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count && n < s->k; i++)
+        n += wanted(s, part->row_begin + candidates[i].row);
+    return n >= s->k;
+}
+
+/* Whether a row at that distance of codes may still be nearer than the k-th best. A code is off by
+ * half a step a dimension at most, evenly spread: over many dimensions that lengthens squares by
+ * dim / 12 steps for the row and as much for the query, and what is left of it along the line
+ * between the two is within some RERANK_STEPS steps. */
+static bool may_be_nearer(const struct searcher *s, const struct part *part, uint32_t code_distance,
+                          const struct query *query)
+{
+    enum vdb_metric metric = s->s->generation->manifest.metric;
+    double worst = topk_worst(&query->top);
+    if (metric == VDB_METRIC_IP || part->codes.code == part->vectors) return false;
+    if (metric == VDB_METRIC_COSINE) worst *= 2; /* |x - q|^2 of unit vectors */
+    double squared = (double)code_distance - part->codes.dim / 6.0;
+    double steps = (squared > 0 ? sqrt(squared) : 0) - RERANK_STEPS;
+    return steps <= 0 || steps * part->codes.scale * steps * part->codes.scale <= worst;
+}
+
+/* Measures the nearest candidates that are wanted. Their vectors lie anywhere, so each is fetched
+ * while the one before is measured. */
+static void rerank(struct searcher *s, const struct part *part, const struct candidate *candidates,
+                   uint32_t count, uint32_t ef, struct query *query)
+{
+    uint32_t least = s->k + s->k / RERANK_SHARE + RERANK_EXTRA + ef / RERANK_EF_SHARE;
+    for (uint32_t i = 0, taken = 0; i < count; i++) {
+        uint32_t local = candidates[i].row;
+        if (taken >= least && !may_be_nearer(s, part, candidates[i].distance, query)) break;
+        if (i + 1 < count) __builtin_prefetch(part->vectors + candidates[i + 1].row * part->stride);
+        if (!wanted(s, part->row_begin + local)) continue;
+        query_offer(query, s->s, part->row_begin + local, part->vectors + local * part->stride);
+        taken++;
+    }
+}
+
+/* The effort for a part of which a share is deleted, as if the live rows were alone. */
+static uint32_t effort(const struct searcher *s, uint32_t rows)
+{
+    uint64_t ef = s->options->ef ? s->options->ef : EF_DEFAULT;
+    if (ef < s->k) ef = s->k;
+    if (!s->options->include_deleted && s->s->live_count)
+        ef = ef * s->s->row_count / s->s->live_count;
+    return ef < rows ? (uint32_t)ef : rows;
+}
+
+static enum vdb_status walk_part(struct searcher *s, const struct part *part, struct query *query,
+                                 struct vdb_error *err)
+{
+    bool cosine = s->s->generation->manifest.metric == VDB_METRIC_COSINE;
+    uint32_t rows = part->row_end - part->row_begin, ef = effort(s, rows), count = 0;
+    const struct candidate *candidates;
+    enum vdb_status status =
+        walk_prepare(s->walk, &part->codes, cosine ? query->unit : query->values, err);
+    while (!status) {
+        status = walk_graph(s->walk, &part->graph, &part->codes, s->s->kernels, ef, &candidates,
+                            &count, err);
+        if (status) break;
+        if (enough_wanted(s, part, candidates, count) || count >= rows) {
+            rerank(s, part, candidates, count, ef, query);
+            break;
+        }
+        if (count < ef || ef >= rows) { /* the walk has met all that it can reach */
+            scan_part(s->s, part, s->options->include_deleted, query, 1);
+            break;
+        }
+        ef = ef < rows / 2 ? 2 * ef : rows;
+    }
+    return status;
+}
+
+/* ---- chunks of queries --------------------------------------------------------------------- */
+
+static enum vdb_status search_parts(struct searcher *s, size_t count, struct vdb_error *err)
+{
+    const struct generation *g = s->s->generation;
+    enum vdb_status status = VDB_OK;
+    for (uint32_t i = 0; i < g->manifest.part_count && !status; i++) {
+        const struct part *part = &g->parts[i];
+        if (!part->is_graph || s->options->exact)
+            scan_part(s->s, part, s->options->include_deleted, s->queries, count);
+        else
+            for (size_t q = 0; q < count && !status; q++)
+                status = walk_part(s, part, &s->queries[q], err);
+    }
+    return status;
+}
+
+static void give(const struct searcher *s, const struct query *query, struct vdb_hit *hits,
+                 uint32_t *found)
+{
+    uint32_t n = 0;
+    for (; n < query->top.count; n++) {
+        double distance = query_distance(s->s, query->top.items[n].key);
+        if (s->options->use_radius && distance > s->options->radius) break;
+        hits[n] = (struct vdb_hit){query->top.items[n].row, distance};
+    }
+    *found = n;
+}
+
+/* Searches queries [first, first + count) of a batch; *bad is the one at fault on an error. */
+static enum vdb_status search_chunk(struct searcher *s, const float *queries, size_t first,
+                                    size_t count, struct vdb_hit *hits, uint32_t *found,
+                                    size_t *bad, struct vdb_error *err)
+{
+    uint32_t dim = s->s->generation->manifest.dim;
+    for (size_t q = 0; q < count; q++) {
+        *bad = first + q;
+        enum vdb_status status =
+            query_begin(&s->queries[q], s->s, queries + (first + q) * dim, first + q, err);
+        if (status) return status;
+    }
+    *bad = first;
+    enum vdb_status status = search_parts(s, count, err);
+    if (status) return status;
+    scan_tail(s->s, s->options->include_deleted, s->queries, count);
+    for (size_t q = 0; q < count; q++)
+        give(s, &s->queries[q], hits + (first + q) * s->options->k, &found[first + q]);
+    return VDB_OK;
+}
+
+static enum vdb_status searcher_init(struct searcher *s, const struct vdb_snapshot *snapshot,
+                                     const struct vdb_search_options *options, size_t queries,
+                                     struct vdb_error *err)
+{
+    uint32_t most = snapshot->row_count ? snapshot->row_count : 1;
+    *s = (struct searcher){
+        .s = snapshot,
+        .options = options,
+        .k = options->k < most ? options->k : most, /* memory follows the rows, not the wish */
+        .walk = walk_create(),
+    };
+    enum vdb_status status = s->walk ? VDB_OK : error_no_memory(err);
+    for (size_t q = 0; q < queries && q < CHUNK && !status; q++)
+        status = query_init(&s->queries[q], snapshot->generation->manifest.dim, s->k, err);
+    return status;
+}
+
+static void searcher_release(struct searcher *s)
+{
+    walk_free(s->walk);
+    for (size_t q = 0; q < CHUNK; q++) query_release(&s->queries[q]);
+}
+
+/* ---- batches ------------------------------------------------------------------------------- */
+
+struct batch {
+    struct searcher *searchers; /* one a worker */
+    const float *queries;
+    struct vdb_hit *hits;
+    uint32_t *found;
+    pthread_mutex_t lock; /* guards the three below */
+    size_t failed_at;     /* the first query that failed: it is the one to be told of */
+    enum vdb_status status;
+    struct vdb_error error;
+};
+
+static void batch_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct batch *b = context;
+    struct vdb_error err;
+    size_t bad;
+    enum vdb_status status = search_chunk(&b->searchers[worker], b->queries, begin, end - begin,
+                                          b->hits, b->found, &bad, &err);
+    if (!status) return;
+    pthread_mutex_lock(&b->lock);
+    if (!b->status || bad < b->failed_at) {
+        b->failed_at = bad;
+        b->status = status;
+        b->error = err;
+    }
+    pthread_mutex_unlock(&b->lock);
+}
+
+static enum vdb_status search_batch(const struct vdb_snapshot *snapshot, const float *queries,
+                                    size_t count, const struct vdb_search_options *options,
+                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err)
+{
+    unsigned threads = options->threads ? options->threads : snapshot->threads;
+    size_t chunks = (count + CHUNK - 1) / CHUNK;
+    if (threads > chunks) threads = (unsigned)chunks;
+    struct batch b = {.queries = queries, .hits = hits, .found = found};
+    b.searchers = calloc(threads, sizeof *b.searchers);
+    if (!b.searchers) return error_no_memory(err);
+    enum vdb_status status = VDB_OK;
+    for (unsigned i = 0; i < threads && !status; i++)
+        status = searcher_init(&b.searchers[i], snapshot, options, count, err);
+    if (!status) {
+        pthread_mutex_init(&b.lock, NULL);
+        par_for(threads, count, CHUNK, batch_job, &b);
+        pthread_mutex_destroy(&b.lock);
+        status = b.status;
+        if (status && err) *err = b.error;
+    }
+    for (unsigned i = 0; i < threads; i++) searcher_release(&b.searchers[i]);
+    free(b.searchers);
+    return status;
+}
+
+enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries, size_t count,
+                           const struct vdb_search_options *options, struct vdb_hit *hits,
+                           uint32_t *found, struct vdb_error *err)
+{
+    struct vdb_search_options chosen = VDB_SEARCH_OPTIONS_INIT;
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (status) return status;
+    if (chosen.k == 0) return error_set(err, VDB_INVALID, "k is 0, expected at least 1");
+    if (chosen.use_radius && isnan(chosen.radius))
+        return error_set(err, VDB_INVALID, "radius is not a number");
+    if (count == 0) return VDB_OK;
+    return search_batch(snapshot, queries, count, &chosen, hits, found, err);
+}

@@ -1,0 +1,126 @@
+/* liveness.c: which rows are deleted, at one commit.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "state/liveness.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+struct liveness_chunk {
+    int refs;
+    uint64_t words[LIVENESS_CHUNK / 64];
+};
+
+static void chunk_unref(struct liveness_chunk *chunk)
+{
+    if (chunk && __atomic_sub_fetch(&chunk->refs, 1, __ATOMIC_ACQ_REL) == 0) free(chunk);
+}
+
+enum vdb_status liveness_copy(const struct liveness *from, struct liveness *to,
+                              struct vdb_error *err)
+{
+    uint32_t count = from->chunk_count;
+    struct liveness_chunk **chunks = calloc(count ? count : 1, sizeof(struct liveness_chunk *));
+    if (!chunks) return error_no_memory(err);
+    for (uint32_t i = 0; i < from->chunk_count; i++) {
+        chunks[i] = from->chunks[i];
+        if (chunks[i]) __atomic_add_fetch(&chunks[i]->refs, 1, __ATOMIC_RELAXED);
+    }
+    *to = (struct liveness){from->spans, from->span_count, chunks, count};
+    return VDB_OK;
+}
+
+void liveness_release(struct liveness *liveness)
+{
+    for (uint32_t i = 0; i < liveness->chunk_count; i++) chunk_unref(liveness->chunks[i]);
+    free(liveness->chunks);
+    *liveness = (struct liveness){0};
+}
+
+/* What the tombstone segments say: that of the last span that begins at or before the row. */
+static bool span_deleted(const struct liveness *liveness, uint32_t row)
+{
+    uint32_t low = 0, high = liveness->span_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (liveness->spans[mid].row_begin <= row)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low == 0 || row >= liveness->spans[low - 1].row_end) return false;
+    const struct liveness_span *span = &liveness->spans[low - 1];
+    uint32_t bit = row - span->row_begin;
+    return span->words[bit / 8] >> (bit % 8) & 1;
+}
+
+bool liveness_deleted(const struct liveness *liveness, uint32_t row)
+{
+    uint32_t at = row / LIVENESS_CHUNK;
+    const struct liveness_chunk *chunk = at < liveness->chunk_count ? liveness->chunks[at] : NULL;
+    if (chunk) return chunk->words[row % LIVENESS_CHUNK / 64] >> (row % 64) & 1;
+    return span_deleted(liveness, row);
+}
+
+static void chunk_from_spans(const struct liveness *liveness, uint32_t at,
+                             struct liveness_chunk *chunk)
+{
+    memset(chunk->words, 0, sizeof chunk->words);
+    for (uint32_t i = 0; i < LIVENESS_CHUNK; i++)
+        if (span_deleted(liveness, at * LIVENESS_CHUNK + i))
+            chunk->words[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+static bool grow(struct liveness *liveness, uint32_t count)
+{
+    struct liveness_chunk **chunks = realloc(liveness->chunks, count * sizeof *chunks);
+    if (!chunks) return false;
+    for (uint32_t i = liveness->chunk_count; i < count; i++) chunks[i] = NULL;
+    liveness->chunks = chunks;
+    liveness->chunk_count = count;
+    return true;
+}
+
+/* The chunk at `at`, owned by this state alone. */
+static struct liveness_chunk *chunk_own(struct liveness *liveness, uint32_t at)
+{
+    if (at >= liveness->chunk_count && !grow(liveness, at + 1)) return NULL;
+    struct liveness_chunk *chunk = liveness->chunks[at];
+    if (chunk && __atomic_load_n(&chunk->refs, __ATOMIC_ACQUIRE) == 1) return chunk;
+    struct liveness_chunk *own = malloc(sizeof *own);
+    if (!own) return NULL;
+    if (chunk)
+        memcpy(own->words, chunk->words, sizeof own->words);
+    else
+        chunk_from_spans(liveness, at, own);
+    own->refs = 1;
+    chunk_unref(chunk);
+    liveness->chunks[at] = own;
+    return own;
+}
+
+enum vdb_status liveness_set(struct liveness *liveness, uint32_t row, bool deleted,
+                             struct vdb_error *err)
+{
+    if (liveness_deleted(liveness, row) == deleted) return VDB_OK;
+    struct liveness_chunk *chunk = chunk_own(liveness, row / LIVENESS_CHUNK);
+    if (!chunk) return error_no_memory(err);
+    uint64_t bit = (uint64_t)1 << (row % 64);
+    uint64_t *word = &chunk->words[row % LIVENESS_CHUNK / 64];
+    *word = deleted ? *word | bit : *word & ~bit;
+    return VDB_OK;
+}
+
+uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,
+                        uint8_t *words)
+{
+    uint32_t set = 0;
+    memset(words, 0, ((size_t)rows + 63) / 64 * 8);
+    for (uint32_t i = 0; i < rows; i++)
+        if (liveness_deleted(liveness, row_begin + i)) {
+            words[i / 8] |= (uint8_t)(1u << (i % 8));
+            set++;
+        }
+    return set;
+}

@@ -1,0 +1,112 @@
+/* part.c: opening a part.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "state/part.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "format/code_header.h"
+#include "format/graph_header.h"
+#include "format/tombstone.h"
+#include "vector/vtype.h"
+
+struct opener { /* what every step needs */
+    const struct manifest *manifest;
+    const uint8_t *file;
+    uint64_t file_len;
+    uint32_t rows;
+};
+
+static enum vdb_status open_vectors(const struct opener *o, struct part *part,
+                                    struct vdb_error *err)
+{
+    const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_VECTOR);
+    size_t stride = vtype_stride(o->manifest->type, o->manifest->dim);
+    if (s->stride != stride)
+        return error_set_corrupt(err, "vector", s->off,
+                                 "vector segment has a stride of %u, expected %zu", s->stride,
+                                 stride);
+    if (s->len != (uint64_t)o->rows * stride)
+        return error_set_corrupt(err, "vector", s->off,
+                                 "vector segment has %llu bytes for %u rows of %zu",
+                                 (unsigned long long)s->len, o->rows, stride);
+    part->vectors = o->file + s->off;
+    part->stride = stride;
+    return VDB_OK;
+}
+
+static enum vdb_status open_ids(const struct opener *o, struct part *part, struct vdb_error *err)
+{
+    const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_ID);
+    enum vdb_status status =
+        ids_view_init(&part->ids, o->file + s->off, s->len, o->rows, s->off, err);
+    if (status) return status;
+    s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_ID_HASH);
+    status = id_hash_view_init(&part->id_hash, o->file + s->off, s->len, o->rows, s->off, err);
+    if (status) return status;
+    s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_METADATA);
+    part->has_metadata = s != NULL;
+    if (s)
+        status =
+            metadata_view_init(&part->metadata, o->file + s->off, s->len, o->rows, s->off, err);
+    return status;
+}
+
+static enum vdb_status open_codes(const struct opener *o, struct part *part, struct vdb_error *err)
+{
+    const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CODE);
+    struct code_header header;
+    enum vdb_status status = code_header_decode(o->file + s->off, s->len, o->rows, o->manifest->dim,
+                                                s->off, o->file_len, &header, err);
+    if (status) return status;
+    part->codes = (struct codes){
+        .rows = o->rows,
+        .dim = o->manifest->dim,
+        .code = o->file + header.codes.off,
+        .code_stride = header.codes.stride,
+        .bytes = header.codes.width,
+        .flip = (uint8_t)(header.flags & DISK_CODE_SIGNED ? 0x80 : 0),
+        .norm = o->file + header.norms.off,
+        .norm_stride = header.norms.stride,
+        .scale = header.scale,
+        .zero = header.zero,
+        .metric = o->manifest->metric,
+    };
+    return VDB_OK;
+}
+
+static enum vdb_status open_graph(const struct opener *o, struct part *part, struct vdb_error *err)
+{
+    const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_GRAPH);
+    struct graph_header header;
+    enum vdb_status status =
+        graph_header_decode(o->file + s->off, s->len, o->rows, s->off, &header, err);
+    if (status) return status;
+    /* Aligned to 4 at least: segments and the arrays in them are aligned to 64. */
+    const uint8_t *segment = o->file + s->off;
+    part->graph = (struct graph){
+        .rows = o->rows,
+        .degree = header.degree,
+        .edges = (const uint32_t *)(const void *)(segment + header.edges_off),
+        .pivots = (const uint32_t *)(const void *)(segment + header.pivots_off),
+        .pivot_count = header.pivot_count,
+    };
+    return VDB_OK;
+}
+
+enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const uint8_t *file,
+                          uint64_t file_len, struct part *out, struct vdb_error *err)
+{
+    const struct part_entry *entry = &manifest->parts[index];
+    struct opener o = {manifest, file, file_len, entry->row_end - entry->row_begin};
+    *out = (struct part){.entry = entry, .row_begin = entry->row_begin, .row_end = entry->row_end};
+    enum vdb_status status = open_vectors(&o, out, err);
+    if (!status) status = open_ids(&o, out, err);
+    const struct segment_entry *s = manifest_segment(manifest, entry, DISK_SEGMENT_TOMBSTONE);
+    if (!status && s)
+        status = tombstone_view(&out->tombstones, file + s->off, s->len, o.rows, s->off, err);
+    out->is_graph = entry->kind == DISK_PART_GRAPH;
+    if (!status && out->is_graph) status = open_codes(&o, out, err);
+    if (!status && out->is_graph) status = open_graph(&o, out, err);
+    return status;
+}
