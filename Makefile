@@ -56,7 +56,11 @@ COMPILE        = $(CC) $(BASE_CPPFLAGS) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFL
 LINK           = $(CC) $(BASE_CFLAGS) $(CFLAGS) -Wl,--as-needed $(LDFLAGS)
 
 LIB_LIBS  := -lxxhash -llz4 -lm -pthread
-TOOL_LIBS := -ljansson -lz $(LIB_LIBS)
+
+# What the tools need beside the library is linked into them where the system has it as an archive,
+# so that they start with the library's own needs and no others. Looked for when linking, not before.
+archive    = $(or $(filter /%,$(shell $(CC) -print-file-name=lib$(1).a)),-l$(1))
+TOOL_LIBS  = $(call archive,jansson) $(call archive,z) $(LIB_LIBS)
 
 # Asked for in recipes alone, by when `make deps` has run.
 HDF5_CPPFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags hdf5))

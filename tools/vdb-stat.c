@@ -51,10 +51,12 @@ static const char *kind_name(enum vdb_index_kind kind)
     return kind == VDB_INDEX_GRAPH ? "graph" : kind == VDB_INDEX_FLAT ? "flat" : "auto";
 }
 
-/* RFC 3339 in UTC, to the microsecond. A year that no calendar has (a hostile file may name any
+/* RFC 3339 in UTC, to the microsecond; "-" for 0, which stands for a time that was not recorded. A
+ * year that no calendar has (a hostile file may name any
  * time) comes out as the plain number of seconds. */
 static const char *time_text(int64_t us, char text[48])
 {
+    if (us == 0) return "-";
     int64_t seconds = us / 1000000 - (us % 1000000 < 0);
     int micro = (int)(us - seconds * 1000000);
     struct tm tm;
@@ -66,6 +68,15 @@ static const char *time_text(int64_t us, char text[48])
     snprintf(text, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1,
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, micro);
     return text;
+}
+
+static void print_json_time(const char *key, int64_t us)
+{
+    char text[48];
+    if (us == 0)
+        printf(",\"%s\":null", key);
+    else
+        printf(",\"%s\":\"%s\"", key, time_text(us, text));
 }
 
 static const char *file_id_text(const uint8_t id[16], char text[33])
@@ -124,13 +135,13 @@ static void print_json(const struct stat_tool *tool)
     printf(",\"file_id\":\"%s\"", file_id_text(info->file_id, text));
     printf(",\"file_bytes\":%" PRIu64 ",\"used_bytes\":%" PRIu64, info->file_bytes,
            info->used_bytes);
-    printf(",\"created\":\"%s\"", time_text(info->created_us, text));
+    print_json_time("created", info->created_us);
     printf(",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"type\":\"%s\",\"index\":\"%s\"", info->dim,
            metric_name(info->metric), type_name(info->type), kind_name(info->index));
     printf(",\"rows\":%" PRIu64 ",\"live\":%" PRIu64 ",\"deleted\":%" PRIu64, info->rows,
            info->live, info->deleted);
-    printf(",\"commit\":%" PRIu64 ",\"commit_time\":\"%s\"", info->commit,
-           time_text(info->commit_time_us, text));
+    printf(",\"commit\":%" PRIu64, info->commit);
+    print_json_time("commit_time", info->commit_time_us);
     printf(",\"parts\":[");
     const char *comma = "";
     for (uint32_t i = 0; i < info->parts; i++) {

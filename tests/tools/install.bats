@@ -51,6 +51,17 @@ public_functions() {
     [[ $output == *hdf5* ]]
 }
 
+@test "a search loads what the library needs and nothing else" {
+    [ "$VDB_MODE" = release ] || skip "other builds load run-times of their own"
+    for archive in libjansson.a libz.a; do
+        [[ $("${CC:-cc}" -print-file-name=$archive) == /* ]] || skip "no $archive to link into the tools"
+    done
+    run ldd "$PREFIX_DIR/bin/vdb-search"
+    [ "$status" -eq 0 ]
+    others=$(grep -vE '^\s*(linux-vdso|libc|libm|libpthread|libxxhash|liblz4|/lib.*/ld-linux)[.-]' <<<"$output" | grep -v ld-linux || true)
+    [ -z "$others" ] || { echo "$others"; false; }
+}
+
 @test "vdb-search loads the C library and what libvdb and JSON need, and no more" {
     [ "$VDB_MODE" = release ] || skip "other builds load run-times of their own"
     run sh -c "objdump -p '$PREFIX_DIR/bin/vdb-search' | awk '/NEEDED/ {print \$2}' |

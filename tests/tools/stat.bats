@@ -260,3 +260,15 @@ END
 @test "an output that cannot be written is exit 74" {
     refused 74 "standard output*" sh -c "vdb-stat abc.vdb >/dev/full"
 }
+
+@test "a dense copy has no times, and says so" {
+    vdb-add -q --create --dim 2 a.vdb <<<'{"id":"a","vector":[1,2]}'
+    vdb-compact -q --output b.vdb a.vdb
+    ends 0 vdb-stat b.vdb
+    grep -qx $'created\t-' <<<"$output"
+    grep -qx $'commit_time\t-' <<<"$output"
+    ends 0 vdb-stat --json b.vdb
+    python3 -c 'import json, sys
+stat = json.load(sys.stdin)
+assert stat["created"] is None and stat["commit_time"] is None' <<<"$output"
+}
