@@ -156,13 +156,18 @@ static int commit(struct add *add)
     add->commit = info.commit;
     add->records_in += add->pending;
     add->pending = 0;
+    char text[200];
     if (add->options->batch) {
-        char text[200];
         snprintf(text, sizeof text,
                  "%s: ended by a signal; %" PRIu64 " records are in, to commit %" PRIu64 "\n",
                  add->cli->tool, add->records_in, add->commit);
-        cli_at_signal(NULL, text);
+    } else {
+        snprintf(text, sizeof text,
+                 "%s: ended by a signal; the rows are in, to commit %" PRIu64
+                 ", only the index part over them is not built\n",
+                 add->cli->tool, add->commit);
     }
+    cli_at_signal(NULL, text);
     return CLI_OK;
 }
 

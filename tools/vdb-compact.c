@@ -88,7 +88,8 @@ static int spool_open(const struct cli *cli, struct spool *spool)
     return CLI_OK;
 }
 
-static int spool_copy(const struct cli *cli, const struct spool *spool)
+/* To standard output where `path` is NULL. */
+static int spool_copy(const struct cli *cli, const struct spool *spool, const char *path)
 {
     char piece[65536];
     size_t len;
@@ -97,12 +98,34 @@ static int spool_copy(const struct cli *cli, const struct spool *spool)
         cli_message(cli, "%s: %s", spool->path, strerror(errno));
         return CLI_IOERR;
     }
-    while ((len = fread(piece, 1, sizeof piece, from)) > 0)
-        if (fwrite(piece, 1, len, stdout) != len) break; /* cli_finish says why */
+    FILE *to = path ? fopen(path, "wbe") : stdout;
+    if (!to) {
+        cli_message(cli, "%s: %s", path, strerror(errno));
+        fclose(from);
+        return CLI_CANTCREAT;
+    }
+    bool wrong = false;
+    while (!wrong && (len = fread(piece, 1, sizeof piece, from)) > 0)
+        wrong = fwrite(piece, 1, len, to) != len; /* of stdout, cli_finish says why */
     int status = ferror(from) ? CLI_IOERR : CLI_OK;
     if (status != CLI_OK) cli_message(cli, "%s: %s", spool->path, strerror(errno));
     fclose(from);
+    if (path && (fclose(to) != 0 || wrong) && status == CLI_OK) {
+        cli_message(cli, "%s: %s", path, strerror(errno));
+        status = CLI_IOERR;
+    }
     return status;
+}
+
+/* Whether the output is a device, a pipe or the like: it is written to, never put another file in
+ * the place of. */
+static bool is_special(const struct cli *cli, const char *path)
+{
+    struct stat there;
+    if (stat(path, &there) != 0 || S_ISREG(there.st_mode)) return false;
+    if (!S_ISDIR(there.st_mode)) return true;
+    cli_message(cli, "%s: is a directory", path);
+    exit(CLI_CANTCREAT);
 }
 
 static void spool_remove(const struct spool *spool)
@@ -174,21 +197,25 @@ int main(int argc, char **argv)
     if (how.output != NULL && !to_stdout && same_file(how.output, cli.index))
         cli_usage_error(&cli, "--output: %s is the index itself", how.output);
 
+    const char *special = NULL;
+    if (how.output != NULL && !to_stdout && is_special(&cli, how.output)) special = how.output;
+
     int status = CLI_OK;
     struct vdb_info before;
     struct spool spool = {0};
     struct vdb *db = cli_open(&cli, cli.index, how.output != NULL, &status);
     if (db == NULL) return status;
     status = info_of(&cli, db, &before);
-    if (status == CLI_OK && to_stdout) {
+    if (status == CLI_OK && (to_stdout || special)) {
         status = spool_open(&cli, &spool);
         how.output = spool.path;
     }
     if (status == CLI_OK) status = compact(&cli, db, &how);
     vdb_close(db);
+    if (status == CLI_OK && (to_stdout || special)) status = spool_copy(&cli, &spool, special);
+    if (status == CLI_OK && to_stdout && fflush(stdout) != 0) status = cli_finish(&cli, status);
     if (status == CLI_OK && !cli.quiet)
         status = tell(&cli, how.output != NULL ? how.output : cli.index, &before);
-    if (status == CLI_OK && to_stdout) status = spool_copy(&cli, &spool);
     if (spool.path[0] != '\0') spool_remove(&spool);
     if (status > 128) { /* dies of the signal itself, as a waiting shell expects */
         signal(caught, SIG_DFL);

@@ -108,15 +108,28 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
     return status;
 }
 
+/* A link is followed, so that what it leads to is written; what is no regular file cannot be given
+ * a file's place and stays. */
+static enum vdb_status check_output(const struct vdb *db, const char *path, struct vdb_error *err)
+{
+    struct osfile_stat there;
+    if (osfile_stat_path(path, &there) != 0) return VDB_OK;
+    if (there.identity.inode == db->identity.inode && there.identity.device == db->identity.device)
+        return error_set(err, VDB_INVALID, "the output is the index itself");
+    if (!there.regular)
+        return error_set(err, VDB_CANNOT_CREATE, "the output is there and no regular file");
+    return VDB_OK;
+}
+
 static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_snapshot *s,
                                          const struct vdb_compact_options *o, struct vdb_error *err)
 {
-    struct osfile_stat there;
-    if (osfile_stat_path(o->output, &there) == 0 && there.identity.inode == db->identity.inode &&
-        there.identity.device == db->identity.device)
-        return error_set(err, VDB_INVALID, "the output is the index itself");
     struct newname name;
-    enum vdb_status status = newname_create(&name, o->output, 0666, err);
+    char *resolved = realpath(o->output, NULL); /* NULL: it is not there yet */
+    const char *path = resolved ? resolved : o->output;
+    enum vdb_status status = check_output(db, path, err);
+    if (!status) status = newname_create(&name, path, 0666, err);
+    free(resolved);
     if (status) return status;
     status = write_fresh(&name.file, name.path, s, o, err);
     return newname_finish(&name, status, true, err);

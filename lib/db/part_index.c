@@ -22,7 +22,7 @@
 #include "vector/vtype.h"
 
 /* Below this a scan of all rows is as fast as a walk over a few. */
-#define GRAPH_MIN_ROWS 256
+#define GRAPH_MIN_ROWS 1000
 /* Where codes, or long walks on the graph, find less than this share of the nearest rows, scanning
  * is what is left. */
 #define RECALL_MIN   0.9

@@ -302,3 +302,21 @@ make_many() {
     refused 65 "*many.vdb*vector*" vdb-compact --output fresh.vdb many.vdb
     [ ! -e fresh.vdb ]
 }
+
+@test "an output that is a pipe or a link is written to, and never replaced" {
+    vdb-add -q --create --dim 2 a.vdb <<<'{"id":"a","vector":[1,2]}'
+    vdb-compact -q --output plain.vdb a.vdb
+    mkfifo pipe
+    cat pipe >through.vdb &
+    ends 0 vdb-compact -q --output pipe a.vdb
+    wait
+    [ -p pipe ]
+    cmp plain.vdb through.vdb
+    : >target.vdb
+    ln -s target.vdb link.vdb
+    ends 0 vdb-compact -q --output link.vdb a.vdb
+    [ -L link.vdb ]
+    cmp plain.vdb target.vdb
+    mkdir folder
+    refused 73 "folder: is a directory" vdb-compact --output folder a.vdb
+}
