@@ -204,6 +204,10 @@ VDB_API enum vdb_status vdb_find(const struct vdb_snapshot *snapshot, const char
 /* 1: the row is there and live; 2: there and deleted; 0: not there. */
 VDB_API int vdb_row_state(const struct vdb_snapshot *snapshot, uint32_t row);
 
+/* Goes over the live rows: 1, and *row is the first live one from the given *row on; or 0, and
+ * there is none. Begin with 0 and go on with *row + 1. */
+VDB_API int vdb_next_live_row(const struct vdb_snapshot *snapshot, uint32_t *row);
+
 /* The row's id, in the file: valid until the snapshot is closed, without final NUL. */
 VDB_API enum vdb_status vdb_row_id(const struct vdb_snapshot *snapshot, uint32_t row,
                                    const char **id, size_t *id_len, struct vdb_error *err);

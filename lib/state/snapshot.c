@@ -345,6 +345,12 @@ int vdb_row_state(const struct vdb_snapshot *snapshot, uint32_t row)
     return liveness_deleted(&snapshot->dead, row) ? 2 : 1;
 }
 
+int vdb_next_live_row(const struct vdb_snapshot *snapshot, uint32_t *row)
+{
+    while (*row < snapshot->row_count && liveness_deleted(&snapshot->dead, *row)) ++*row;
+    return *row < snapshot->row_count;
+}
+
 enum vdb_status vdb_row_id(const struct vdb_snapshot *snapshot, uint32_t row, const char **id,
                            size_t *id_len, struct vdb_error *err)
 {

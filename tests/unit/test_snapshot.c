@@ -46,6 +46,27 @@ static void commits_of_one_handle_reach_the_other(void **state)
     vdb_close(b);
 }
 
+static void live_rows_are_gone_over_in_order(void **state)
+{
+    (void)state;
+    struct vdb *db = create(3);
+    uint32_t row = 0;
+    const struct vdb_snapshot *empty = store_snapshot(db);
+    assert_int_equal(vdb_next_live_row(empty, &row), 0);
+    store_add_many(db, 0, 6, 3);
+    store_delete(db, 0);
+    store_delete(db, 3);
+    store_delete(db, 5);
+    const struct vdb_snapshot *now = store_snapshot(db);
+    static const uint32_t live[] = {1, 2, 4};
+    size_t n = 0;
+    for (row = 0; vdb_next_live_row(now, &row); row++, n++) assert_int_equal(row, live[n]);
+    assert_int_equal(n, 3);
+    vdb_snapshot_close(empty);
+    vdb_snapshot_close(now);
+    vdb_close(db);
+}
+
 /* Another's commit came between: what the transaction asks for is judged against the newest. */
 static void a_commit_between_is_taken_into_account(void **state)
 {
@@ -321,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         test(commits_of_one_handle_reach_the_other),
+        test(live_rows_are_gone_over_in_order),
         test(a_commit_between_is_taken_into_account),
         test(a_held_lock_is_busy_but_keeps_no_reader_out),
         test(maintenance_is_alone_within_a_handle_too),
