@@ -93,7 +93,8 @@ enum vdb_metric {
 enum vdb_type { VDB_TYPE_F32 = 1, VDB_TYPE_F16 = 2, VDB_TYPE_I8 = 3, VDB_TYPE_U8 = 4 };
 
 enum vdb_index_kind {
-    VDB_INDEX_AUTO = 0, /* a graph where a part has rows enough to gain from it, else flat */
+    VDB_INDEX_AUTO = 0, /* a graph where a part has rows enough to gain from it and a sample of them
+                           is found by it, else flat */
     VDB_INDEX_FLAT = 1,
     VDB_INDEX_GRAPH = 2
 };
