@@ -23,7 +23,7 @@ struct rows { /* the blocks of the rows a transaction adds */
     struct buf ids;
     uint64_t vectors_len, metadata_len, total; /* total: with the padding between the three */
     bool placed;                               /* in an extent of the file `where` */
-    struct osfile_identity where;
+    struct osfile where; /* held open, so that no other file can be given its inode meanwhile */
     struct log_block vectors_block, ids_block, metadata_block;
 };
 
@@ -39,14 +39,17 @@ static uint64_t align64(uint64_t n)
     return round_up(n, VDB_ARRAY_ALIGN);
 }
 
-static bool same_file(struct osfile_identity a, struct osfile_identity b)
+/* A compaction may have come since the rows were placed: its file does not hold the extent. */
+static bool is_where_placed(const struct vdb *db, const struct osfile *where)
 {
-    return a.device == b.device && a.inode == b.inode;
+    struct osfile_stat placed;
+    return osfile_stat(where, &placed) == 0 && placed.identity.device == db->identity.device &&
+           placed.identity.inode == db->identity.inode;
 }
 
 static enum vdb_status rows_prepare(struct vdb_txn *txn, struct rows *rows, struct vdb_error *err)
 {
-    *rows = (struct rows){.vectors_len = spool_len(&txn->vectors)};
+    *rows = (struct rows){.vectors_len = spool_len(&txn->vectors), .where = {-1}};
     if (txn->changes.ids.rows == 0) return VDB_OK;
     enum vdb_status status = ids_builder_finish(&txn->changes.ids, &rows->ids, err);
     if (!status) status = metaspool_finish(&txn->metadata, &rows->metadata_len, err);
@@ -92,16 +95,14 @@ static enum vdb_status rows_place(struct vdb_txn *txn, struct rows *rows, struct
     if (status) return status;
     status =
         space_reserve(&db->file, rows->total, space_segment_align(rows->vectors_len), &off, err);
-    rows->where = db->identity;
-    struct osfile file = {-1}; /* another thread may go over to a successor of db->file */
-    int failed = status ? 0 : osfile_duplicate(&db->file, &file);
+    /* Another thread may go over to a successor of db->file. */
+    int failed = status ? 0 : osfile_duplicate(&db->file, &rows->where);
     db_unlock_write(db);
     if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot duplicate a descriptor");
     if (status) return status;
     rows_lay_out(rows, off);
-    status = rows_write(txn, rows, &file, err);
-    if (!status) status = db_sync(db, &file, err);
-    osfile_close(&file);
+    status = rows_write(txn, rows, &rows->where, err);
+    if (!status) status = db_sync(db, &rows->where, err);
     rows->placed = !status;
     return status;
 }
@@ -295,13 +296,14 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
         if (rows.total > INLINE_MAX && !rows.placed) status = rows_place(txn, &rows, err);
         if (!status) status = db_lock_write(db, err);
         if (status) break;
-        /* A compaction may have come between: its file does not hold the extent. */
-        bool lost = rows.placed && !same_file(rows.where, db->identity);
+        bool lost = rows.placed && !is_where_placed(db, &rows.where);
         if (!lost) status = commit_locked(txn, &rows, &number, err);
         db_unlock_write(db);
         if (!lost) break;
+        osfile_close(&rows.where);
         rows.placed = false;
     }
+    osfile_close(&rows.where);
     buf_release(&rows.ids);
     const struct resolution *done = &txn->changes.now;
     if (!status && info)

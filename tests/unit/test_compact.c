@@ -216,13 +216,19 @@ static uint32_t rows_of(uint32_t commit)
     return commit % 20 == 19 ? 2500 : 1 + commit % 4;
 }
 
-static bool commit_one(struct vdb *db, unsigned writer, uint32_t commit)
+static uint32_t big_commits(uint32_t commit)
+{
+    (void)commit;
+    return 2500;
+}
+
+static bool commit_one(struct vdb *db, unsigned writer, uint32_t commit, uint32_t rows)
 {
     struct vdb_txn *txn;
     struct vdb_error err;
     float v[DIM];
     if (vdb_txn_begin(db, &txn, &err)) return false;
-    for (uint32_t i = 0; i < rows_of(commit); i++) {
+    for (uint32_t i = 0; i < rows; i++) {
         char id[48];
         snprintf(id, sizeof id, "%u/%u/%u", writer, commit, i);
         store_vector(i, DIM, v);
@@ -243,7 +249,8 @@ static bool is_ended(uint32_t commit)
 
 /* A process of its own: exits with 0 where all went well. Each commit that was acknowledged is told
  * through the pipe, a byte each. */
-static void run_writer(unsigned writer, uint32_t commits, int acknowledge)
+static void run_writer(unsigned writer, uint32_t (*rows)(uint32_t), uint32_t commits,
+                       int acknowledge)
 {
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     struct vdb *db;
@@ -251,14 +258,14 @@ static void run_writer(unsigned writer, uint32_t commits, int acknowledge)
     options.wait = 60;
     if (vdb_open(store_path("a.vdb"), &options, &db, &err)) _exit(1);
     for (uint32_t c = 0; c < commits; c++) {
-        if (!commit_one(db, writer, c)) _exit(2);
+        if (!commit_one(db, writer, c, rows(c))) _exit(2);
         if (acknowledge >= 0 && write(acknowledge, "", 1) != 1) _exit(3);
     }
     vdb_close(db);
     _exit(0);
 }
 
-static void run_maintainer(bool compacts, int until)
+static void run_maintainer(bool compacts, int until, long pause_ns)
 {
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     struct vdb *db;
@@ -277,7 +284,7 @@ static void run_maintainer(bool compacts, int until)
             fprintf(stderr, "# maintain: %d: %s\n", (int)status, err.message);
             _exit(2);
         }
-        nanosleep(&(struct timespec){0, 5000000}, NULL);
+        nanosleep(&(struct timespec){0, pause_ns}, NULL);
     }
     vdb_close(db);
     _exit(0);
@@ -307,6 +314,36 @@ static void expect_commits(const struct vdb_snapshot *s, unsigned writer, uint32
     }
 }
 
+/* Two compactions may pass while a writer waits for its lock, and the second new file may be given
+ * the inode of the first old one: that file does not hold the rows that were placed in the other.
+ */
+static void placed_rows_are_not_taken_for_another_files(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    enum { EACH = 12 };
+    int through[2];
+    pid_t writers[WRITERS], compactor;
+    options.dim = DIM;
+    vdb_close(store_create("a.vdb", options));
+    assert_int_equal(pipe2(through, O_NONBLOCK), 0);
+    if ((compactor = fork()) == 0) {
+        close(through[1]);
+        run_maintainer(true, through[0], 0);
+    }
+    close(through[0]);
+    for (unsigned i = 0; i < WRITERS; i++)
+        if ((writers[i] = fork()) == 0) run_writer(i, big_commits, EACH, -1);
+    for (unsigned i = 0; i < WRITERS; i++) expect_exit(writers[i]);
+    close(through[1]);
+    expect_exit(compactor);
+    struct vdb *db = store_open("a.vdb");
+    assert_int_equal(store_info(db).commit, 1 + WRITERS * EACH);
+    vdb_close(db);
+    struct vdb_error finding;
+    if (store_check("a.vdb", 1, &finding)) fail_msg("check: %s", finding.message);
+}
+
 static void writers_beside_compactions_lose_nothing(void **state)
 {
     (void)state;
@@ -319,11 +356,11 @@ static void writers_beside_compactions_lose_nothing(void **state)
     for (unsigned i = 0; i < 2; i++)
         if ((others[i] = fork()) == 0) {
             close(through[1]);
-            run_maintainer(i == 1, through[0]);
+            run_maintainer(i == 1, through[0], 5000000);
         }
     close(through[0]);
     for (unsigned i = 0; i < WRITERS; i++)
-        if ((writers[i] = fork()) == 0) run_writer(i, COMMITS, -1);
+        if ((writers[i] = fork()) == 0) run_writer(i, rows_of, COMMITS, -1);
     for (unsigned i = 0; i < WRITERS; i++) expect_exit(writers[i]);
     close(through[1]);
     for (unsigned i = 0; i < 2; i++) expect_exit(others[i]);
@@ -355,7 +392,7 @@ static void killed_writers_lose_nothing(void **state)
         char bytes[4096];
         assert_int_equal(pipe2(acknowledged, 0), 0);
         pid_t child = fork();
-        if (child == 0) run_writer(round, 4000, acknowledged[1]);
+        if (child == 0) run_writer(round, rows_of, 4000, acknowledged[1]);
         close(acknowledged[1]);
         uint32_t commits = 0;
         if (round % 3) commits += read(acknowledged[0], bytes, 1) == 1;
@@ -398,7 +435,7 @@ static void killed_compactions_lose_nothing(void **state)
         pid_t child = fork();
         if (child == 0) {
             close(through[1]);
-            run_maintainer(true, through[0]);
+            run_maintainer(true, through[0], 5000000);
         }
         close(through[0]);
         nanosleep(&(struct timespec){0, (long)(store_random(&seed) % 30000000)}, NULL);
@@ -427,6 +464,7 @@ int main(void)
         test(same_bytes_ip_f16),
         test(live_rows_in_order_mode_kept),
         test(cancelled_it_leaves_nothing),
+        test(placed_rows_are_not_taken_for_another_files),
         test(writers_beside_compactions_lose_nothing),
         test(killed_writers_lose_nothing),
         test(killed_compactions_lose_nothing),
