@@ -44,6 +44,15 @@ def check_graph(view, rows):
             raise Damaged("graph: the neighbours of row %d are not distinct other rows" % row)
 
 
+def check_pivots(view, codes, norms):
+    head = view.read(GRAPH_HEADER)
+    for number, row in enumerate(view.numbers("I", head.pivots_off, head.pivot_count if head.code_bytes else 0)):
+        copies = (view.bytes(head.pivot_codes_off + number * head.code_bytes, head.code_bytes),
+                  view.bytes(head.pivot_norms_off + number * head.norm_bytes, head.norm_bytes))
+        if copies != (codes(row, head.code_bytes), norms(row, head.norm_bytes)):
+            raise Damaged("graph: the code or norm of pivot %d is not that of row %d" % (number, row))
+
+
 def check_codes(file, views, rows):
     view, dim = views[CODE], file.manifest.dim
     head = view.read(CODE_HEADER)
@@ -63,6 +72,8 @@ def check_codes(file, views, rows):
         norm = sum((c ^ flip) * ((c ^ flip) - 256) for c in codes(row, dim))
         if struct.unpack("<i", norms(row, 4))[0] != norm:
             raise Damaged("code: the norm of row %d is not %d" % (row, norm))
+    if GRAPH in views:
+        check_pivots(views[GRAPH], codes, norms)
 
 
 def history_changes(view):
@@ -93,10 +104,10 @@ def check_part(file, part):
         yield lambda: [json.loads(text) for text in map(texts.get, range(rows)) if text]
     if TOMBSTONE in views:
         yield lambda: check_tombstones(views[TOMBSTONE], rows)
-    if CODE in views:
-        yield lambda: check_codes(file, views, rows)
     if GRAPH in views:
         yield lambda: check_graph(views[GRAPH], rows)
+    if CODE in views:
+        yield lambda: check_codes(file, views, rows)
 
 
 def unique_ids(file):

@@ -61,8 +61,8 @@ METADATA_HEADER = layout("MetadataHeader", "IIQQQ32x", "row_count block_count bl
 PACKED_BLOCK = layout("PackedBlock", "IIIIQ", "first packing raw_len packed_len off")
 CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfi72x", "kind flags row_count dim codes_off codes_stride codes_width "
                      "norms_off norms_stride norms_width scale zero")
-GRAPH_HEADER = layout("GraphHeader", "IIIIQQI92x", "row_count degree pivot_count ef_construction pivots_off edges_off "
-                      "alpha_milli")
+GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQI68x", "row_count degree pivot_count ef_construction pivots_off edges_off "
+                      "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes")
 HISTORY_HEADER = layout("HistoryHeader", "QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off "
                         "data_off data_len")
 HISTORY_ENTRY = layout("HistoryEntry", "QQHH4x", "commit time_us operation id_len")

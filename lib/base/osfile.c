@@ -168,13 +168,48 @@ static size_t page_part(uint64_t off)
     return (size_t)(off % (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* An address that is as far beyond a multiple of HUGE_PAGE as `off` is, with `len` bytes behind it
+ * that nothing lies in; NULL where that is not to be had. */
+static uint8_t *place_for(uint64_t off, size_t len)
+{
+    if (len < HUGE_PAGE) return NULL;
+    uint8_t *room =
+        mmap(NULL, len + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) return NULL;
+    size_t skip = (size_t)(off - (uintptr_t)room) & (HUGE_PAGE - 1);
+    if (skip) munmap(room, skip);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), end = skip + (len + page - 1) / page * page;
+    if (end < len + HUGE_PAGE) munmap(room + end, len + HUGE_PAGE - end);
+    return room + skip;
+}
+
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping)
 {
     size_t before = page_part(off);
-    uint8_t *at = mmap(NULL, len + before, PROT_READ, MAP_SHARED, file->fd, (off_t)(off - before));
-    if (at == MAP_FAILED) return errno;
+    uint8_t *place = place_for(off - before, len + before);
+    uint8_t *at = mmap(place, len + before, PROT_READ, MAP_SHARED | (place ? MAP_FIXED : 0),
+                       file->fd, (off_t)(off - before));
+    if (at == MAP_FAILED) {
+        int failed = errno;
+        if (place) munmap(place, len + before);
+        return failed;
+    }
     *mapping = at + before;
     return 0;
+}
+
+void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
+{
+    uintptr_t begin = ((uintptr_t)mapping + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1),
+              end = ((uintptr_t)mapping + len) & ~(uintptr_t)(HUGE_PAGE - 1);
+    if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+}
+
+void osfile_forget(const struct osfile *file, uint64_t off, uint64_t len)
+{
+    posix_fadvise(file->fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
 }
 
 void osfile_unmap(const uint8_t *mapping, size_t len)

@@ -125,6 +125,10 @@ static enum vdb_status check_part_index(const struct part_check *p, struct vdb_e
                                      &graph_header, finding);
     if (!status)
         status = graph_header_validate(&graph_header, p->file + graph->off, graph->off, finding);
+    if (!status) status = graph_header_match(&graph_header, &header, graph->off, finding);
+    if (!status)
+        status = graph_header_validate_copies(&graph_header, p->file + graph->off, &header, p->file,
+                                              graph->off, finding);
     return status;
 }
 

@@ -227,6 +227,8 @@ static enum vdb_status build_graph(struct encoder *e, const struct codes *codes,
         .pivot_count = graph_pivot_count(b->count),
         .ef_construction = params.ef_construction,
         .alpha_milli = params.alpha_milli,
+        .code_bytes = (uint32_t)codes->bytes,
+        .norm_bytes = CODES_NORM_BYTES,
     };
     segment->len = graph_header_layout(&header);
     uint8_t *bytes = aligned_alloc(VDB_ARRAY_ALIGN, round_up(segment->len, VDB_ARRAY_ALIGN));
@@ -244,7 +246,12 @@ static enum vdb_status build_graph(struct encoder *e, const struct codes *codes,
         .edges = (const uint32_t *)(const void *)(bytes + header.edges_off),
         .pivots = (const uint32_t *)(const void *)(bytes + header.pivots_off),
         .pivot_count = header.pivot_count,
+        .pivot_codes = bytes + header.pivot_codes_off,
+        .pivot_norms = bytes + header.pivot_norms_off,
     };
+    if (!status)
+        graph_copy_pivots(codes, view.pivots, view.pivot_count, bytes + header.pivot_codes_off,
+                          bytes + header.pivot_norms_off);
     double recall = 0;
     struct quality_rows rows = quality_rows_of(e);
     if (!status) status = quality_walk(&rows, codes, &view, &recall, err);

@@ -286,7 +286,11 @@ struct disk_graph_header {
     le64 pivots_off; /* u32 a pivot: rows to enter by, counted from row_begin */
     le64 edges_off;  /* u32 times R a row, filled from the front, VDB_NO_ROW behind */
     le32 alpha_milli;
-    uint8_t reserved[92];
+    le32 code_bytes;      /* of a pivot's copied code; 0: there are no copies */
+    le64 pivot_codes_off; /* the codes of the pivots, one behind another */
+    le64 pivot_norms_off; /* norm_bytes a pivot */
+    le32 norm_bytes;
+    uint8_t reserved[68];
 };
 
 struct disk_history_header {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "format/code_header.h"
 #include "format/disk.h"
 #include "vdb.h"
 
@@ -17,21 +18,34 @@ struct graph_header {
     uint32_t pivot_count;
     uint32_t ef_construction;
     uint32_t alpha_milli;
-    uint64_t pivots_off; /* from the start of the segment; u32 a pivot */
-    uint64_t edges_off;  /* from the start of the segment; u32 times R a row */
+    uint32_t code_bytes, norm_bytes; /* of a pivot's copies; both 0: there are none */
+    /* From the start of the segment: */
+    uint64_t pivots_off;      /* u32 a pivot */
+    uint64_t pivot_norms_off; /* norm_bytes a pivot; 0 where there are no copies */
+    uint64_t pivot_codes_off; /* code_bytes a pivot; likewise */
+    uint64_t edges_off;       /* u32 times R a row */
 };
 
-/* Sets the two offsets as a writer lays them out, and returns the length of the segment. */
+/* Sets the offsets as a writer lays them out, and returns the length of the segment. */
 uint64_t graph_header_layout(struct graph_header *header);
 
 void graph_header_encode(const struct graph_header *from, struct disk_graph_header *to);
 
 /* The segment is the len bytes at p, which lie at file_off of the file. What it lets through: the
- * rows asked for, a degree of 1 to GRAPH_DEGREE_MAX, 1 to `rows` pivots (0 of 0), both arrays
- * inside the segment and aligned to 64 bytes in it. The numbers in the arrays are not looked at.
+ * rows asked for, a degree of 1 to GRAPH_DEGREE_MAX, 1 to `rows` pivots (0 of 0), all arrays
+ * inside the segment and aligned to 64 bytes in it, both copies of pivots or neither. The numbers in the arrays are not looked at.
  * Errors: VDB_CORRUPT. */
 enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, uint64_t file_off,
                                     struct graph_header *out, struct vdb_error *err);
+
+/* That the pivots' copies, if there are any, are as wide as the codes and norms of the part; and
+ * that they are copies of them. Errors: VDB_CORRUPT. */
+enum vdb_status graph_header_match(const struct graph_header *header,
+                                   const struct code_header *codes, uint64_t file_off,
+                                   struct vdb_error *err);
+enum vdb_status graph_header_validate_copies(const struct graph_header *header, const void *p,
+                                             const struct code_header *codes, const uint8_t *file,
+                                             uint64_t file_off, struct vdb_error *err);
 
 /* Every pivot and every edge: that they are rows, that a row's edges are filled from the front and
  * name no row twice nor the row itself. Errors: VDB_CORRUPT, VDB_NO_MEMORY. */

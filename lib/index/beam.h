@@ -36,10 +36,11 @@ struct walk {
 
 /* Makes room; 0 where there is none. After it walk_run cannot fail. */
 int walk_reserve_probe(struct walk *walk, size_t bytes);
-int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t ef);
+int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t keep);
 
-/* Leaves the nearest rows met in walk->pool. graph->rows is at most the codes' rows. */
+/* Leaves the `keep` nearest rows met in walk->pool, of which the first `ef` are expanded.
+ * graph->rows is at most the codes' rows. */
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
-              const struct probe *probe, uint32_t ef);
+              const struct probe *probe, uint32_t ef, uint32_t keep);
 
 #endif

@@ -32,6 +32,8 @@ struct codes { /* a view; owns nothing */
     enum vdb_metric metric;
 };
 
+#define CODES_NORM_BYTES 4
+
 struct quantizer {
     float scale; /* finite, above 0 */
     int32_t zero;

@@ -21,6 +21,9 @@ struct graph { /* a view; owns nothing */
     const uint32_t *edges; /* rows * degree, filled from the front, GRAPH_NO_ROW behind */
     const uint32_t *pivots;
     uint32_t pivot_count;
+    /* The pivots' codes (codes->bytes each) and norms, one behind another, as every walk measures
+     * them all; NULL: they are taken from their rows. */
+    const uint8_t *pivot_codes, *pivot_norms;
 };
 
 struct graph_params {
@@ -46,6 +49,10 @@ enum vdb_status graph_build(const struct codes *codes, const struct kernels *ker
                             const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
                             struct vdb_error *err);
 
+/* Copies what the rows of these pivots have: codes->bytes and CODES_NORM_BYTES a pivot. */
+void graph_copy_pivots(const struct codes *codes, const uint32_t *pivots, uint32_t count,
+                       uint8_t *pivot_codes, uint8_t *pivot_norms);
+
 /* A walk's scratch space, for one thread at a time; grows to what it is used for. */
 struct walk;
 struct walk *walk_create(void);
@@ -61,11 +68,16 @@ struct candidate {
 enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const float *query,
                              struct vdb_error *err);
 
-/* The up to ef nearest rows that the walk meets, nearest first, ties by row: *count of them in
- * *candidates, which belong to the walk until its next use. Every edge and pivot is checked
- * against graph->rows. Errors: VDB_NO_MEMORY. */
+/* Whether the prepared query lies on the grid of the codes, so that distances of codes that are
+ * exact are exact too: squared distances, where codes have a scale of 1. */
+int walk_is_exact(const struct walk *walk);
+
+/* The up to `keep` nearest rows that the walk meets, nearest first, ties by row: *count of them in
+ * *candidates, which belong to the walk until its next use. It ends when the `ef` nearest are
+ * expanded; ef is the effort, and may be below `keep`. A `keep` of 0 is 1.
+ * Every edge and pivot is checked against graph->rows. Errors: VDB_NO_MEMORY. */
 enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
-                           const struct kernels *kernels, uint32_t ef,
+                           const struct kernels *kernels, uint32_t ef, uint32_t keep,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 

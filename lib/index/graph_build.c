@@ -44,6 +44,7 @@ struct builder {
     uint64_t *rise; /* under ip */
     uint32_t *representative;
     uint32_t *order; /* the distinct rows, pivots first */
+    uint8_t *pivot_codes, *pivot_norms;
     uint32_t distinct;
     unsigned workers;
     struct pruner **pruners;
@@ -104,6 +105,8 @@ static void builder_release(struct builder *builder)
     free(builder->rise);
     free(builder->representative);
     free(builder->order);
+    free(builder->pivot_codes);
+    free(builder->pivot_norms);
     free(builder->back_counts);
     free(builder->back);
     free(builder->back_spare);
@@ -131,6 +134,8 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
     builder->lengths = calloc(rows, sizeof *builder->lengths);
     builder->representative = malloc(rows * sizeof *builder->representative);
     builder->order = malloc(rows * sizeof *builder->order);
+    builder->pivot_codes = aligned_alloc(64, (size_t)pivots * codes->bytes);
+    builder->pivot_norms = malloc((size_t)pivots * CODES_NORM_BYTES);
     builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
     builder->back = malloc(back * sizeof *builder->back);
     builder->back_spare = malloc(back * sizeof *builder->back_spare);
@@ -138,8 +143,9 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
     builder->pruners = calloc(builder->workers, sizeof(struct pruner *));
     if (builder->space.kind == SPACE_PRODUCT) builder->rise = malloc(rows * sizeof *builder->rise);
     if (!builder->lists || !builder->lengths || !builder->representative || !builder->order ||
-        !builder->back_counts || !builder->back || !builder->back_spare || !builder->groups ||
-        !builder->pruners || (builder->space.kind == SPACE_PRODUCT && !builder->rise))
+        !builder->pivot_codes || !builder->pivot_norms || !builder->back_counts || !builder->back ||
+        !builder->back_spare || !builder->groups || !builder->pruners ||
+        (builder->space.kind == SPACE_PRODUCT && !builder->rise))
         return error_no_memory(err);
     /* Candidates at once: what a walk leaves, or a full list and as many new ones again. */
     uint32_t room = 2 * builder->capacity;
@@ -150,7 +156,8 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
         if (!builder->pruners[i]) return error_no_memory(err);
     }
     memset(builder->lists, 0xff, rows * builder->capacity * sizeof *builder->lists);
-    builder->growing = (struct graph){codes->rows, builder->capacity, builder->lists, NULL, 0};
+    builder->growing =
+        (struct graph){.rows = codes->rows, .degree = builder->capacity, .edges = builder->lists};
     return VDB_OK;
 }
 
@@ -177,7 +184,7 @@ static void insert_row(struct builder *builder, struct pruner *pruner, size_t pl
         meet_pivots(builder, pruner, row);
     } else {
         walk_run(walk, &builder->space, &builder->growing, &walk->probe,
-                 builder->params.ef_construction);
+                 builder->params.ef_construction, builder->params.ef_construction);
     }
     uint32_t *list = builder->lists + (size_t)row * builder->capacity;
     uint32_t mutual =
@@ -323,6 +330,18 @@ static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint3
         if (builder->representative[row] != row) pivots[n++] = row;
 }
 
+void graph_copy_pivots(const struct codes *codes, const uint32_t *pivots, uint32_t count,
+                       uint8_t *pivot_codes, uint8_t *pivot_norms)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        size_t row = pivots[i];
+        memcpy(pivot_codes + i * codes->bytes, codes->code + row * codes->code_stride,
+               codes->bytes);
+        memcpy(pivot_norms + (size_t)i * CODES_NORM_BYTES, codes->norm + row * codes->norm_stride,
+               CODES_NORM_BYTES);
+    }
+}
+
 static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t *pivots,
                              struct vdb_error *err)
 {
@@ -340,6 +359,11 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     }
     choose_pivots(builder, pivots, pivot_count);
     builder->growing.pivots = pivots;
+    if (builder->space.kind == SPACE_L2) {
+        graph_copy_pivots(codes, pivots, pivot_count, builder->pivot_codes, builder->pivot_norms);
+        builder->growing.pivot_codes = builder->pivot_codes;
+        builder->growing.pivot_norms = builder->pivot_norms;
+    }
     builder->growing.pivot_count =
         pivot_count < builder->distinct ? pivot_count : builder->distinct;
     status = insert_all(builder, err);
@@ -351,7 +375,7 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     status = duplicates_link(builder->representative, rows, degree, edges, err);
     if (status != VDB_OK) return status;
     graph_fill(rows, degree, edges);
-    struct graph graph = {rows, degree, edges, pivots, pivot_count};
+    struct graph graph = {rows, degree, edges, pivots, pivot_count, NULL, NULL};
     return graph_repair(&graph, edges, &builder->space, builder->pruners[0],
                         builder->params.ef_construction, err);
 }

@@ -105,7 +105,7 @@ static void adopt_somewhere(struct tree *tree, const struct graph *graph, uint32
 {
     struct walk *walk = pruner->walk;
     space_probe_row(space, row, &walk->probe);
-    walk_run(walk, space, graph, &walk->probe, ef);
+    walk_run(walk, space, graph, &walk->probe, ef, ef);
     for (uint32_t i = 0; i < walk->pool.count; i++)
         if (adopt(tree, graph, edges, pool_row(walk->pool.keys[i]), row)) return;
     for (uint32_t from = 0; from < graph->rows; from++)

@@ -15,7 +15,8 @@
 struct pool {
     uint64_t *keys; /* room for `capacity` */
     uint32_t count, capacity, next;
-    uint64_t limit; /* the last key where the pool is full, else above all keys */
+    uint32_t effort; /* only the first so many entries are expanded */
+    uint64_t limit;  /* the last key where the pool is full, else above all keys */
 };
 
 static inline uint64_t pool_key(uint32_t distance, uint32_t row)
@@ -36,7 +37,7 @@ static inline uint32_t pool_distance(uint64_t key)
 static inline void pool_reset(struct pool *pool, uint32_t capacity)
 {
     pool->count = pool->next = 0;
-    pool->capacity = capacity;
+    pool->capacity = pool->effort = capacity;
     pool->limit = UINT64_MAX;
 }
 
@@ -65,11 +66,12 @@ static inline uint32_t pool_insert(struct pool *pool, uint64_t key)
     return at;
 }
 
-/* Moves `next` to the nearest entry not expanded; 0 where there is none. */
+/* Moves `next` to the nearest entry not expanded; 0 where there is none that is to be. */
 static inline int pool_has_next(struct pool *pool)
 {
-    while (pool->next < pool->count && (pool->keys[pool->next] & 1)) pool->next++;
-    return pool->next < pool->count;
+    uint32_t end = pool->count < pool->effort ? pool->count : pool->effort;
+    while (pool->next < end && (pool->keys[pool->next] & 1)) pool->next++;
+    return pool->next < end;
 }
 
 /* Marks that entry expanded and returns its row. */

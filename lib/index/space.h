@@ -37,6 +37,7 @@ struct probe {
     int8_t *query; /* codes->bytes of them, 64-byte aligned; zeros beyond dim */
     uint32_t base; /* SPACE_L2, SPACE_PRODUCT: sum of its codes' squares */
     uint64_t rise; /* SPACE_PRODUCT */
+    int exact;     /* SPACE_L2: the query is what its codes stand for */
 };
 
 #define SPACE_LINES_MAX 16
@@ -74,7 +75,7 @@ __attribute__((always_inline)) static inline void space_prefetch(const struct sp
                                                                  uint32_t row)
 {
     const uint8_t *code = space_code(space, row);
-    for (uint32_t i = 0; i < space->lines; i++) __builtin_prefetch(code + (size_t)64 * i);
+    for (uint32_t i = 0; i < space->lines; i++) __builtin_prefetch(code + (size_t)64 * i, 0, 2);
     __builtin_prefetch(space_norm_at(space, row));
 }
 

@@ -69,9 +69,9 @@ static int reserve_visited(struct walk *walk, uint32_t rows, uint32_t degree)
     return 1;
 }
 
-int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t ef)
+int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t keep)
 {
-    size_t room = ef < rows ? ef : rows;
+    size_t room = keep < rows ? keep : rows;
     if (room >= walk->pool_room) {
         uint64_t *keys = malloc((room + 1) * sizeof *keys);
         if (!keys) return 0;
@@ -104,8 +104,7 @@ static inline uint32_t visit(uint64_t *visited, uint32_t row, uint32_t rows)
 }
 
 static inline struct gathered gather(struct walk *walk, struct front *front,
-                                     const struct space *space, const struct graph *graph,
-                                     uint32_t row)
+                                     const struct graph *graph, uint32_t row)
 {
     if (front->met > walk->met_limit) {
         front->met = 0;
@@ -120,7 +119,6 @@ static inline struct gathered gather(struct walk *walk, struct front *front,
         met[count] = neighbour; /* stays only if it is new: no branch to mispredict */
         count += visit(walk->visited, neighbour, graph->rows);
     }
-    for (uint32_t i = 0; i < count; i++) space_prefetch(space, met[i]);
     struct gathered gathered = {front->met, count};
     front->met += count;
     return gathered;
@@ -134,13 +132,19 @@ __attribute__((always_inline)) static inline void edges_prefetch(const struct gr
     for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i);
 }
 
+/* Measures what is present and meanwhile fetches the rows ahead, a few at a time: the processor
+ * stalls when more lines are asked for at once than it can wait for. */
 static inline void measure(struct walk *walk, const struct space *space, const struct graph *graph,
-                           const struct probe *probe, struct gathered gathered)
+                           const struct probe *probe, struct gathered present,
+                           struct gathered ahead)
 {
-    const uint32_t *rows = walk->met + gathered.begin;
+    const uint32_t *rows = walk->met + present.begin, *next = walk->met + ahead.begin;
+    const uint32_t *end = next + ahead.count;
     struct pool *pool = &walk->pool;
-    for (uint32_t i = 0; i < gathered.count; i += 4) {
-        uint32_t n = gathered.count - i < 4 ? gathered.count - i : 4, distances[4];
+    uint32_t share = 4 * ahead.count / (present.count + 1) + 1;
+    for (uint32_t i = 0; i < present.count; i += 4) {
+        for (uint32_t j = 0; j < share && next < end; j++) space_prefetch(space, *next++);
+        uint32_t n = present.count - i < 4 ? present.count - i : 4, distances[4];
         space_measure(space, probe, rows + i, n, distances);
         for (uint32_t j = 0; j < n; j++) {
             uint64_t key = pool_key(distances[j], rows[i + j]);
@@ -148,6 +152,7 @@ static inline void measure(struct walk *walk, const struct space *space, const s
             if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i + j]);
         }
     }
+    while (next < end) space_prefetch(space, *next++);
 }
 
 static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows)
@@ -158,21 +163,42 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
     if (key < walk->pool.limit) pool_insert(&walk->pool, key);
 }
 
+/* The distances of up to four pivots from number `first` on; their number is returned. */
+static uint32_t measure_pivots(const struct space *space, const struct graph *graph,
+                               const struct probe *probe, uint32_t first, uint32_t distances[4])
+{
+    uint32_t numbers[4], n = 0;
+    for (uint32_t i = first; n < 4 && i < graph->pivot_count; i++)
+        numbers[n++] = graph->pivot_codes               ? i
+                       : graph->pivots[i] < graph->rows ? graph->pivots[i]
+                                                        : 0;
+    if (n) space_measure(space, probe, numbers, n, distances);
+    return n;
+}
+
 /* Enters by the nearest pivots, and by the first, from which all rows can be reached. */
 static void enter(struct walk *walk, struct front *front, const struct space *space,
                   const struct graph *graph, const struct probe *probe)
 {
     uint64_t keys[ENTRIES + 1], first = UINT64_MAX;
     struct pool nearest = {.keys = keys};
+    if (graph->rows == 0) return;
+    struct codes codes = *space->codes;
+    struct space pivots = *space;
     pool_reset(&nearest, ENTRIES);
-    for (uint32_t i = 0; i < graph->pivot_count;) {
-        uint32_t rows[4], distances[4], n = 0;
-        for (; n < 4 && i < graph->pivot_count; i++)
-            if (graph->pivots[i] < graph->rows) rows[n++] = graph->pivots[i];
-        if (n == 0) break;
-        space_measure(space, probe, rows, n, distances);
+    if (graph->pivot_codes) {
+        codes.code = graph->pivot_codes;
+        codes.code_stride = codes.bytes;
+        codes.norm = graph->pivot_norms;
+        codes.norm_stride = CODES_NORM_BYTES;
+        pivots.codes = &codes;
+    }
+    for (uint32_t i = 0, n; i < graph->pivot_count; i += n) {
+        uint32_t distances[4];
+        n = measure_pivots(&pivots, graph, probe, i, distances);
         for (uint32_t j = 0; j < n; j++) {
-            uint64_t key = pool_key(distances[j], rows[j]);
+            if (graph->pivots[i + j] >= graph->rows) continue;
+            uint64_t key = pool_key(distances[j], graph->pivots[i + j]);
             if (first == UINT64_MAX) first = key;
             if (key < nearest.limit) pool_insert(&nearest, key);
         }
@@ -191,19 +217,20 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
 }
 
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
-              const struct probe *probe, uint32_t ef)
+              const struct probe *probe, uint32_t ef, uint32_t keep)
 {
     struct pool *pool = &walk->pool;
     struct front front = {0, 0};
-    pool_reset(pool, ef < graph->rows ? ef : graph->rows);
+    pool_reset(pool, keep < graph->rows ? keep : graph->rows);
+    pool->effort = ef;
     enter(walk, &front, space, graph, probe);
 
     struct gathered present = {0, 0};
     for (;;) {
         struct gathered ahead = {0, 0};
         int going = pool_has_next(pool);
-        if (going) ahead = gather(walk, &front, space, graph, pool_take(pool));
-        measure(walk, space, graph, probe, present);
+        if (going) ahead = gather(walk, &front, graph, pool_take(pool));
+        measure(walk, space, graph, probe, present, ahead);
         if (!going && present.count == 0) break;
         present = ahead;
     }
@@ -230,6 +257,16 @@ static void prepare_dot(struct probe *probe, const struct codes *codes, const fl
     }
     for (size_t i = codes->dim; i < codes->bytes; i++) probe->query[i] = 0;
     probe->base = 0;
+    probe->exact = 0;
+}
+
+/* Whether every number of the query is that of its code. */
+static int on_grid(const struct codes *codes, const float *query, const uint8_t *code)
+{
+    float zero = (float)codes->zero;
+    uint32_t off = 0;
+    for (uint32_t i = 0; i < codes->dim; i++) off |= (float)code[i] - zero != query[i];
+    return !off;
 }
 
 static void prepare_l2(struct probe *probe, const struct codes *codes, const float *query)
@@ -238,6 +275,7 @@ static void prepare_l2(struct probe *probe, const struct codes *codes, const flo
     int32_t norm;
     uint8_t *code = (uint8_t *)probe->query;
     probe->base = codes_encode_row(&quantizer, query, codes->dim, code, &norm);
+    probe->exact = codes->scale == 1.0f && on_grid(codes, query, code);
     for (size_t i = 0; i < codes->bytes; i += 64)
         for (size_t j = 0; j < 64; j++) code[i + j] ^= 0x80;
     for (size_t i = codes->dim; i < codes->bytes; i++) code[i] = 0;
@@ -256,8 +294,13 @@ enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const
     return VDB_OK;
 }
 
+int walk_is_exact(const struct walk *walk)
+{
+    return walk->probe.exact;
+}
+
 enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
-                           const struct kernels *kernels, uint32_t ef,
+                           const struct kernels *kernels, uint32_t ef, uint32_t keep,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err)
 {
@@ -265,10 +308,10 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const s
     if (bounded.rows > codes->rows) bounded.rows = codes->rows;
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
-    if (ef == 0) ef = 1;
-    if (!walk_reserve(walk, bounded.rows, bounded.degree, ef)) return error_no_memory(err);
+    if (keep == 0) keep = 1;
+    if (!walk_reserve(walk, bounded.rows, bounded.degree, keep)) return error_no_memory(err);
 
-    uint32_t room = ef < bounded.rows ? ef : bounded.rows;
+    uint32_t room = keep < bounded.rows ? keep : bounded.rows;
     if (room >= walk->found_room) {
         struct candidate *found = malloc(((size_t)room + 1) * sizeof *found);
         if (!found) return error_no_memory(err);
@@ -279,7 +322,7 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const s
 
     walk->space.codes = codes;
     walk->space.kernels = kernels;
-    walk_run(walk, &walk->space, &bounded, &walk->probe, ef);
+    walk_run(walk, &walk->space, &bounded, &walk->probe, ef, keep);
     for (uint32_t i = 0; i < walk->pool.count; i++)
         walk->found[i] =
             (struct candidate){pool_row(walk->pool.keys[i]), pool_distance(walk->pool.keys[i])};

@@ -67,12 +67,17 @@ static bool may_be_nearer(const struct searcher *s, const struct part *part, uin
     return steps <= 0 || steps * part->codes.scale * steps * part->codes.scale <= worst;
 }
 
+/* Candidates that are measured whatever their codes say. */
+static uint32_t rerank_least(const struct searcher *s, uint32_t ef)
+{
+    return s->k + s->k / RERANK_SHARE + RERANK_EXTRA + ef / RERANK_EF_SHARE;
+}
+
 /* Measures the nearest candidates that are wanted. Their vectors lie anywhere, so each is fetched
  * while the one before is measured. */
 static void rerank(struct searcher *s, const struct part *part, const struct candidate *candidates,
-                   uint32_t count, uint32_t ef, struct query *query)
+                   uint32_t count, uint32_t least, struct query *query)
 {
-    uint32_t least = s->k + s->k / RERANK_SHARE + RERANK_EXTRA + ef / RERANK_EF_SHARE;
     for (uint32_t i = 0, taken = 0; i < count; i++) {
         uint32_t local = candidates[i].row;
         if (taken >= least && !may_be_nearer(s, part, candidates[i].distance, query)) break;
@@ -83,37 +88,55 @@ static void rerank(struct searcher *s, const struct part *part, const struct can
     }
 }
 
-/* The effort for a part of which a share is deleted, as if the live rows were alone. */
-static uint32_t effort(const struct searcher *s, uint32_t rows)
+/* Where codes are the vectors and the query is on their grid, the walk has measured already. */
+static void take_measured(struct searcher *s, const struct part *part,
+                          const struct candidate *candidates, uint32_t count, struct query *query)
 {
-    uint64_t ef = s->options->ef ? s->options->ef : EF_DEFAULT;
-    if (ef < s->k) ef = s->k;
+    for (uint32_t i = 0; i < count && (double)candidates[i].distance <= topk_worst(&query->top);
+         i++)
+        if (wanted(s, part->row_begin + candidates[i].row))
+            topk_offer(&query->top, part->row_begin + candidates[i].row, candidates[i].distance);
+}
+
+/* A number for live rows, as it must be for all rows where only some are live. */
+static uint32_t for_all_rows(const struct searcher *s, uint64_t n, uint32_t rows)
+{
     if (!s->options->include_deleted && s->s->live_count)
-        ef = ef * s->s->row_count / s->s->live_count;
-    return ef < rows ? (uint32_t)ef : rows;
+        n = (n * s->s->row_count + s->s->live_count - 1) / s->s->live_count;
+    return n < rows ? (uint32_t)n : rows;
 }
 
 static enum vdb_status walk_part(struct searcher *s, const struct part *part, struct query *query,
                                  struct vdb_error *err)
 {
     bool cosine = s->s->generation->manifest.metric == VDB_METRIC_COSINE;
-    uint32_t rows = part->row_end - part->row_begin, ef = effort(s, rows), count = 0;
-    const struct candidate *candidates;
     enum vdb_status status =
         walk_prepare(s->walk, &part->codes, cosine ? query->unit : query->values, err);
+    bool measured = part->codes.code == part->vectors && walk_is_exact(s->walk);
+    uint32_t effort = s->options->ef ? s->options->ef : EF_DEFAULT;
+    uint32_t least = measured ? s->k : rerank_least(s, effort),
+             rows = part->row_end - part->row_begin;
+    uint32_t ef = for_all_rows(s, effort, rows);
+    uint32_t keep = for_all_rows(s, least > effort ? least : effort, rows);
     while (!status) {
-        status = walk_graph(s->walk, &part->graph, &part->codes, s->s->kernels, ef, &candidates,
-                            &count, err);
+        const struct candidate *candidates;
+        uint32_t count;
+        status = walk_graph(s->walk, &part->graph, &part->codes, s->s->kernels, ef, keep,
+                            &candidates, &count, err);
         if (status) break;
         if (enough_wanted(s, part, candidates, count) || count >= rows) {
-            rerank(s, part, candidates, count, ef, query);
+            if (measured)
+                take_measured(s, part, candidates, count, query);
+            else
+                rerank(s, part, candidates, count, least, query);
             break;
         }
-        if (count < ef || ef >= rows) { /* the walk has met all that it can reach */
+        if (ef >= keep && (count < keep || keep >= rows)) { /* all is met that can be reached */
             scan_part(s->s, part, s->options->include_deleted, query, 1);
             break;
         }
-        ef = ef < rows / 2 ? 2 * ef : rows;
+        keep = keep < rows / 2 ? 2 * keep : rows;
+        ef = keep;
     }
     return status;
 }

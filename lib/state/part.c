@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/osfile.h"
 #include "format/code_header.h"
 #include "format/graph_header.h"
 #include "format/tombstone.h"
@@ -52,7 +53,8 @@ static enum vdb_status open_ids(const struct opener *o, struct part *part, struc
     return status;
 }
 
-static enum vdb_status open_codes(const struct opener *o, struct part *part, struct vdb_error *err)
+static enum vdb_status open_codes(const struct opener *o, struct part *part,
+                                  struct code_header *out, struct vdb_error *err)
 {
     const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CODE);
     struct code_header header;
@@ -72,15 +74,20 @@ static enum vdb_status open_codes(const struct opener *o, struct part *part, str
         .zero = header.zero,
         .metric = o->manifest->metric,
     };
+    *out = header;
+    osfile_want_huge_pages(part->codes.code, (size_t)o->rows * part->codes.code_stride);
     return VDB_OK;
 }
 
 static enum vdb_status open_graph(const struct opener *o, struct part *part, struct vdb_error *err)
 {
+    struct code_header codes;
     const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_GRAPH);
     struct graph_header header;
-    enum vdb_status status =
-        graph_header_decode(o->file + s->off, s->len, o->rows, s->off, &header, err);
+    enum vdb_status status = open_codes(o, part, &codes, err);
+    if (!status)
+        status = graph_header_decode(o->file + s->off, s->len, o->rows, s->off, &header, err);
+    if (!status) status = graph_header_match(&header, &codes, s->off, err);
     if (status) return status;
     /* Aligned to 4 at least: segments and the arrays in them are aligned to 64. */
     const uint8_t *segment = o->file + s->off;
@@ -90,7 +97,10 @@ static enum vdb_status open_graph(const struct opener *o, struct part *part, str
         .edges = (const uint32_t *)(const void *)(segment + header.edges_off),
         .pivots = (const uint32_t *)(const void *)(segment + header.pivots_off),
         .pivot_count = header.pivot_count,
+        .pivot_codes = header.code_bytes ? segment + header.pivot_codes_off : NULL,
+        .pivot_norms = header.code_bytes ? segment + header.pivot_norms_off : NULL,
     };
+    osfile_want_huge_pages(segment, s->len);
     return VDB_OK;
 }
 
@@ -106,7 +116,6 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
     if (!status && s)
         status = tombstone_view(&out->tombstones, file + s->off, s->len, o.rows, s->off, err);
     out->is_graph = entry->kind == DISK_PART_GRAPH;
-    if (!status && out->is_graph) status = open_codes(&o, out, err);
     if (!status && out->is_graph) status = open_graph(&o, out, err);
     return status;
 }

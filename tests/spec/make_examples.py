@@ -205,19 +205,26 @@ def codes_of(rows, at):
     lines += [("code[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(codes)]
     lines += [("norm[%d]" % i, norm) for i, norm in enumerate(norms)]
     example("code", data, lines)
-    return data
+    return data, codes, norms
 
 
-def graph_of(edges, pivots, degree):
+def graph_of(edges, pivots, degree, codes, norms):
     head = size_of("disk_graph_header")
     pivot_bytes = align(struct.pack("<%dI" % len(pivots), *pivots))
+    norm_bytes = align(struct.pack("<%di" % len(pivots), *(norms[row] for row in pivots)))
+    code_bytes = b"".join(align(bytes(codes[row])) for row in pivots)
+    norms_off = head + len(pivot_bytes)
+    codes_off = norms_off + len(norm_bytes)
     values = {"row_count": len(edges), "degree": degree, "pivot_count": len(pivots), "ef_construction": 100,
-              "pivots_off": head, "edges_off": head + len(pivot_bytes), "alpha_milli": 1200}
-    data = encode("disk_graph_header", values) + pivot_bytes
+              "pivots_off": head, "edges_off": codes_off + len(code_bytes), "alpha_milli": 1200,
+              "code_bytes": 64, "pivot_codes_off": codes_off, "pivot_norms_off": norms_off, "norm_bytes": 4}
+    data = encode("disk_graph_header", values) + pivot_bytes + norm_bytes + code_bytes
     for row in edges:
         data += struct.pack("<%dI" % degree, *(row + [0xFFFFFFFF] * (degree - len(row))))
     lines = listed("disk_graph_header", values)
     lines += [("pivot[%d]" % i, row) for i, row in enumerate(pivots)]
+    lines += [("pivot_norm[%d]" % i, norms[row]) for i, row in enumerate(pivots)]
+    lines += [("pivot_code[%d]" % i, " ".join(map(str, codes[row]))) for i, row in enumerate(pivots)]
     lines += [("edges[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(edges)]
     example("graph", data, lines)
     return data
@@ -295,8 +302,9 @@ def part_segments(file):
     example("metadata", metadata, lines)
     tombstones = struct.pack("<Q", 0b010)
     example("tombstone", tombstones, [("deleted", 1)])
-    graph = graph_of([[1, 2], [0], [0, 1]], [0], 4)
-    return [segment(file, 1, at, vectors, stride=16), segment(file, 2, 2 * at, codes_of(ROWS, 2 * at)),
+    code, codes, norms = codes_of(ROWS, 2 * at)
+    graph = graph_of([[1, 2], [0], [0, 1]], [0], 4, codes, norms)
+    return [segment(file, 1, at, vectors, stride=16), segment(file, 2, 2 * at, code),
             segment(file, 3, 3 * at, graph), segment(file, 4, 4 * at, ids),
             segment(file, 5, 5 * at, id_hash_of(IDS, "id_hash")), segment(file, 6, 6 * at, metadata),
             segment(file, 7, 7 * at, tombstones)]

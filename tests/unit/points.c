@@ -132,7 +132,7 @@ void points_build(struct points *points, const struct graph_params *params, cons
     assert_string_equal(err.message, "");
     assert_int_equal(status, VDB_OK);
     points->graph =
-        (struct graph){points->rows, chosen.degree, points->edges, points->pivots, pivots};
+        (struct graph){points->rows, chosen.degree, points->edges, points->pivots, pivots, NULL, NULL};
 }
 
 void points_nearest(const struct points *points, const float *query, uint32_t k, uint32_t *rows)

@@ -16,42 +16,34 @@
 
 #define NONE 0xff, 0xff, 0xff, 0xff
 
-static const uint8_t EXAMPLE[0xf0] = {[0] = 3,
-                                      [4] = 4,
-                                      [8] = 1,
-                                      [12] = 0x64,
-                                      [16] = 0x80,
-                                      [24] = 0xc0,
-                                      [32] = 0xb0,
-                                      [33] = 4,
-                                      /* the pivot, at 128, is row 0 */
-                                      [192] = 1,
-                                      0,
-                                      0,
-                                      0,
-                                      2,
-                                      0,
-                                      0,
-                                      0,
-                                      NONE,
-                                      NONE, /* row 0 */
-                                      0,
-                                      0,
-                                      0,
-                                      0,
-                                      NONE,
-                                      NONE,
-                                      NONE, /* row 1 */
-                                      0,
-                                      0,
-                                      0,
-                                      0,
-                                      1,
-                                      0,
-                                      0,
-                                      0,
-                                      NONE,
-                                      NONE}; /* row 2 */
+/* The pivot at 128 is row 0; its norm at 192, 0xffff1500, and its code at 256. */
+static const uint8_t EXAMPLE[0x170] = {
+    [0] = 3,
+    [4] = 4,
+    [8] = 1,
+    [12] = 0x64,
+    [16] = 0x80,
+    [24] = 0x40,
+    [25] = 1,
+    [32] = 0xb0,
+    [33] = 4,
+    [36] = 0x40,
+    [41] = 1,
+    [48] = 0xc0,
+    [56] = 4,
+    [193] = 0x15,
+    [194] = 0xff,
+    [195] = 0xff,
+    [256] = 0xc0,
+    [257] = 0x60,
+    [258] = 0x80,
+    [259] = 0x90,
+    /* clang-format off */
+    [320] = 1, 0, 0, 0, 2, 0, 0, 0, NONE, NONE, /* row 0 */
+            0, 0, 0, 0, NONE, NONE, NONE,       /* row 1 */
+            0, 0, 0, 0, 1, 0, 0, 0, NONE, NONE, /* row 2 */
+    /* clang-format on */
+};
 
 static void example_of_the_spec(void **state)
 {
@@ -60,7 +52,9 @@ static void example_of_the_spec(void **state)
                              .degree = 4,
                              .pivot_count = 1,
                              .ef_construction = 100,
-                             .alpha_milli = 1200},
+                             .alpha_milli = 1200,
+                             .code_bytes = 64,
+                             .norm_bytes = 4},
                         got;
     struct disk_graph_header disk;
     assert_int_equal(graph_header_layout(&h), sizeof EXAMPLE);
@@ -74,7 +68,9 @@ static void example_of_the_spec(void **state)
     assert_int_equal(got.ef_construction, 100);
     assert_int_equal(got.alpha_milli, 1200);
     assert_int_equal(got.pivots_off, 128);
-    assert_int_equal(got.edges_off, 192);
+    assert_int_equal(got.pivot_norms_off, 192);
+    assert_int_equal(got.pivot_codes_off, 256);
+    assert_int_equal(got.edges_off, 320);
     assert_int_equal(graph_header_validate(&got, EXAMPLE, 0, NULL), VDB_OK);
 }
 
@@ -107,18 +103,26 @@ static void damage_is_named(void **state)
         {8, 0, INIT, 8},
         {8, 4, INIT, 8}, /* more pivots than rows */
         {16, 0x81, INIT, 16},
-        {16, 0x100, INIT, 16}, /* pivots beyond the end */
+        {16, 0x180, INIT, 16}, /* pivots beyond the end */
         {20, 0x80000000, INIT, 16},
-        {24, 0xc4, INIT, 24}, /* not aligned */
-        {24, 0x100, INIT, 24},
+        {24, 0x144, INIT, 24}, /* not aligned */
+        {24, 0x180, INIT, 24},
         {28, 0xffffffff, INIT, 24},
         {128, 3, VALIDATE, 128}, /* a pivot that is not there */
         {128, 0xffffffff, VALIDATE, 128},
-        {196, 3, VALIDATE, 196},          /* an edge to nowhere */
-        {192, 0, VALIDATE, 192},          /* to itself */
-        {196, 1, VALIDATE, 196},          /* twice */
-        {192, 0xffffffff, VALIDATE, 196}, /* behind an empty place */
-        {236, 0xfffffffe, VALIDATE, 236},
+        {36, 0, INIT, 36},   /* a norm without a code */
+        {36, 32, INIT, 36},  /* not a multiple of 64 */
+        {36, 128, INIT, 40}, /* more of a code than there is */
+        {40, 0x101, INIT, 40},
+        {44, 1, INIT, 40},
+        {48, 0xc1, INIT, 48},
+        {48, 0x180, INIT, 48},
+        {56, 0, INIT, 36},
+        {324, 3, VALIDATE, 324},          /* an edge to nowhere */
+        {320, 0, VALIDATE, 320},          /* to itself */
+        {324, 1, VALIDATE, 324},          /* twice */
+        {320, 0xffffffff, VALIDATE, 324}, /* behind an empty place */
+        {364, 0xfffffffe, VALIDATE, 364},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint8_t bytes[sizeof EXAMPLE];
@@ -135,6 +139,35 @@ static void damage_is_named(void **state)
             fail_msg("case %zu: status %d at %d", i, (int)status, (int)err.offset);
         assert_string_equal(err.segment, "graph");
     }
+}
+
+/* Copies that are not those of the row, or of another width than the codes. */
+static void copies_are_compared(void **state)
+{
+    (void)state;
+    uint8_t file[4 * 64] = {0xc0, 0x60, 0x80, 0x90, [192] = 0, 0x15, 0xff, 0xff};
+    struct code_header codes = {
+        .rows = 3, .codes = {0, 64, 64}, .norms = {192, 4, 4}, .kind = DISK_CODE_SQ8};
+    struct graph_header h;
+    struct vdb_error err = {0};
+    assert_int_equal(graph_header_decode(EXAMPLE, sizeof EXAMPLE, 3, 0, &h, NULL), VDB_OK);
+    assert_int_equal(graph_header_match(&h, &codes, 0, NULL), VDB_OK);
+    assert_int_equal(graph_header_validate_copies(&h, EXAMPLE, &codes, file, 0, NULL), VDB_OK);
+    file[3]++;
+    assert_int_equal(graph_header_validate_copies(&h, EXAMPLE, &codes, file, 1000, &err),
+                     VDB_CORRUPT);
+    assert_int_equal(err.offset, 1256);
+    file[3]--;
+    file[195]--;
+    assert_int_equal(graph_header_validate_copies(&h, EXAMPLE, &codes, file, 1000, &err),
+                     VDB_CORRUPT);
+    assert_int_equal(err.offset, 1192);
+    codes.norms.width = 8;
+    assert_int_equal(graph_header_match(&h, &codes, 1000, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 1036);
+    codes.norms.width = 4;
+    codes.codes.width = 128;
+    assert_int_equal(graph_header_match(&h, &codes, 0, NULL), VDB_CORRUPT);
 }
 
 /* rows * degree * 4 passes 2^32 and 2^41: the product must not wrap. */
@@ -194,6 +227,7 @@ int main(void)
         cmocka_unit_test(example_of_the_spec),
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(copies_are_compared),
         cmocka_unit_test(products),
         cmocka_unit_test(no_rows),
         cmocka_unit_test(hostile_bytes),

@@ -362,7 +362,13 @@ static void graph(void **state)
                              i < count ? (uint32_t)said[i] : VDB_NO_ROW);
     }
     struct graph_header laid = header;
-    laid.pivots_off = laid.edges_off = 0;
+    assert_int_equal((int32_t)le32_at(p + header.pivot_norms_off),
+                     example_number(&e, "pivot_norm[0]"));
+    float code[4];
+    assert_int_equal(item_numbers(&e, "pivot_code", 0, code, 4), 4);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(p[header.pivot_codes_off + i], (uint8_t)code[i]);
+    laid.pivots_off = laid.pivot_norms_off = laid.pivot_codes_off = laid.edges_off = 0;
     assert_int_equal(graph_header_layout(&laid), e.bytes.len);
     graph_header_encode(&laid, &again);
     assert_memory_equal(&again, p, sizeof again);

@@ -27,7 +27,8 @@ static void search(struct walk *walk, const struct points *points, const float *
 {
     assert_int_equal(walk_prepare(walk, &points->codes, query, NULL), VDB_OK);
     assert_int_equal(
-        walk_graph(walk, &points->graph, &points->codes, kernels, ef, found, count, NULL), VDB_OK);
+        walk_graph(walk, &points->graph, &points->codes, kernels, ef, ef, found, count, NULL),
+        VDB_OK);
 }
 
 /* Rows and queries of integers, so that codes are exact whatever the kind of number. */
@@ -282,6 +283,46 @@ static void survives_hostile_graphs(void **state)
     points_release(&points);
 }
 
+/* Less effort than candidates: the walk ends sooner, and what it kept is as many, in order. */
+static void effort_below_keep(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 3000, 32);
+    points_cluster(&points, 40, 0.3, 5);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){.degree = 16}, NULL);
+    struct walk *walk = walk_create();
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    uint32_t hits[2] = {0, 0};
+    for (uint32_t q = 0; q < 50; q++) {
+        const float *query = points.x + (size_t)q * 60 * points.dim;
+        const struct candidate *found;
+        uint32_t count, whole[50];
+        assert_int_equal(walk_prepare(walk, &points.codes, query, NULL), VDB_OK);
+        assert_int_equal(
+            walk_graph(walk, &points.graph, &points.codes, kernels, 3000, 50, &found, &count, NULL),
+            VDB_OK);
+        assert_int_equal(count, 50);
+        for (uint32_t i = 0; i < 50; i++) whole[i] = found[i].row;
+        for (int less = 0; less < 2; less++) {
+            assert_int_equal(walk_graph(walk, &points.graph, &points.codes, kernels, less ? 2 : 50,
+                                        50, &found, &count, NULL),
+                             VDB_OK);
+            assert_int_equal(count, 50);
+            for (uint32_t i = 0; i < 50; i++) {
+                if (i) assert_true(found[i - 1].distance <= found[i].distance);
+                for (uint32_t j = 0; j < 50; j++) hits[less] += found[i].row == whole[j];
+            }
+        }
+    }
+    assert_true(hits[0] > 50 * 50 * 95 / 100);
+    assert_true(hits[1] < hits[0]);
+    walk_free(walk);
+    points_release(&points);
+}
+
 /* ---- scratch space ------------------------------------------------------------------------- */
 
 static uint64_t digest(struct walk *walk, const struct points *points, uint32_t ef)
@@ -395,6 +436,7 @@ int main(void)
         cmocka_unit_test(survives_hostile_graphs),
         cmocka_unit_test(walks_leave_no_trace),
         cmocka_unit_test(same_for_every_kernel_set),
+        cmocka_unit_test(effort_below_keep),
         cmocka_unit_test(odd_queries),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
