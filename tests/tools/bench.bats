@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bench.bats: vdb-bench counts recall as it is defined, and prints a line an effort.
+# bench.bats: vdb-bench counts recall as it is defined, prints a line an effort, and draws the curve.
 # SPDX-License-Identifier: BSD-2-Clause
 
 load common.bash
@@ -108,6 +108,63 @@ END
     [ "$(vdb-bench -k 3 "$T/graph.vdb" "$T/queries.jsonl" | cut -f 1 | tr '\n' ' ')" = "3 6 12 24 48 96 192 " ]
 }
 
+@test "efforts without --ef end at the first that takes in every row" {
+    make_abc
+    [ "$(vdb-bench -k 1 abc.vdb abc.jsonl | cut -f 1 | tr '\n' ' ')" = "1 2 4 " ]
+    [ "$(vdb-bench -k 2 abc.vdb abc.jsonl | cut -f 1 | tr '\n' ' ')" = "2 4 " ]
+    [ "$(vdb-bench abc.vdb abc.jsonl | cut -f 1 | tr '\n' ' ')" = "3 " ]
+}
+
+# A clock that is none: every look at it finds it some microseconds later, up to 900, and is written
+# down.
+make_clock() {
+    cat >clock.c <<'END'
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    static unsigned long long ns = 1000000000, seed = 1;
+    FILE *log = id == CLOCK_MONOTONIC ? fopen(getenv("CLOCK_LOG"), "a") : NULL;
+    if (log) {
+        seed = seed * 6364136223846793005ULL + 1442695040888963407ULL;
+        ns += 1000 + (seed >> 33) % 900000;
+        fprintf(log, "%llu\n", ns);
+        fclose(log);
+    }
+    t->tv_sec = (time_t)(ns / 1000000000);
+    t->tv_nsec = (long)(ns % 1000000000);
+    return 0;
+}
+END
+    ${CC:-cc} -shared -fPIC clock.c -o clock.so
+}
+
+@test "QPS, P50_US and P99_US are what a known clock gives" {
+    make_clock
+    brute make 250 40 3 q >many.jsonl
+    for count in 1 2 99 100 101 250; do
+        rm -f log
+        ends 0 env CLOCK_LOG=log LD_PRELOAD="$PWD/clock.so" \
+            ASAN_OPTIONS="verify_asan_link_order=0:$ASAN_OPTIONS" \
+            vdb-bench --ef 10 --queries $count "$T/graph.vdb" many.jsonl
+        printf '%s\n' "$output" >line
+        # The last pass looks before it, before and behind each query, and behind it.
+        python3 - $count <<'END'
+import sys
+count = int(sys.argv[1])
+looks = [int(line) / 1000 for line in open("log")][-(2 * count + 2):]
+times = [looks[2 * i + 2] - looks[2 * i + 1] for i in range(count)]
+def within(percent):
+    return min(t for t in times if 100 * sum(u <= t for u in times) >= percent * count)
+qps, p50, p99 = map(float, open("line").read().split("\t")[3:])
+assert abs(p50 - within(50)) <= 0.06, (p50, within(50))
+assert abs(p99 - within(99)) <= 0.06, (p99, within(99))
+assert abs(qps - count / (looks[-1] - looks[0]) * 1e6) <= 0.06, qps
+END
+    done
+}
+
 @test "--queries takes the first N, -j runs them on threads, and recall is the same" {
     vdb-bench --json --ef 10 --queries 7 "$T/graph.vdb" "$T/queries.jsonl" >seven
     head -7 "$T/queries.jsonl" >first.jsonl
@@ -171,6 +228,32 @@ END
     [[ $output == $'50\t1.00000\t'* ]]
 }
 
+@test "neighbors by another metric, or of rows in another order, are not believed" {
+    "$T/make_hdf5" line.h5 1 0
+    # By the inner product the rows far out are the nearest.
+    vdb-add -q --create --metric ip ip.vdb line.h5
+    ends 0 vdb-bench -k 4 --ef 50 ip.vdb line.h5
+    [[ $stderr == *"its neighbors are not those of ip.vdb"* ]]
+    seq 0 199 | awk '{print "r" $1 "\t" 199 - $1 "\t" 0}' >back.tsv
+    vdb-add -q --create back.vdb back.tsv
+    ends 0 vdb-bench -k 4 --ef 50 back.vdb line.h5
+    [[ $stderr == *"its neighbors are not those of back.vdb"* ]]
+    [[ $output == $'50\t1.00000\t'* ]]
+    # Of the query at 20.25 the fourth is row 22, 1.75 away. Where another is nearer by less than a
+    # thousandth, as a type that rounds may have it, these are still the rows; by more, they are not.
+    for other in 18.5003 18.5100; do
+        seq 0 199 | awk -v x=$other '{print "r" $1 "\t" ($1 < 199 ? $1 : x) "\t" 0}' >other.tsv
+        rm -f other.vdb
+        vdb-add -q --create other.vdb other.tsv
+        ends 0 vdb-bench -k 4 --ef 50 other.vdb line.h5
+        [[ $output == $'50\t1.00000\t'* ]]
+        case $other in
+        18.5003) [ -z "$stderr" ] ;;
+        *) [[ $stderr == *"its neighbors are not those of other.vdb"* ]] ;;
+        esac
+    done
+}
+
 @test "more neighbours than rows: as many as there are" {
     make_abc
     ends 0 vdb-bench -k 100 --ef 10 --json abc.vdb abc.jsonl
@@ -231,9 +314,12 @@ END
     refused 2 "*" vdb-bench -k 0 abc.vdb abc.jsonl
     refused 2 "*" vdb-bench --queries 0 abc.vdb abc.jsonl
     refused 2 "*'odd'*" vdb-bench --query-format odd abc.vdb abc.jsonl
-    for option in --plot --recall; do
-        refused 2 "unknown option $option*" vdb-bench $option x abc.vdb abc.jsonl
-    done
+    refused 2 "--plot: standard output *" vdb-bench --plot - abc.vdb abc.jsonl
+    cp abc.vdb before.vdb
+    refused 2 "--plot: abc.vdb is the index itself*" vdb-bench --plot abc.vdb abc.vdb abc.jsonl
+    refused 2 "--plot: abc.jsonl is DATASET itself*" vdb-bench --plot abc.jsonl abc.vdb abc.jsonl
+    cmp abc.vdb before.vdb
+    [ "$(wc -l <abc.jsonl)" -eq 3 ]
 }
 
 @test "a closed pipe ends it quietly; an output that cannot be written is exit 74" {
@@ -242,4 +328,131 @@ END
     [ -z "$stderr" ]
     make_abc
     refused 74 "standard output*" sh -c "vdb-bench abc.vdb abc.jsonl >/dev/full"
+}
+
+# ---- --plot ---------------------------------------------------------------------------------
+
+# plot_says FILE LINES: the picture is sound, and has the figures of LINES, each in its place.
+plot_says() {
+    python3 - "$@" <<'END'
+import re, sys, xml.etree.ElementTree as ET
+SVG = "{http://www.w3.org/2000/svg}"
+root = ET.parse(sys.argv[1]).getroot()
+assert root.tag == SVG + "svg"
+text = open(sys.argv[1], encoding="utf-8").read()
+for word in ("<script", "href", "url(", "@import", "@font-face"):
+    assert word not in text, word
+assert text.count("://") == 1 and "prefers-color-scheme: dark" in text
+
+lines = [line.rstrip("\n").split("\t") for line in open(sys.argv[2])]
+points = {}
+for group in root.iter(SVG + "g"):
+    says = group.find(SVG + "title").text
+    dot = [c for c in group.iter(SVG + "circle") if c.get("class") == "dot"]
+    assert len(dot) == 1
+    ef = says.split("\n")[0].removeprefix("ef ")
+    points[ef] = says, float(dot[0].get("cx")), float(dot[0].get("cy"))
+assert len(points) == len(lines), (len(points), len(lines))
+
+# A point lies on that side of every tick which its figure lies on.
+def ticks(anchor, axis):
+    for t in root.iter(SVG + "text"):
+        if t.get("class") == "soft" and t.get("text-anchor") == anchor and t.text[0].isdigit():
+            number = t.text.replace(",", "")
+            yield float(t.get(axis)), float(number.rstrip("M")) * (1e6 if number[-1] == "M" else 1)
+across, up = list(ticks("middle", "x")), [(y - 4, tick) for y, tick in ticks("end", "y")]
+assert len(across) >= 2 and len(up) >= 2, (across, up)
+(frame,) = [p.get("d") for p in root.iter(SVG + "path") if p.get("class") == "frame"]
+left, top, right, bottom = map(float, re.findall(r"[0-9.]+", frame)[:4])
+for ef, recall, p5, qps, p50, p99 in lines:
+    says, x, y = points[ef]
+    for figure in (f" {recall}, ", f" {p5}\n", f"\n{qps} queries/s\n", f" {p50} ", f" {p99} "):
+        assert figure in says, (figure, says)
+    assert min(across)[0] <= x + 0.1 and x - 0.1 <= max(across)[0]
+    assert min(up)[0] <= y + 0.1 and y - 0.1 <= max(up)[0]
+    for at, tick in across:
+        assert abs(at - x) < 1 or (at < x) == (tick < float(recall)), (x, recall, at, tick)
+    for at, tick in up:
+        assert abs(at - y) < 1 or (at > y) == (tick < float(qps)), (y, qps, at, tick)
+    assert left <= x <= right and top <= y <= bottom, (x, y)
+END
+}
+
+@test "--plot draws what is printed" {
+    ends 0 vdb-bench -k 5 --ef 200,5,40,20,10,80 --plot curve.svg "$T/graph.vdb" "$T/queries.jsonl"
+    [ -z "$stderr" ]
+    printf '%s\n' "$output" >lines
+    [ "$(wc -l <lines)" -eq 6 ]
+    plot_says curve.svg lines
+    grep -q '>graph.vdb<' curve.svg
+    grep -q '>2,500 rows of 40 dimensions, metric l2, k 5, 1 thread<' curve.svg
+    grep -q '>60 queries of queries.jsonl<' curve.svg
+    grep -q '>recall@5 ' curve.svg
+    grep -q '>ef 5<' curve.svg
+    grep -q '>200<' curve.svg
+    # A curve of one point, all recalls alike, and as many points as there can be.
+    vdb-bench --ef 10 --plot curve.svg -j 2 --queries 1 "$T/graph.vdb" "$T/queries.jsonl" >lines
+    plot_says curve.svg lines
+    grep -q ', k 10, 2 threads<' curve.svg
+    grep -q '>1 query of ' curve.svg
+    vdb-bench --plot curve.svg "$T/flat.vdb" "$T/queries.jsonl" >lines
+    plot_says curve.svg lines
+    vdb-bench --ef "$(seq -s, 10 73)" --plot curve.svg "$T/graph.vdb" "$T/queries.jsonl" >lines
+    plot_says curve.svg lines
+}
+
+@test "--plot: names of any bytes are text" {
+    make_abc
+    name=$'<a>&amp;"\x01\xff\xed\xa0\x80\xef\xbf\xbf\xc3\xa9.vdb'
+    mv abc.vdb "$name"
+    cp abc.jsonl "$(printf 'n%.0s' $(seq 100)).jsonl"
+    vdb-bench --plot curve.svg "$name" n*.jsonl >lines
+    plot_says curve.svg lines
+    python3 - <<'END'
+import re, xml.etree.ElementTree as ET
+texts = [e.text for e in ET.parse("curve.svg").iter() if e.tag.endswith("}text")]
+# What is no character is replaced, be it byte by byte or at once.
+assert re.fullmatch('<a>&amp;"\ufffd{4,6}é\\.vdb', texts[0]), texts[0]
+assert "3 queries of " + "n" * 60 + "…" in texts, texts
+END
+}
+
+@test "--plot: the file is whole or not there" {
+    make_abc
+    echo old >curve.svg
+    printf '{"vector": [1]}\n' >bad.jsonl
+    refused 65 "bad.jsonl:1: *" vdb-bench --plot curve.svg abc.vdb bad.jsonl
+    [ "$(cat curve.svg)" = old ]
+    refused 74 "standard output*" sh -c "vdb-bench --plot curve.svg abc.vdb abc.jsonl >/dev/full"
+    [ "$(cat curve.svg)" = old ]
+    mkfifo queries
+    vdb-bench --query-format jsonl --plot curve.svg abc.vdb - <queries &
+    bench=$!
+    exec 7>queries
+    until_true eval 'ls curve.svg.new-*'
+    kill -TERM $bench
+    status=0
+    wait $bench || status=$?
+    exec 7>&-
+    [ "$status" -eq 143 ]
+    [ "$(cat curve.svg)" = old ]
+    [ "$(ls curve.svg*)" = curve.svg ]
+    ln -s curve.svg link.svg
+    ends 0 vdb-bench --plot link.svg abc.vdb abc.jsonl
+    [ -L link.svg ]
+    printf '%s\n' "$output" >lines
+    plot_says curve.svg lines
+    [ "$(ls curve.svg*)" = curve.svg ]
+}
+
+@test "--plot: a file that cannot be made is exit 73, before anything is measured; a full one 74" {
+    make_abc
+    mkdir folder
+    refused 73 "none/curve.svg: No such file or directory" \
+        vdb-bench --plot none/curve.svg abc.vdb abc.jsonl
+    refused 73 "folder: Is a directory" vdb-bench --plot folder abc.vdb abc.jsonl
+    long=$(printf 'n%.0s' $(seq 300)).svg
+    refused 73 "$long: File name too long" vdb-bench --plot "$long" abc.vdb abc.jsonl
+    ends 74 vdb-bench --plot /dev/full abc.vdb abc.jsonl
+    [[ $stderr == "vdb-bench: /dev/full: No space left on device" ]]
 }

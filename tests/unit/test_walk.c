@@ -293,8 +293,6 @@ static void effort_below_keep(void **state)
     points_code(&points, VDB_METRIC_L2, 0);
     points_build(&points, &(struct graph_params){.degree = 16}, NULL);
     struct walk *walk = walk_create();
-    const struct kernels *kernels;
-    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
     uint32_t hits[2] = {0, 0};
     for (uint32_t q = 0; q < 50; q++) {
         const float *query = points.x + (size_t)q * 60 * points.dim;
@@ -310,8 +308,8 @@ static void effort_below_keep(void **state)
             assert_int_equal(walk_graph(walk, &points.graph, &points.codes, kernels, less ? 2 : 50,
                                         50, &found, &count, NULL),
                              VDB_OK);
-            assert_int_equal(count, 50);
-            for (uint32_t i = 0; i < 50; i++) {
+            assert_in_range(count, less ? 10 : 50, 50);
+            for (uint32_t i = 0; i < count; i++) {
                 if (i) assert_true(found[i - 1].distance <= found[i].distance);
                 for (uint32_t j = 0; j < 50; j++) hits[less] += found[i].row == whole[j];
             }
