@@ -232,8 +232,8 @@ $(OBJ)/spec_assert.o: $(B)/spec_assert.c $(B)/flags
 $(B)/tests/bench/%: tests/bench/%.cc $(B)/libvdb.a
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(BASE_CPPFLAGS) -O3 -march=native -std=c++17 -pthread -MMD -MP -o $@ $< \
-	  $(B)/libvdb.a $(TOOL_LIBS)
+	$(Q)$(CXX) $(BASE_CPPFLAGS) -O3 -march=native -std=c++17 -pthread $(PEER_FLAGS) -MMD -MP -o $@ $< \
+	  $(B)/libvdb.a $(PEER_LIBS) $(TOOL_LIBS)
 $(B)/tests/bench/%: $(OBJ)/tests/bench/%.o $(B)/libtools.a $(B)/libvdb-internal.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -249,12 +249,33 @@ bench: deps                                     ## measure against hnswlib, side
 	@$(TEST_ENV) CXX='$(CXX)' tests/bench/run
 bench-programs: all $(BENCHES)
 
+# Data, indexes and packages of the other libraries stay in CACHE, so that a second run only searches.
+CACHE ?= build/bench
+$(B)/tests/bench/peers_usearch: PEER_FLAGS = -ffast-math -isystem $(CACHE)/node/node_modules/usearch/include
+$(B)/tests/bench/peers_faiss: PEER_FLAGS = -fopenmp -isystem $(CACHE)/faiss/include
+$(B)/tests/bench/peers_faiss: PEER_LIBS = $(CACHE)/faiss/libfaiss.a -lopenblas
+$(B)/tests/bench/peers_faiss: | $(CACHE)/faiss/libfaiss.a
+$(CACHE)/faiss/libfaiss.a:
+	@CXX='$(CXX)' tests/bench/peers_faiss_lib $(@D)
+
+PEERS_ARGS = --cache '$(CACHE)' --sets '$(SETS)' --peers '$(PEERS)' $(PEERS_OPTIONS)
+.PHONY: bench-peers
+bench-peers: deps                               ## SETS= PEERS= CACHE=: measure against other libraries
+	@tests/deps $(foreach d,$(DEPS_BENCH),'$d')
+	+@programs=$$(VDB_BUILD='$(B)' CXX='$(CXX)' tests/bench/peers --programs $(PEERS_ARGS)) && \
+	  $(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) CACHE='$(CACHE)' all \
+	  $(B)/tests/bench/datasets $(B)/tests/bench/startup $$programs
+	@$(TEST_ENV) CXX='$(CXX)' tests/bench/peers $(PEERS_ARGS)
+
 # ---- packages -------------------------------------------------------------------------------
 
 # A question mark: worth having, but nothing fails where a system has no such package.
 DEPS := gcc g++ make pkg-config libxxhash-dev liblz4-dev libjansson-dev libhdf5-dev zlib1g-dev \
         libcmocka-dev bats mandoc python3 perl dataset-fashion-mnist? libhnswlib-dev?
 DEPS_CI := $(DEPS) clang clang-format cppcheck
+# npm may have come with a node that is no package of Debian's.
+DEPS_BENCH = dataset-fashion-mnist? libhnswlib-dev? libfaiss-dev? libopenblas-pthread-dev? \
+             $(if $(shell command -v npm),,npm?)
 
 .PHONY: deps deps-ci
 deps:                                           ## install what is missing, through apt-get

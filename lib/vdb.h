@@ -96,7 +96,17 @@ enum vdb_index_kind {
     VDB_INDEX_AUTO = 0, /* a graph where a part has rows enough to gain from it and a sample of them
                            is found by it, else flat */
     VDB_INDEX_FLAT = 1,
-    VDB_INDEX_GRAPH = 2
+    VDB_INDEX_GRAPH = 2,
+    VDB_INDEX_HNSW =
+        3 /* a graph with the levels of Malkov and Yashunin, for who asks for it by name */
+};
+
+/* What guides a walk in place of the stored vectors. Answers' distances are exact with all. */
+enum vdb_codes {
+    VDB_CODES_AUTO = 0, /* what needs the least work on a sample of the rows */
+    VDB_CODES_NONE = 1, /* no copy: the stored vectors themselves */
+    VDB_CODES_I8 = 2,   /* 8 bits a dimension, one grid for all rows */
+    VDB_CODES_I4 = 3    /* 4 bits a dimension, two factors a row, rotated from 512 dimensions up */
 };
 
 /* Called from time to time during long work, from the calling thread. `phase` is a short constant
@@ -114,12 +124,15 @@ struct vdb_create_options {
     enum vdb_metric metric; /* 0: VDB_METRIC_L2 */
     enum vdb_type type;     /* of the stored vectors; 0: VDB_TYPE_F32 */
     enum vdb_index_kind index;
-    uint32_t degree; /* R: neighbours a row in graphs, 4 to 256; 0: chosen by the library */
+    uint32_t degree; /* R: neighbours a row in graphs, 4 to 256; with VDB_INDEX_HNSW twice its M,
+                        which is 4 to 128, so 8 to 256 and even; 0: chosen by the library */
     uint32_t ef_construction; /* candidates looked at per insertion, 8 to 4,096; 0: chosen */
+    enum vdb_codes codes;
 };
 #define VDB_CREATE_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0    \
+        sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0,   \
+            VDB_CODES_AUTO                                                                         \
     }
 
 struct vdb_open_options {
@@ -178,6 +191,8 @@ struct vdb_info {
     uint8_t file_id[16];
     uint64_t used_bytes; /* of the file, by what this commit needs: superblocks, manifest, segments,
                             log; vdb_compact gives the rest back */
+    enum vdb_codes codes; /* as asked for at creation */
+    uint32_t degree, ef_construction; /* as asked for at creation; 0: left to the library */
 };
 
 struct vdb_part_info {
@@ -185,8 +200,12 @@ struct vdb_part_info {
     uint64_t row_begin, row_end; /* [row_begin, row_end) */
     uint64_t bytes;              /* of its segments */
     uint64_t vector_bytes, code_bytes, graph_bytes, id_bytes, metadata_bytes;
-    uint32_t degree;       /* graphs: R */
-    int codes_are_vectors; /* 1: the stored vectors serve as codes and no copy is kept */
+    uint32_t degree;         /* graphs: R */
+    int codes_are_vectors;   /* 1: the stored vectors serve as codes and no copy is kept */
+    enum vdb_codes codes;    /* graphs: VDB_CODES_NONE, I8 or I4 */
+    uint32_t row_code_bytes; /* graphs: bytes of a row that a walk reads to measure it */
+    int rotated;             /* graphs: 1: codes are of the rotated vectors */
+    uint32_t levels; /* VDB_INDEX_HNSW: how many, that of all rows included; M is half the degree */
 };
 
 VDB_API void vdb_snapshot_info(const struct vdb_snapshot *snapshot, struct vdb_info *info);
@@ -227,16 +246,19 @@ VDB_API enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, ui
 struct vdb_search_options {
     size_t size;
     uint32_t k;  /* neighbours wanted, at least 1, since the caller sizes `hits` by it; INIT: 10 */
-    uint32_t ef; /* effort: candidates kept during the walk, raised to k if below; 0: 64 */
+    uint32_t ef; /* effort: how many of the nearest rows a walk goes on from; 0: what `recall` asks
+                    for */
     int exact;   /* 1: compare every live row */
     int include_deleted;
     double radius; /* only rows at this distance or nearer; used where `use_radius` is 1 */
     int use_radius;
     unsigned threads; /* 0: as the handle was opened */
+    double recall;    /* share of the true k nearest to aim at, above 0 to 1, for queries like the
+                         rows; each part's calibration says what effort gives it; 0: 0.95 */
 };
 #define VDB_SEARCH_OPTIONS_INIT                                                                    \
     {                                                                                              \
-        sizeof(struct vdb_search_options), 10, 0, 0, 0, 0.0, 0, 0                                  \
+        sizeof(struct vdb_search_options), 10, 0, 0, 0, 0.0, 0, 0, 0.0                             \
     }
 
 struct vdb_hit {
@@ -253,6 +275,24 @@ struct vdb_hit {
 VDB_API enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries,
                                    size_t count, const struct vdb_search_options *options,
                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err);
+
+/* Searches one query after another with the same options: the room that a search works in is kept,
+ * so that no search but the first, or one that needs more than all before it, asks for memory, and
+ * none takes a lock. A searcher belongs to one thread at a time; any number of threads may each
+ * have one over the same snapshot, which it keeps. `threads` of the options does not matter here.
+ * Errors: as vdb_search. */
+struct vdb_searcher;
+VDB_API enum vdb_status vdb_searcher_open(const struct vdb_snapshot *snapshot,
+                                          const struct vdb_search_options *options,
+                                          struct vdb_searcher **searcher, struct vdb_error *err);
+
+/* hits[0..*found) become the nearest of the dim floats at `query`; hits has room for k. */
+VDB_API enum vdb_status vdb_searcher_search(struct vdb_searcher *searcher, const float *query,
+                                            struct vdb_hit *hits, uint32_t *found,
+                                            struct vdb_error *err);
+
+/* NULL is allowed. */
+VDB_API void vdb_searcher_close(struct vdb_searcher *searcher);
 
 /* ---- changing rows ------------------------------------------------------------------------- */
 
@@ -326,17 +366,24 @@ struct vdb_compact_options {
     unsigned threads;
     vdb_progress_fn progress;
     void *context;
+    enum vdb_codes codes; /* likewise, where `set_codes` is 1 */
+    int set_codes;
+    /* As in struct vdb_create_options, used and kept; 0: as the index has them, but a degree that
+     * was given for an HNSW is none for a graph, nor the other way round. */
+    uint32_t degree, ef_construction;
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \
     {                                                                                              \
-        sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL                 \
+        sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL,                \
+            VDB_CODES_AUTO, 0, 0, 0                                                                \
     }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into
  * `output`, or into a new file that then takes the index's place. Rows are numbered anew.
  * The bytes of an `output` depend on rows, their order and options alone.
  * Readers go on undisturbed; commits made meanwhile are taken along.
- * Errors: VDB_BUSY, VDB_READ_ONLY, VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT, VDB_CANCELLED. */
+ * Errors: VDB_INVALID, VDB_BUSY, VDB_READ_ONLY, VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT,
+ * VDB_CANCELLED. */
 VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
                                     struct vdb_error *err);
 

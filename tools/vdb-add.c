@@ -114,6 +114,9 @@ static int make_index(struct add *add, uint32_t dim)
     how.metric = o->metric ? o->metric : add->input_metric ? add->input_metric : VDB_METRIC_L2;
     how.type = o->type ? o->type : add->input_type ? add->input_type : VDB_TYPE_F32;
     how.index = o->index_given ? o->index : VDB_INDEX_AUTO;
+    how.codes = o->codes_given ? o->codes : VDB_CODES_AUTO;
+    how.degree = 2 * o->m;
+    how.ef_construction = o->ef_construction;
     struct vdb_error err = {0};
     cli_hold_signals(true);
     enum vdb_status made = vdb_create(add->fresh.path, &how, &err);
@@ -364,6 +367,8 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, add_take_option, &options);
     if (cli.operand_count > 1 && (options.input.ids_path || options.input.metadata_path))
         cli_usage_error(&cli, "--ids and --metadata go with one INPUT");
+    if (options.m && !(options.index_given && options.index == VDB_INDEX_HNSW))
+        cli_usage_error(&cli, "--m is for --index hnsw");
     struct add add = {.cli = &cli, .options = &options};
     add.progress.cli = &cli;
     int status = run(&add);

@@ -1,12 +1,9 @@
 /* vdb-bench.c: recall against speed: the queries of a file, one at a time, at several efforts.
  *
- * The truth is the file's own list of neighbours where that speaks of this very index, else an
- * exact scan. A neighbour counts as found when it is no further away than the k-th true one, as
- * ann-benchmarks counts, so that ties cost nothing. What is timed is vdb_search and nothing else:
- * answers are kept and compared when the pass is over.
+ * What is timed is vdb_search and nothing else: answers are kept and held against the truth when
+ * the pass is over.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,20 +13,20 @@
 #include <time.h>
 
 #include "bench/plot.h"
+#include "bench/truth.h"
 #include "cli.h"
 #include "input/input.h"
 #include "query.h"
 #include "vdb.h"
 
-#define EFFORTS_MAX  PLOT_POINTS_MAX
-#define TRUTH_SAMPLE 16 /* queries for which the file's truth is held against an exact scan */
-#define SCAN_BATCH   64 /* queries of an exact scan from one drawn progress line to the next */
+#define EFFORTS_MAX PLOT_POINTS_MAX
 
-enum { OPT_K = 1, OPT_EF, OPT_QUERIES, OPT_PLOT, OPT_JSON, OPT_QUERY_FORMAT };
+enum { OPT_K = 1, OPT_EF, OPT_RECALL, OPT_QUERIES, OPT_PLOT, OPT_JSON, OPT_QUERY_FORMAT };
 
 static const struct cli_option options[] = {
     {"k", 'k', "N", "neighbours wanted (default 10)", OPT_K},
-    {"ef", 0, "LIST", "efforts to try (default: k times 1, 2, 4, ... 64)", OPT_EF},
+    {"ef", 0, "LIST", "efforts to try (default: k times 1/4, 1/2, 1, ... 64)", OPT_EF},
+    {"recall", 0, "LIST", "recalls to aim at instead, by the index's calibration", OPT_RECALL},
     {"queries", 0, "N", "use the first N queries only", OPT_QUERIES},
     {"plot", 0, "FILE", "draw the curve of recall against speed as FILE, an SVG", OPT_PLOT},
     {"json", 0, NULL, "print one JSON object an effort", OPT_JSON},
@@ -38,13 +35,19 @@ static const struct cli_option options[] = {
     {NULL, 0, NULL, NULL, 0},
 };
 
+struct effort {
+    uint32_t ef;   /* 0: what `recall` asks for */
+    double recall; /* to aim at */
+};
+
 struct bench {
     struct cli cli;
 
     /* options */
     uint32_t k;
-    uint32_t efforts[EFFORTS_MAX];
+    struct effort efforts[EFFORTS_MAX];
     size_t effort_count;
+    int effort_option; /* the one that gave them, or 0 */
     uint64_t query_limit;
     bool json;
     enum input_format format;
@@ -56,8 +59,7 @@ struct bench {
 
     float *queries; /* query_count * dim */
     size_t query_count, query_room;
-    double *reach;        /* a query: the distance of its k-th true neighbour */
-    uint32_t *true_count; /* and how many true neighbours there are: k, or all the rows */
+    struct truth truth;
 
     /* one pass */
     struct vdb_hit *hits; /* query_count * k */
@@ -70,17 +72,36 @@ struct bench {
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-static void take_efforts(struct bench *b, const char *list)
+/* Takes one effort of the list that an option has; cli_number and cli_real see to bad ones. */
+static void take_effort(struct bench *b, int option, const char *text)
 {
+    struct effort *effort = &b->efforts[b->effort_count++];
+    *effort = (struct effort){0, 0};
+    if (option == OPT_EF) {
+        effort->ef = (uint32_t)cli_number(&b->cli, "--ef", text, 1, UINT32_MAX - 1);
+        return;
+    }
+    effort->recall = cli_real(&b->cli, "--recall", text);
+    if (!(effort->recall > 0 && effort->recall <= 1))
+        cli_usage_error(&b->cli, "--recall: '%s' is not above 0 and at most 1", text);
+}
+
+static void take_efforts(struct bench *b, int option, const char *list)
+{
+    const char *name = option == OPT_EF ? "--ef" : "--recall";
+    if (b->effort_option != 0 && b->effort_option != option)
+        cli_usage_error(&b->cli, "--ef or --recall, not both");
+    b->effort_option = option;
     b->effort_count = 0;
     for (const char *at = list;; at++) {
-        char number[32];
+        char text[64];
         size_t len = strcspn(at, ",");
-        snprintf(number, sizeof number, "%.*s", (int)(len < 31 ? len : 31), at);
         if (b->effort_count == EFFORTS_MAX)
-            cli_usage_error(&b->cli, "--ef: more than %d efforts", EFFORTS_MAX);
-        b->efforts[b->effort_count++] =
-            (uint32_t)cli_number(&b->cli, "--ef", number, 1, UINT32_MAX - 1);
+            cli_usage_error(&b->cli, "%s: more than %d in the list", name, EFFORTS_MAX);
+        if (len >= sizeof text)
+            cli_usage_error(&b->cli, "%s: '%.*s' is too long", name, (int)len, at);
+        snprintf(text, sizeof text, "%.*s", (int)len, at);
+        take_effort(b, option, text);
         at += len;
         if (*at == '\0') return;
     }
@@ -95,7 +116,8 @@ static void take(struct cli *cli, void *context, int id, const char *value)
         b->k = (uint32_t)cli_number(cli, "-k", value, 1, UINT32_MAX - 1);
         break;
     case OPT_EF:
-        take_efforts(b, value);
+    case OPT_RECALL:
+        take_efforts(b, id, value);
         break;
     case OPT_QUERIES:
         b->query_limit = cli_number(cli, "--queries", value, 1, UINT32_MAX);
@@ -118,11 +140,15 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     }
 }
 
+/* A quarter of k to 64 times k, by doubling. An effort of all the rows is the last that can tell
+ * anything new. */
 static void default_efforts(struct bench *b)
 {
-    /* An effort of all the rows is the last that can tell anything new. */
-    for (uint64_t ef = b->k; ef <= (uint64_t)b->k * 64 && ef < UINT32_MAX; ef *= 2) {
-        b->efforts[b->effort_count++] = (uint32_t)ef;
+    for (uint64_t quarters = 1; quarters <= 256; quarters *= 2) {
+        uint64_t ef = (b->k * quarters + 3) / 4;
+        if (ef >= UINT32_MAX) return;
+        if (b->effort_count == 0 || ef != b->efforts[b->effort_count - 1].ef)
+            b->efforts[b->effort_count++] = (struct effort){(uint32_t)ef, 0};
         if (ef >= b->info.live) return;
     }
 }
@@ -189,136 +215,11 @@ static int read_queries(struct bench *b)
     return status;
 }
 
-/* ---- the truth ----------------------------------------------------------------------------- */
-
-/* In double precision and in the metric's own terms. The truth is computed here and not taken from
- * the library, whose answers it is to judge. */
-static double distance(enum vdb_metric metric, const float *x, const float *q, uint32_t dim)
-{
-    double squares = 0, dot = 0, xx = 0, qq = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        double a = (double)x[i], b = (double)q[i];
-        squares += (a - b) * (a - b);
-        dot += a * b;
-        xx += a * a;
-        qq += b * b;
-    }
-    if (metric == VDB_METRIC_L2) return sqrt(squares);
-    if (metric == VDB_METRIC_COSINE) return 1 - dot / sqrt(xx * qq);
-    return -dot;
-}
-
-static struct input *open_dataset(const struct bench *b, const char *dataset)
-{
-    struct input_options how = {.format = INPUT_HDF5, .dataset = dataset};
-    char message[1024];
-    int status;
-    return input_open(b->path, &how, &status, message, sizeof message);
-}
-
-/* `neighbors` counts rows of `train` in their order: it speaks of this index only if that holds
- * those rows, all alive, and nothing else. Its numbers come as floats, whole up to 2^24. */
-static bool truth_is_ours(const struct bench *b)
-{
-    if (b->info.deleted != 0 || b->info.rows > 1u << 24) return false;
-    struct input *train = open_dataset(b, "train");
-    if (train == NULL) return false;
-    bool ours = input_rows(train) == b->info.rows && input_dim(train) == b->info.dim;
-    input_close(train);
-    return ours;
-}
-
-/* Is what the file says of the first queries as near as an exact scan gets? It is not where the
- * index has other rows, another order or another metric. One part in a thousand, as in
- * ann-benchmarks, is for types that round what the file's truth was made from. */
-static bool truth_holds(struct bench *b)
-{
-    struct vdb_search_options how = VDB_SEARCH_OPTIONS_INIT;
-    size_t count = b->query_count < TRUTH_SAMPLE ? b->query_count : TRUTH_SAMPLE;
-    how.k = b->k;
-    how.exact = 1;
-    how.threads = b->cli.threads;
-    if (vdb_search(b->snapshot, b->queries, count, &how, b->hits, b->found, NULL) != VDB_OK)
-        return false;
-    for (size_t q = 0; q < count; q++) {
-        double nearest = b->hits[(q + 1) * b->k - 1].distance;
-        if (b->reach[q] > nearest + 1e-3 * fabs(nearest) + 1e-12) return false;
-    }
-    return true;
-}
-
-/* The reach of query q from the rows that the file names; false where one of them is not there. */
-static bool take_truth(struct bench *b, size_t q, const struct record *rows, float *vector)
-{
-    if (rows->dim < b->k) return false;
-    double reach = -INFINITY;
-    for (uint32_t i = 0; i < b->k; i++) {
-        float number = rows->vector[i];
-        if (!(number >= 0 && (double)number < (double)b->info.rows)) return false;
-        if (vdb_row_vector(b->snapshot, (uint32_t)number, vector, NULL) != VDB_OK) return false;
-        double d = distance(b->info.metric, vector, b->queries + q * b->info.dim, b->info.dim);
-        if (d > reach) reach = d;
-    }
-    b->reach[q] = reach;
-    b->true_count[q] = b->k;
-    return true;
-}
-
-static bool read_truth(struct bench *b)
-{
-    bool may_be = b->format == INPUT_AUTO || b->format == INPUT_HDF5;
-    if (!may_be || strcmp(b->path, "-") == 0) return false;
-    struct input *input = open_dataset(b, "neighbors");
-    if (input == NULL) return false;
-    float *vector = malloc(b->info.dim * sizeof *vector);
-    size_t q = 0;
-    if (vector != NULL && truth_is_ours(b)) {
-        struct record record;
-        char message[1024];
-        int status;
-        while (q < b->query_count &&
-               input_next(input, &record, &status, message, sizeof message) == INPUT_RECORD &&
-               take_truth(b, q, &record, vector))
-            q++;
-    }
-    free(vector);
-    input_close(input);
-    bool ours = q == b->query_count && truth_holds(b);
-    if (!ours && !b->cli.quiet)
-        cli_message(&b->cli, "%s: its neighbors are not those of %s: scanning instead", b->path,
-                    b->cli.index);
-    return ours;
-}
-
-static int scan_truth(struct bench *b)
-{
-    struct vdb_search_options how = VDB_SEARCH_OPTIONS_INIT;
-    struct cli_progress progress = {.cli = &b->cli};
-    struct vdb_error err = {0};
-    how.k = b->k;
-    how.exact = 1;
-    how.threads = b->cli.threads;
-    for (size_t q = 0; q < b->query_count; q += SCAN_BATCH) {
-        size_t count = b->query_count - q < SCAN_BATCH ? b->query_count - q : SCAN_BATCH;
-        if (vdb_search(b->snapshot, b->queries + q * b->info.dim, count, &how, b->hits + q * b->k,
-                       b->true_count + q, &err) != VDB_OK) {
-            cli_progress_end(&progress);
-            return cli_report(&b->cli, &err);
-        }
-        cli_progress(&progress, "exact scan", q + count, b->query_count);
-    }
-    cli_progress_end(&progress);
-    for (size_t q = 0; q < b->query_count; q++)
-        b->reach[q] =
-            b->true_count[q] > 0 ? b->hits[q * b->k + b->true_count[q] - 1].distance : -INFINITY;
-    return CLI_OK;
-}
-
 /* ---- one pass ------------------------------------------------------------------------------ */
 
 struct pass {
     struct bench *bench;
-    uint32_t ef;
+    struct effort effort;
     atomic_size_t next;
     double seconds;
 };
@@ -343,7 +244,8 @@ static void *work(void *context)
     struct bench *b = worker->pass->bench;
     struct vdb_search_options how = VDB_SEARCH_OPTIONS_INIT;
     how.k = b->k;
-    how.ef = worker->pass->ef;
+    how.ef = worker->pass->effort.ef;
+    how.recall = worker->pass->effort.recall;
     how.threads = 1;
     for (;;) {
         size_t q = atomic_fetch_add(&worker->pass->next, 1);
@@ -380,17 +282,6 @@ static int run_pass(struct pass *pass)
 
 /* ---- figures ------------------------------------------------------------------------------- */
 
-/* Room for the last digits: the truth's sums run in another order than the library's. The absolute
- * part is for cosine distances near zero, where 1 - cosine cancels. */
-static double query_recall(const struct bench *b, size_t q)
-{
-    double limit = b->reach[q] + 1e-6 * fabs(b->reach[q]) + 1e-12;
-    uint32_t within = 0;
-    for (uint32_t i = 0; i < b->found[q]; i++) within += b->hits[q * b->k + i].distance <= limit;
-    if (b->true_count[q] == 0) return 1;
-    return within < b->true_count[q] ? (double)within / b->true_count[q] : 1;
-}
-
 static int by_value(const void *a, const void *b)
 {
     double x, y;
@@ -411,14 +302,15 @@ static struct plot_point figures_of(struct bench *b, const struct pass *pass, si
     double sum = 0;
     *zero = 0;
     for (size_t q = 0; q < b->query_count; q++) {
-        b->recall[q] = query_recall(b, q);
+        b->recall[q] = truth_recall(&b->truth, q, b->hits + q * b->k, b->found[q]);
         sum += b->recall[q];
         *zero += b->recall[q] == 0;
     }
     qsort(b->recall, b->query_count, sizeof *b->recall, by_value);
     qsort(b->micros, b->query_count, sizeof *b->micros, by_value);
     return (struct plot_point){
-        .ef = pass->ef,
+        .ef = pass->effort.ef,
+        .aim = pass->effort.recall,
         .recall = sum / (double)b->query_count,
         .p5_recall = percentile(b->recall, b->query_count, 5),
         .qps = (double)b->query_count / pass->seconds,
@@ -427,17 +319,23 @@ static struct plot_point figures_of(struct bench *b, const struct pass *pass, si
     };
 }
 
+/* Under --recall an index of several parts has an effort for each of them, and none to be told. */
 static void print_figures(const struct bench *b, const struct plot_point *f, size_t zero)
 {
-    if (b->json)
-        printf("{\"ef\":%" PRIu32 ",\"k\":%" PRIu32 ",\"queries\":%zu,\"threads\":%u,"
+    char ef[16] = "";
+    if (f->ef != 0) snprintf(ef, sizeof ef, "%" PRIu32, f->ef);
+    if (b->json) {
+        printf("{\"ef\":%s,", f->ef != 0 ? ef : "null");
+        if (f->aim != 0) printf("\"target_recall\":%.10g,", f->aim);
+        printf("\"k\":%" PRIu32 ",\"queries\":%zu,\"threads\":%u,"
                "\"recall\":%.5f,\"p5_recall\":%.5f,\"zero_recall\":%zu,"
                "\"qps\":%.1f,\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-               f->ef, b->k, b->query_count, bench_threads(b), f->recall, f->p5_recall, zero, f->qps,
+               b->k, b->query_count, bench_threads(b), f->recall, f->p5_recall, zero, f->qps,
                f->p50_us, f->p99_us);
-    else
-        printf("%" PRIu32 "\t%.5f\t%.5f\t%.1f\t%.1f\t%.1f\n", f->ef, f->recall, f->p5_recall,
+    } else {
+        printf("%s\t%.5f\t%.5f\t%.1f\t%.1f\t%.1f\n", f->ef != 0 ? ef : "-", f->recall, f->p5_recall,
                f->qps, f->p50_us, f->p99_us);
+    }
     fflush(stdout); /* a pass may take long, and its line is worth having at once */
 }
 
@@ -448,20 +346,29 @@ static int run(struct bench *b)
     size_t count = b->query_count;
     b->hits = calloc(count, b->k * sizeof *b->hits);
     b->found = calloc(count, sizeof *b->found);
-    b->true_count = calloc(count, sizeof *b->true_count);
-    b->reach = calloc(count, sizeof *b->reach);
     b->micros = calloc(count, sizeof *b->micros);
     b->recall = calloc(count, sizeof *b->recall);
-    if (b->hits == NULL || b->found == NULL || b->true_count == NULL || b->reach == NULL ||
-        b->micros == NULL || b->recall == NULL)
+    b->truth = (struct truth){.cli = &b->cli,
+                              .path = b->path,
+                              .format = b->format,
+                              .snapshot = b->snapshot,
+                              .info = &b->info,
+                              .k = b->k,
+                              .queries = b->queries,
+                              .query_count = count,
+                              .hits = b->hits,
+                              .reach = calloc(count, sizeof *b->truth.reach),
+                              .count = calloc(count, sizeof *b->truth.count)};
+    if (b->hits == NULL || b->found == NULL || b->micros == NULL || b->recall == NULL ||
+        b->truth.reach == NULL || b->truth.count == NULL)
         return no_memory(b);
-    if (!read_truth(b)) status = scan_truth(b);
+    status = truth_find(&b->truth);
 
     /* The first effort runs twice: the pass that warms caches and faults pages in is not told. */
-    struct pass pass = {.bench = b, .ef = b->efforts[0]};
+    struct pass pass = {.bench = b, .effort = b->efforts[0]};
     if (status == CLI_OK) status = run_pass(&pass);
     for (size_t i = 0; i < b->effort_count && status == CLI_OK; i++) {
-        pass.ef = b->efforts[i];
+        pass.effort = b->efforts[i];
         status = run_pass(&pass);
         if (status != CLI_OK) break;
         size_t zero;
@@ -495,8 +402,8 @@ static int run_on_snapshot(struct bench *b)
     free(b->queries);
     free(b->hits);
     free(b->found);
-    free(b->true_count);
-    free(b->reach);
+    free(b->truth.reach);
+    free(b->truth.count);
     free(b->micros);
     free(b->recall);
     return status;

@@ -15,27 +15,46 @@
 #include "cli.h"
 #include "vdb.h"
 
-enum { OPT_INDEX = 1, OPT_OUTPUT };
+enum { OPT_INDEX = 1, OPT_M, OPT_EF_CONSTRUCTION, OPT_CODES, OPT_OUTPUT };
 
 static const struct cli_option options[] = {
-    {"index", 0, "KIND", "build a graph, a flat part, or what suits (auto)", OPT_INDEX},
+    {"index", 0, "KIND", "build a graph, an hnsw, a flat part, or what suits (auto)", OPT_INDEX},
+    {"m", 0, "M", "of an hnsw: neighbours a row, twice that on level 0", OPT_M},
+    {"ef-construction", 0, "N", "candidates looked at per insertion", OPT_EF_CONSTRUCTION},
+    {"codes", 0, "CODES", "what guides walks: none, i8, i4 or auto", OPT_CODES},
     {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
     {NULL, 0, NULL, NULL, 0},
 };
 
+static void take_codes(struct cli *cli, struct vdb_compact_options *how, const char *value)
+{
+    static const char *const names[] = {"auto", "none", "i8", "i4"};
+    for (int codes = VDB_CODES_AUTO; codes <= VDB_CODES_I4; codes++) {
+        if (strcmp(value, names[codes]) != 0) continue;
+        how->codes = (enum vdb_codes)codes;
+        how->set_codes = 1;
+        return;
+    }
+    cli_usage_error(cli, "--codes takes none, i8, i4 or auto, not '%s'", value);
+}
+
 static void take(struct cli *cli, void *context, int id, const char *value)
 {
-    static const char *const kinds[] = {"auto", "flat", "graph"};
+    static const char *const kinds[] = {"auto", "flat", "graph", "hnsw"};
     struct vdb_compact_options *how = context;
     if (id == OPT_OUTPUT) how->output = value;
+    if (id == OPT_CODES) take_codes(cli, how, value);
+    if (id == OPT_M) how->degree = 2 * (uint32_t)cli_number(cli, "--m", value, 4, 128);
+    if (id == OPT_EF_CONSTRUCTION)
+        how->ef_construction = (uint32_t)cli_number(cli, "--ef-construction", value, 8, 4096);
     if (id != OPT_INDEX) return;
-    for (int kind = VDB_INDEX_AUTO; kind <= VDB_INDEX_GRAPH; kind++) {
+    for (int kind = VDB_INDEX_AUTO; kind <= VDB_INDEX_HNSW; kind++) {
         if (strcmp(value, kinds[kind]) != 0) continue;
         how->index = (enum vdb_index_kind)kind;
         how->set_index = 1;
         return;
     }
-    cli_usage_error(cli, "--index takes graph, flat or auto, not '%s'", value);
+    cli_usage_error(cli, "--index takes graph, hnsw, flat or auto, not '%s'", value);
 }
 
 static bool same_file(const char *a, const char *b)
@@ -206,6 +225,9 @@ int main(int argc, char **argv)
     struct vdb *db = cli_open(&cli, cli.index, how.output != NULL, &status);
     if (db == NULL) return status;
     status = info_of(&cli, db, &before);
+    if (status == CLI_OK && how.degree &&
+        (how.set_index ? how.index : before.index) != VDB_INDEX_HNSW)
+        cli_usage_error(&cli, "--m is for --index hnsw");
     if (status == CLI_OK && (to_stdout || special)) {
         status = spool_open(&cli, &spool);
         how.output = spool.path;

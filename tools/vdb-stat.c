@@ -48,7 +48,25 @@ static const char *type_name(enum vdb_type type)
 
 static const char *kind_name(enum vdb_index_kind kind)
 {
-    return kind == VDB_INDEX_GRAPH ? "graph" : kind == VDB_INDEX_FLAT ? "flat" : "auto";
+    static const char *const names[] = {"auto", "flat", "graph", "hnsw"};
+    return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "?";
+}
+
+static const char *codes_name(enum vdb_codes codes)
+{
+    static const char *const names[] = {"auto", "none", "i8", "i4"};
+    return (size_t)codes < sizeof names / sizeof *names ? names[codes] : names[0];
+}
+
+/* Only a part with a graph has codes that guide walks. */
+static bool has_codes(const struct vdb_part_info *part)
+{
+    return part->codes != VDB_CODES_AUTO;
+}
+
+static double code_share(const struct stat_tool *tool, const struct vdb_part_info *part)
+{
+    return (double)part->code_bytes / (double)tool->info.file_bytes;
 }
 
 /* RFC 3339 in UTC, to the microsecond; "-" for 0, which stands for a time that was not recorded. A
@@ -98,6 +116,7 @@ static void print_text(const struct stat_tool *tool)
     printf("metric\t%s\n", metric_name(info->metric));
     printf("type\t%s\n", type_name(info->type));
     printf("index\t%s\n", kind_name(info->index));
+    printf("codes\t%s\n", codes_name(info->codes));
     printf("rows\t%" PRIu64 "\n", info->rows);
     printf("live\t%" PRIu64 "\n", info->live);
     printf("deleted\t%" PRIu64 "\n", info->deleted);
@@ -109,11 +128,17 @@ static void print_text(const struct stat_tool *tool)
         if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
         printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", i, kind_name(part.kind),
                part.row_end - part.row_begin, part.bytes);
+        if (has_codes(&part))
+            printf("part_codes\t%" PRIu32 "\t%s\t%" PRIu32 "\t%.4f\n", i, codes_name(part.codes),
+                   part.row_code_bytes, code_share(tool, &part));
+        if (part.levels)
+            printf("hnsw\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\n", i, part.degree / 2,
+                   part.levels);
     }
     printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
 }
 
-static void print_part_json(const struct vdb_part_info *part)
+static void print_part_json(const struct stat_tool *tool, const struct vdb_part_info *part)
 {
     printf("{\"kind\":\"%s\",\"row_begin\":%" PRIu64 ",\"row_end\":%" PRIu64 ",\"rows\":%" PRIu64
            ",\"bytes\":%" PRIu64,
@@ -123,7 +148,14 @@ static void print_part_json(const struct vdb_part_info *part)
            ",\"id_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64,
            part->vector_bytes, part->code_bytes, part->graph_bytes, part->id_bytes,
            part->metadata_bytes);
-    if (part->kind == VDB_INDEX_GRAPH) printf(",\"degree\":%" PRIu32, part->degree);
+    if (part->degree) printf(",\"degree\":%" PRIu32, part->degree);
+    if (part->levels)
+        printf(",\"m\":%" PRIu32 ",\"levels\":%" PRIu32, part->degree / 2, part->levels);
+    if (has_codes(part))
+        printf(",\"codes\":\"%s\",\"row_code_bytes\":%" PRIu32
+               ",\"code_share\":%.4f,\"rotated\":%s",
+               codes_name(part->codes), part->row_code_bytes, code_share(tool, part),
+               part->rotated ? "true" : "false");
     printf(",\"codes_are_vectors\":%s}", part->codes_are_vectors ? "true" : "false");
 }
 
@@ -138,6 +170,7 @@ static void print_json(const struct stat_tool *tool)
     print_json_time("created", info->created_us);
     printf(",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"type\":\"%s\",\"index\":\"%s\"", info->dim,
            metric_name(info->metric), type_name(info->type), kind_name(info->index));
+    printf(",\"codes\":\"%s\"", codes_name(info->codes));
     printf(",\"rows\":%" PRIu64 ",\"live\":%" PRIu64 ",\"deleted\":%" PRIu64, info->rows,
            info->live, info->deleted);
     printf(",\"commit\":%" PRIu64, info->commit);
@@ -148,7 +181,7 @@ static void print_json(const struct stat_tool *tool)
         struct vdb_part_info part;
         if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
         fputs(comma, stdout);
-        print_part_json(&part);
+        print_part_json(tool, &part);
         comma = ",";
     }
     printf("],\"tail_rows\":%" PRIu64 "}\n", info->tail_rows);
@@ -198,6 +231,23 @@ static void print_part_gauges(const struct stat_tool *tool, const char *name, co
     }
 }
 
+/* Those of parts with codes; without one, not even the head. */
+static void print_code_gauges(const struct stat_tool *tool, const char *name, const char *help,
+                              bool a_row)
+{
+    bool headed = false;
+    for (uint32_t i = 0; i < tool->info.parts; i++) {
+        struct vdb_part_info part;
+        if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK || !has_codes(&part)) continue;
+        if (!headed) print_head(name, help);
+        headed = true;
+        printf("%s{", name);
+        print_label(tool->path);
+        printf(",part=\"%" PRIu32 "\",codes=\"%s\"} %" PRIu64 "\n", i, codes_name(part.codes),
+               a_row ? part.row_code_bytes : part.code_bytes);
+    }
+}
+
 static void print_prometheus(const struct stat_tool *tool)
 {
     const struct vdb_info *info = &tool->info;
@@ -212,6 +262,9 @@ static void print_prometheus(const struct stat_tool *tool)
     print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
     print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
     print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
+    print_code_gauges(tool, "vdb_part_code_bytes", "Bytes of a part's code segment.", false);
+    print_code_gauges(tool, "vdb_part_row_code_bytes",
+                      "Bytes of code that a walk compares a row by.", true);
     print_gauge(tool, "vdb_commit", "Number of the newest commit.", info->commit);
     print_head("vdb_commit_time_seconds", "Time of the newest commit, in seconds since 1970.");
     fputs("vdb_commit_time_seconds{", stdout);

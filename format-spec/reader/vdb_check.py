@@ -7,9 +7,9 @@ import json
 import math
 import struct
 
-from vdb_file import (CODE, CODE_HEADER, GRAPH, GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH,
-                      ID_HASH_HEADER, METADATA, NO_ROW, OPERATIONS, RECORD, SEGMENT_NAMES, TOMBSTONE, VECTOR,
-                      Damaged, Ids, Packed, Texts, View)
+from vdb_file import (CALIBRATION, CALIBRATION_CURVE, CALIBRATION_HEADER, CALIBRATION_POINT, CODE, CODE_HEADER, GRAPH,
+                      GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH, ID_HASH_HEADER, METADATA,
+                      NO_ROW, OPERATIONS, RECORD, SEGMENT_NAMES, TOMBSTONE, VECTOR, Damaged, Ids, Packed, Texts, View)
 from xxh3 import xxh3_64
 
 
@@ -37,15 +37,39 @@ def check_graph(view, rows):
         raise Damaged("graph: its counts are impossible")
     if any(pivot >= rows for pivot in view.numbers("I", head.pivots_off, head.pivot_count)):
         raise Damaged("graph: a pivot is no row")
-    for row in range(rows):
-        edges = view.numbers("I", head.edges_off + row * head.degree * 4, head.degree)
+    check_lists(view, head.edges_off, rows, head.degree, "row")
+    if head.level_count:
+        check_levels(view, head)
+
+
+def check_lists(view, at, count, degree, what):
+    for row in range(count):
+        edges = view.numbers("I", at + row * degree * 4, degree)
         real = [edge for edge in edges if edge != NO_ROW]
-        if edges[:len(real)] != tuple(real) or len(set(real)) != len(real) or any(e >= rows or e == row for e in real):
-            raise Damaged("graph: the neighbours of row %d are not distinct other rows" % row)
+        if edges[:len(real)] != tuple(real) or len(set(real)) != len(real) or any(e >= count or e == row for e in real):
+            raise Damaged("graph: the neighbours of %s %d are not distinct others" % (what, row))
+
+
+def check_levels(view, head):
+    members = view.numbers("I", head.members_off, head.member_count)
+    sizes = view.numbers("I", head.level_sizes_off, head.level_count - 1)
+    if list(sizes) != sorted(sizes, reverse=True) or sizes[:1] != (head.member_count,)[:len(sizes)] or 0 in sizes:
+        raise Damaged("graph: the sizes of its levels are impossible")
+    if len(set(members)) != len(members) or any(row >= head.row_count for row in members):
+        raise Damaged("graph: its members are not distinct rows")
+    if head.pivot_count != 1 or members[:1] not in ((), view.numbers("I", head.pivots_off, 1)):
+        raise Damaged("graph: its levels are not entered by their first member")
+    at = head.level_edges_off
+    for level, size in enumerate(sizes, 1):
+        check_lists(view, at, size, head.level_degree, "level %d, member" % level)
+        at += size * head.level_degree * 4
 
 
 def check_pivots(view, codes, norms):
+    """Copies are those of the rows; without codes there are none."""
     head = view.read(GRAPH_HEADER)
+    if codes is None and head.code_bytes:
+        raise Damaged("graph: it has codes of pivots, and the part has none of rows")
     for number, row in enumerate(view.numbers("I", head.pivots_off, head.pivot_count if head.code_bytes else 0)):
         copies = (view.bytes(head.pivot_codes_off + number * head.code_bytes, head.code_bytes),
                   view.bytes(head.pivot_norms_off + number * head.norm_bytes, head.norm_bytes))
@@ -53,25 +77,107 @@ def check_pivots(view, codes, norms):
             raise Damaged("graph: the code or norm of pivot %d is not that of row %d" % (number, row))
 
 
+def splitmix64(seed, number):
+    z = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def rotate(x):
+    """The rotation of codes.md, in binary64."""
+    n, p = len(x), 1 << len(x).bit_length() - 1
+    for k in range(2):
+        x = [-v if splitmix64(k, i // 64) >> i % 64 & 1 else v for i, v in enumerate(x)]
+        at = k * (n - p)  # the first p values, then the last p
+        for d in (1 << bit for bit in range(p.bit_length() - 1)):
+            x[at:at + p] = [x[at + i] + x[at + i + d] if not i & d else x[at + i - d] - x[at + i] for i in range(p)]
+        x[at:at + p] = [v / math.sqrt(p) for v in x[at:at + p]]
+    half = n // 2 if n != p else 0
+    ends = [((a + b) / math.sqrt(2), (a - b) / math.sqrt(2)) for a, b in zip(x[:half], x[::-1])]
+    return [a for a, _ in ends] + x[half:n - half] + [b for _, b in ends[::-1]]
+
+
+def check_sq4(file, views, rows, codes, norms):
+    """Each row's codes and factors fit its vector: what a binary32 writer may differ in is let pass."""
+    head, dim, half = views[CODE].read(CODE_HEADER), file.manifest.dim, (file.manifest.dim + 1) // 2
+    if head.center_off % 64 or head.center_off < views[CODE].off + 128:
+        raise Damaged("code: the center cannot lie at %d" % head.center_off)
+    center = views[CODE].numbers("f", head.center_off - views[CODE].off, dim)
+    if not all(map(math.isfinite, center)):
+        raise Damaged("code: the center has a number that is not finite")
+    for row in range(rows):
+        norm, f = struct.unpack("<ff", norms(row, 8))
+        if not (0 <= norm < math.inf and 0 <= f < math.inf):
+            raise Damaged("code: the factors of row %d are impossible" % row)
+        nibbles = [b & 15 for b in codes(row, half)] + [b >> 4 for b in codes(row, half)]
+        x = views[VECTOR].numbers(file.element, row * file.stride, dim)
+        length = math.sqrt(math.fsum(v * v for v in x)) if head.flags & 2 else 1
+        y = [v / length - c for v, c in zip(x, center)]
+        size = math.fsum(v * v for v in y)
+        if size < 2.0**-120 or size > 2.0**110:
+            continue  # what a writer takes as 0, or limits
+        # What dividing by the length and taking off the center lose: they are rounded to binary32.
+        loss = 2.0**-22 * max(abs(v) for v in center + (1.0,)) * math.sqrt(dim / size)
+        y = rotate(y) if head.flags & 4 else y
+        dot = math.fsum((2 * v - 15) * b for v, b in zip(nibbles, y))
+        near = 1e-4 + 16 * loss
+        if abs(norm - size) > near * size or abs(f * dot - 2 * size) > near * size or any(nibbles[dim:]):
+            raise Damaged("code: the codes or factors of row %d are not those of its vector" % row)
+
+
+def check_calibration(view):
+    head = view.read(CALIBRATION_HEADER)
+    if head.magic != b"VCAL" or not 1 <= head.curve_count <= 8:
+        raise Damaged("calibration: magic or number of curves are wrong")
+    curves = [view.read(CALIBRATION_CURVE, 64 + 16 * i) for i in range(head.curve_count)]
+    if any(a.k >= b.k for a, b in zip(curves, curves[1:])) or not curves[0].k:
+        raise Damaged("calibration: the k of its curves do not rise")
+    at = 64 + 16 * head.curve_count
+    for curve in curves:
+        if not curve.query_count or not 1 <= curve.point_count <= 64:
+            raise Damaged("calibration: a curve has impossible counts")
+        points = [view.read(CALIBRATION_POINT, at + 12 * i) for i in range(curve.point_count)]
+        if not points[0].effort or max(points[-1].recall, *(p.error for p in points)) > 1000000 or any(
+                a.effort >= b.effort or a.recall > b.recall for a, b in zip(points, points[1:])):
+            raise Damaged("calibration: the curve of k = %d does not rise" % curve.k)
+        at += 12 * curve.point_count
+    if at != view.len:
+        raise Damaged("calibration: it has %d bytes, its points end at %d" % (view.len, at))
+
+
 def check_codes(file, views, rows):
     view, dim = views[CODE], file.manifest.dim
     head = view.read(CODE_HEADER)
-    if head.kind != 1 or head.row_count != rows or head.dim != dim or not 0 < head.scale < math.inf:
+    four = head.kind == 2
+    if head.kind not in (1, 2) or head.row_count != rows or head.dim != dim or not 0 < head.scale < math.inf:
         raise Damaged("code: its header is impossible")
+    if head.flags & ~(6 if four else 3) or bool(head.flags & 2) != (file.manifest.metric == 2):
+        raise Damaged("code: its flags are impossible")
+    if not math.isfinite(head.bias) or not 0 <= head.error < math.inf or four != bool(head.center_off):
+        raise Damaged("code: its bias, error or center are impossible")
 
     def plane(name, width):
         off, stride, said = (getattr(head, "%s_%s" % (name, what)) for what in ("off", "stride", "width"))
         end = off + (rows - 1) * stride + width
         inside = [v for v in (view, views[VECTOR]) if v.off + (128 if v is view else 0) <= off and end <= v.off + v.len]
-        if said != width or stride < width or not inside:
+        if said != width or stride < width or name == "codes" and (off | stride) % 64 or not inside:
             raise Damaged("code: the %s do not lie in the code or vector segment" % name)
         return lambda row, count: file.data[off + row * stride:off + row * stride + count]
 
-    codes, norms, flip = plane("codes", (dim + 63) // 64 * 64), plane("norms", 4), 128 if head.flags & 1 else 0
-    for row in range(rows):
+    used = (dim + 1) // 2 if four else dim
+    codes, norms = plane("codes", (used + 63) // 64 * 64), plane("norms", 8 if four else 4)
+    if four:
+        check_sq4(file, views, rows, codes, norms)
+    for row in range(rows if not four else 0):
+        flip = 128 if head.flags & 1 else 0
         norm = sum((c ^ flip) * ((c ^ flip) - 256) for c in codes(row, dim))
         if struct.unpack("<i", norms(row, 4))[0] != norm:
             raise Damaged("code: the norm of row %d is not %d" % (row, norm))
+    behind = head.norms_off - head.codes_off  # where a norm lies in its row of codes
+    end = behind if head.norms_stride == head.codes_stride and used <= behind < head.codes_width else head.codes_width
+    if not head.flags & 1 and any(any(codes(row, head.codes_width)[used:end]) for row in range(rows)):
+        raise Damaged("code: bytes behind the codes of a row are not zero")
     if GRAPH in views:
         check_pivots(views[GRAPH], codes, norms)
 
@@ -106,8 +212,12 @@ def check_part(file, part):
         yield lambda: check_tombstones(views[TOMBSTONE], rows)
     if GRAPH in views:
         yield lambda: check_graph(views[GRAPH], rows)
+    if CALIBRATION in views:
+        yield lambda: check_calibration(views[CALIBRATION])
     if CODE in views:
         yield lambda: check_codes(file, views, rows)
+    elif GRAPH in views:
+        yield lambda: check_pivots(views[GRAPH], None, None)
 
 
 def unique_ids(file):

@@ -16,11 +16,13 @@ from xxh3 import xxh3_64
 NO_ROW = 0xFFFFFFFF
 MAGIC = b"\x8fVDB\r\n\x1a\n"
 TYPES = {1: ("f32", "f", 4), 2: ("f16", "e", 2), 3: ("i8", "b", 1), 4: ("u8", "B", 1)}
+CODES = {0: "auto", 1: "none", 2: "i8", 3: "i4"}
 METRICS = {1: "l2", 2: "cosine", 3: "ip"}
 PART_KINDS = {1: "flat", 2: "graph"}
-VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY = range(1, 9)
+VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION = range(1, 10)
 SEGMENT_NAMES = {VECTOR: "vector", CODE: "code", GRAPH: "graph", ID: "id", ID_HASH: "id-hash",
-                 METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history"}
+                 METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history",
+                 CALIBRATION: "calibration"}
 OPTIONAL = 1
 BLOCK_MAX = 16384 + 4 + 16777216
 OPERATIONS = {1: "add", 2: "update", 3: "delete", 4: "restore"}
@@ -41,9 +43,9 @@ def layout(name, form, fields):
 
 SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ3968xQ", "magic major minor header_len compat ro_compat incompat "
                     "file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check")
-MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQH2xIII" + "QII" * 4 + "96xQ",
+MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "96xQ",
                   "magic header_len length generation commit commit_time_us row_count live_count dim metric type "
-                  "created_us horizon_commit index degree ef_construction alpha_milli "
+                  "created_us horizon_commit index codes degree ef_construction alpha_milli "
                   "parts_off parts_count parts_size segments_off segments_count segments_size "
                   "extents_off extents_count extents_size snapshots_off snapshots_count snapshots_size check")
 PART = layout("Part", "HHIIIIIQ32x", "kind version flags row_begin row_end segment_first segment_count commit")
@@ -59,10 +61,14 @@ ID_HEADER = layout("IdHeader", "I4xQQQQ24x", "row_count bases_off ends_off bytes
 ID_HASH_HEADER = layout("IdHashHeader", "IIQQ40x", "entry_count bucket_bits buckets_off entries_off")
 METADATA_HEADER = layout("MetadataHeader", "IIQQQ32x", "row_count block_count blocks_off data_off data_len")
 PACKED_BLOCK = layout("PackedBlock", "IIIIQ", "first packing raw_len packed_len off")
-CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfi72x", "kind flags row_count dim codes_off codes_stride codes_width "
-                     "norms_off norms_stride norms_width scale zero")
-GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQI68x", "row_count degree pivot_count ef_construction pivots_off edges_off "
-                      "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes")
+CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfiffQ56x", "kind flags row_count dim codes_off codes_stride codes_width "
+                     "norms_off norms_stride norms_width scale zero bias error center_off")
+GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQ32x", "row_count degree pivot_count ef_construction pivots_off edges_off "
+                      "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count level_degree "
+                      "member_count level_sizes_off members_off level_edges_off")
+CALIBRATION_HEADER = layout("CalibrationHeader", "4sI56x", "magic curve_count")
+CALIBRATION_CURVE = layout("CalibrationCurve", "III4x", "k query_count point_count")
+CALIBRATION_POINT = layout("CalibrationPoint", "III", "effort recall error")
 HISTORY_HEADER = layout("HistoryHeader", "QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off "
                         "data_off data_len")
 HISTORY_ENTRY = layout("HistoryEntry", "QQHH4x", "commit time_us operation id_len")
@@ -245,6 +251,8 @@ class File:
             raise Damaged("manifest: generation, commit or counts are impossible")
         if not 1 <= m.dim <= 65535 or m.metric not in METRICS or m.type not in TYPES:
             raise Damaged("manifest: dimensions, metric or type are not known")
+        if m.codes not in CODES:
+            raise Unsupported("codes of kind %d" % m.codes)
 
         def table(off, count, size, which):
             if size != which[0].size:
@@ -288,7 +296,7 @@ class File:
             if (segment.row_begin, segment.row_end) != (part.row_begin, part.row_end) or segment.type in views:
                 raise Damaged("manifest: a part's segments have other rows, or a type occurs twice")
             views[segment.type] = self.view(segment.off, segment.len, SEGMENT_NAMES[segment.type])
-        needed = {VECTOR, ID, ID_HASH} | ({CODE, GRAPH} if part.kind == 2 else set())
+        needed = {VECTOR, ID, ID_HASH} | ({GRAPH} if part.kind == 2 else set())
         if needed - set(views):
             raise Damaged("manifest: a part has no %s segment" % SEGMENT_NAMES[min(needed - set(views))])
         return views

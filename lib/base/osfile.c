@@ -207,9 +207,22 @@ void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
     if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
 }
 
-void osfile_forget(const struct osfile *file, uint64_t off, uint64_t len)
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+void osfile_settle(const struct osfile *file, uint64_t off, size_t len)
 {
+    const uint8_t *mapping;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    bool fits = pages > 0 && page > 0 && len / (size_t)page <= (size_t)pages / 8;
+    if (len < HUGE_PAGE || !fits) return;
     posix_fadvise(file->fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
+    if (osfile_map(file, off, len, &mapping) != 0) return;
+    size_t before = page_part((uintptr_t)mapping);
+    osfile_want_huge_pages(mapping, len);
+    madvise((void *)((uintptr_t)mapping - before), len + before, MADV_POPULATE_READ);
+    osfile_unmap(mapping, len);
 }
 
 void osfile_unmap(const uint8_t *mapping, size_t len)

@@ -67,9 +67,10 @@ void osfile_unmap(const uint8_t *mapping, size_t len);
  * addresses that fit them where the file's offsets do. */
 void osfile_want_huge_pages(const uint8_t *mapping, size_t len);
 
-/* Lets the system's cache go of what is synced and mapped by nobody in [off, off + len): it is read
- * in again in larger pieces. */
-void osfile_forget(const struct osfile *file, uint64_t off, uint64_t len);
+/* Has the system's cache let go of what is synced and mapped by nobody in the range, and read it in
+ * again in huge pages. Nothing is done for less than one of them or more than an eighth of memory,
+ * and what the system does not support is left undone. */
+void osfile_settle(const struct osfile *file, uint64_t off, size_t len);
 
 /* Gives back the memory that whole pages of a mapping take; they are read again when touched. */
 void osfile_drop_pages(const uint8_t *mapping, size_t len);

@@ -12,6 +12,7 @@
 #include "format/history.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
+#include "index/codes4.h"
 #include "vector/vtype.h"
 
 /* ---- rows ---------------------------------------------------------------------------------- */
@@ -81,9 +82,13 @@ static enum vdb_status check_codes_match(const struct part_check *p, const struc
 {
     const struct manifest *m = &p->snapshot->generation->manifest;
     struct quantizer quantizer = {h->scale, h->zero};
-    float *x = malloc(m->dim * sizeof *x);
+    const struct codes *codes = &p->part->codes;
+    struct codes4 four = {p->snapshot->kernels, codes->center, m->dim, codes->rotated};
+    bool is_four = h->kind == DISK_CODE_SQ4;
+    uint32_t used = is_four ? (m->dim + 1) / 2 : m->dim;
+    float *x = malloc(m->dim * sizeof *x), *scratch = malloc(codes4_scratch(m->dim) * sizeof *x);
     uint8_t *code = malloc(h->codes.width);
-    enum vdb_status status = x && code ? VDB_OK : error_no_memory(finding);
+    enum vdb_status status = x && scratch && code ? VDB_OK : error_no_memory(finding);
     for (uint32_t row = 0; row < h->rows && !status; row++) {
         const uint8_t *vector = p->part->vectors + row * p->part->stride;
         int32_t norm;
@@ -92,14 +97,21 @@ static enum vdb_status check_codes_match(const struct part_check *p, const struc
         if (h->flags & DISK_CODE_NORMALIZE)
             length = sqrt(p->snapshot->kernels->sumsq[m->type](vector, m->dim));
         for (uint32_t i = 0; i < m->dim; i++) x[i] = (float)(x[i] / length);
-        codes_encode_row(&quantizer, x, m->dim, code, &norm);
+        struct codes4_factors factors;
+        const uint8_t *stored_norm = codes->norm + row * codes->norm_stride;
+        if (is_four)
+            codes4_encode(&four, x, scratch, code, &factors);
+        else
+            codes_encode_row(p->snapshot->kernels, &quantizer, x, m->dim, code, &norm);
         uint64_t off = h->codes.off + (uint64_t)row * h->codes.stride;
-        if (memcmp(code, p->file + off, h->codes.width) != 0)
+        if (memcmp(code, p->file + off, used) != 0 ||
+            (is_four && memcmp(&factors, stored_norm, sizeof factors) != 0))
             status = error_set_corrupt(finding, "code", off,
                                        "codes of row %u are not those of its vector",
                                        p->part->row_begin + row);
     }
     free(x);
+    free(scratch);
     free(code);
     return status;
 }
@@ -111,15 +123,18 @@ static enum vdb_status check_part_index(const struct part_check *p, struct vdb_e
     const struct segment_entry *graph = segment_of(p, DISK_SEGMENT_GRAPH);
     const struct manifest *m = &p->snapshot->generation->manifest;
     uint32_t rows = p->part->row_end - p->part->row_begin;
-    struct code_header header;
+    struct code_header header = {0};
     struct graph_header graph_header;
-    enum vdb_status status = code_header_decode(p->file + code->off, code->len, rows, m->dim,
-                                                code->off, p->snapshot->file_len, &header, finding);
-    if (!status)
+    enum vdb_status status = VDB_OK;
+    if (code)
+        status = code_header_decode(p->file + code->off, code->len, rows, m->dim, code->off,
+                                    p->snapshot->file_len, &header, finding);
+    if (!status && code)
         status = code_header_check_planes(&header, code->off, code->len, vector->off, vector->len,
                                           finding);
-    if (!status) status = code_header_validate(&header, p->file, finding);
-    if (!status && header.codes.off != vector->off) status = check_codes_match(p, &header, finding);
+    if (!status && code) status = code_header_validate(&header, p->file, finding);
+    if (!status && code && header.codes.off != vector->off)
+        status = check_codes_match(p, &header, finding);
     if (!status)
         status = graph_header_decode(p->file + graph->off, graph->len, rows, graph->off,
                                      &graph_header, finding);

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "db/catchup.h"
+#include "db/create.h"
 #include "db/newname.h"
 #include "db/part_build.h"
 #include "db/publish.h"
@@ -44,8 +45,9 @@ static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
 {
     struct checksum_state state;
     checksum_init(&state);
-    uint64_t facts[] = {m->dim, (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index,
-                        m->row_count};
+    uint64_t facts[] = {
+        m->dim,      (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index, (uint64_t)m->codes,
+        m->row_count};
     checksum_add(&state, facts, sizeof facts);
     for (uint32_t i = 0; i < m->segment_count; i++)
         checksum_add(&state, &m->segments[i].check, sizeof m->segments[i].check);
@@ -54,6 +56,17 @@ static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
     uint64_t high = checksum_end(&state);
     memcpy(file_id, &low, sizeof low);
     memcpy(file_id + sizeof low, &high, sizeof high);
+}
+
+static enum vdb_index_kind index_of(const struct manifest *old, const struct vdb_compact_options *o)
+{
+    return o->set_index ? o->index : old->index;
+}
+
+static uint32_t degree_of(const struct manifest *old, const struct vdb_compact_options *o)
+{
+    bool was = old->index == VDB_INDEX_HNSW, is = index_of(old, o) == VDB_INDEX_HNSW;
+    return o->degree ? o->degree : was == is ? old->degree : 0;
 }
 
 static struct manifest fresh_manifest(const struct vdb_snapshot *s,
@@ -71,9 +84,10 @@ static struct manifest fresh_manifest(const struct vdb_snapshot *s,
         .type = old->type,
         .created_us = output ? 0 : old->created_us,
         .horizon_commit = output ? 1 : s->commit,
-        .index = o->set_index ? o->index : old->index,
-        .degree = old->degree,
-        .ef_construction = old->ef_construction,
+        .index = index_of(old, o),
+        .codes = o->set_codes ? o->codes : old->codes,
+        .degree = degree_of(old, o),
+        .ef_construction = o->ef_construction ? o->ef_construction : old->ef_construction,
         .alpha_milli = old->alpha_milli,
     };
 }
@@ -84,7 +98,8 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
 {
     struct manifest manifest = fresh_manifest(s, o);
     uint32_t *rows = NULL;
-    enum vdb_status status = live_rows(s, &rows, err);
+    enum vdb_status status = create_check_index(manifest.index, o->degree, o->ef_construction, err);
+    if (!status) status = live_rows(s, &rows, err);
     if (!status) status = publish_begin_new(file, err);
     struct part_build build = {
         .source = s,
@@ -103,6 +118,7 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
     memcpy(file_id, s->generation->superblock.file_id, sizeof file_id);
     if (o->output) derive_file_id(&manifest, file_id);
     if (!status) status = publish_new(file, file_id, &manifest, err);
+    if (!status) publish_settle(file, NULL, &manifest, build.commit);
     manifest_release(&manifest);
     free(rows);
     return status;
@@ -187,8 +203,8 @@ enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *op
     struct vdb_compact_options chosen = VDB_COMPACT_OPTIONS_INIT;
     enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
     if (status) return status;
-    if (chosen.set_index && (unsigned)chosen.index > VDB_INDEX_GRAPH)
-        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)chosen.index);
+    if (chosen.set_codes && (unsigned)chosen.codes > VDB_CODES_I4)
+        return error_set(err, VDB_INVALID, "codes of kind %d are not known", (int)chosen.codes);
     if (!chosen.output) return compact_in_place(db, &chosen, err);
     struct vdb_snapshot *snapshot;
     status = db_refresh(db, &snapshot, err);

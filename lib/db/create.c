@@ -11,9 +11,24 @@
 
 #include "base/error.h"
 #include "base/options.h"
+#include "db/create.h"
 #include "db/newname.h"
 #include "db/publish.h"
 #include "vdb.h"
+
+enum vdb_status create_check_index(enum vdb_index_kind index, uint32_t degree, uint32_t ef,
+                                   struct vdb_error *err)
+{
+    if ((unsigned)index > VDB_INDEX_HNSW)
+        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)index);
+    if (index == VDB_INDEX_HNSW && degree && (degree < 8 || degree > 256 || degree % 2))
+        return error_set(err, VDB_INVALID, "degree is %u, expected twice an M of 4 to 128", degree);
+    if (degree && (degree < 4 || degree > 256))
+        return error_set(err, VDB_INVALID, "degree is %u, expected 4 to 256", degree);
+    if (ef && (ef < 8 || ef > 4096))
+        return error_set(err, VDB_INVALID, "ef_construction is %u, expected 8 to 4096", ef);
+    return VDB_OK;
+}
 
 static enum vdb_status check_options(const struct vdb_create_options *o, struct vdb_error *err)
 {
@@ -24,14 +39,9 @@ static enum vdb_status check_options(const struct vdb_create_options *o, struct 
         return error_set(err, VDB_INVALID, "metric %d is not known", (int)o->metric);
     if (o->type < VDB_TYPE_F32 || o->type > VDB_TYPE_U8)
         return error_set(err, VDB_INVALID, "vector type %d is not known", (int)o->type);
-    if ((unsigned)o->index > VDB_INDEX_GRAPH)
-        return error_set(err, VDB_INVALID, "index kind %d is not known", (int)o->index);
-    if (o->degree && (o->degree < 4 || o->degree > 256))
-        return error_set(err, VDB_INVALID, "degree is %u, expected 4 to 256", o->degree);
-    if (o->ef_construction && (o->ef_construction < 8 || o->ef_construction > 4096))
-        return error_set(err, VDB_INVALID, "ef_construction is %u, expected 8 to 4096",
-                         o->ef_construction);
-    return VDB_OK;
+    if ((unsigned)o->codes > VDB_CODES_I4)
+        return error_set(err, VDB_INVALID, "codes of kind %d are not known", (int)o->codes);
+    return create_check_index(o->index, o->degree, o->ef_construction, err);
 }
 
 static enum vdb_status write_empty(const struct osfile *file, const struct vdb_create_options *o,
@@ -52,6 +62,7 @@ static enum vdb_status write_empty(const struct osfile *file, const struct vdb_c
         .created_us = now_us,
         .horizon_commit = 1,
         .index = o->index,
+        .codes = o->codes,
         .degree = o->degree,
         .ef_construction = o->ef_construction,
     };

@@ -129,6 +129,7 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
     if (!status && build.count) status = part_build(&build, &manifest, err);
     if (!status) status = keep_file_segments(&g->manifest, &manifest, err);
     if (!status) status = publish_next(db, g, &manifest, &s->cursor, err);
+    if (!status) publish_settle(&db->maintained, g->view, &manifest, build.commit);
     manifest_release(&manifest);
     return status;
 }

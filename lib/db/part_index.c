@@ -1,23 +1,23 @@
 /* part_index.c: writing a part's codes and graph.
  *
- * Codes are written first and read back through a mapping, so that a build holds the graph in
- * memory and nothing else that grows with the rows. u8 and i8 vectors under l2 and ip are their own
- * codes: the code segment then has norms only and names the vectors as its plane.
+ * The graph is built on 8-bit codes. Then the codes that walks are to use are tried on it, and
+ * those that need the least work are kept. A build holds the graph in memory and nothing else that
+ * grows with the rows.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_index.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/checksum.h"
 #include "base/error.h"
-#include "base/par.h"
+#include "db/part_codes.h"
 #include "db/space.h"
-#include "format/code_header.h"
 #include "format/graph_header.h"
-#include "index/codes.h"
+#include "index/calibrate.h"
 #include "index/graph.h"
+#include "index/hnsw.h"
+#include "index/margin.h"
 #include "index/quality.h"
 #include "vector/vtype.h"
 
@@ -25,181 +25,48 @@
 #define GRAPH_MIN_ROWS 1000
 /* Where codes, or long walks on the graph, find less than this share of the nearest rows, scanning
  * is what is left. */
-#define RECALL_MIN   0.9
-#define ENCODE_CHUNK 256
+#define RECALL_MIN 0.9
+/* To gather, compare and keep a row costs a walk about as much as fetching so many cache lines. */
+#define HANDLING_LINES 4
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
-    bool graph = index == VDB_INDEX_GRAPH || (index == VDB_INDEX_AUTO && rows >= GRAPH_MIN_ROWS);
+    bool graph = index == VDB_INDEX_GRAPH || index == VDB_INDEX_HNSW ||
+                 (index == VDB_INDEX_AUTO && rows >= GRAPH_MIN_ROWS);
     return graph ? DISK_PART_GRAPH : DISK_PART_FLAT;
 }
 
-struct encoder {
-    const struct part_build *build;
-    const struct manifest *manifest;
-    const uint8_t *vectors; /* mapped */
-    size_t stride;
-    struct quantizer quantizer;
-    bool own_codes; /* a plane of codes is written, not only norms */
-    bool good;      /* codes tell near from far well enough */
-    uint64_t segment_off;
-    struct code_header header;
-    enum vdb_status status; /* of the first job that failed */
-    struct vdb_error error;
+struct indexer {
+    struct part_source source;
+    struct part_codes build; /* 8-bit codes, which the graph is built on */
+    bool good;               /* who is near whom can be told by codes and found by walks */
+    uint32_t *edges, *pivots;
+    uint32_t *members, *level_edges; /* of an HNSW */
+    struct graph view;
+    struct graph_header header;
+    uint8_t *front; /* of the graph segment, up to the edges */
+    uint64_t graph_len;
 };
 
-/* The row as it is coded: under cosine divided by its length. */
-static enum vdb_status load_row(void *context, uint32_t row, float *x)
-{
-    const struct encoder *e = context;
-    const uint8_t *stored = e->vectors + row * e->stride;
-    uint32_t dim = e->manifest->dim;
-    vtype_load(e->manifest->type, stored, x, dim);
-    if (e->manifest->metric != VDB_METRIC_COSINE) return VDB_OK;
-    double length = sqrt(e->build->source->kernels->sumsq[e->manifest->type](stored, dim));
-    if (!(length > 0)) return VDB_OK; /* only a damaged file has a zero vector here */
-    for (uint32_t i = 0; i < dim; i++) x[i] = (float)(x[i] / length);
-    return VDB_OK;
-}
-
-static struct quality_rows quality_rows_of(struct encoder *e)
-{
-    return (struct quality_rows){
-        .rows = e->build->count,
-        .dim = e->manifest->dim,
-        .metric = e->manifest->metric,
-        .row_fn = load_row,
-        .context = e,
-        .kernels = e->build->source->kernels,
-        .threads = e->build->threads,
-    };
-}
-
 /* Who asked for a graph by name gets one. */
-static void judge(struct encoder *e, double recall)
+static void judge(struct indexer *x, double recall)
 {
-    e->good = recall >= RECALL_MIN || e->build->index == VDB_INDEX_GRAPH;
+    x->good = recall >= RECALL_MIN || x->source.build->index != VDB_INDEX_AUTO;
 }
 
-static void encode_rows(struct encoder *e, size_t begin, size_t end, float *x, uint8_t *codes,
-                        int32_t *norms)
+static enum vdb_status build_codes(struct indexer *x, struct vdb_error *err)
 {
-    uint32_t dim = e->manifest->dim;
-    size_t width = e->header.codes.width;
-    for (size_t row = begin; row < end; row++) {
-        if (e->own_codes) {
-            load_row(e, (uint32_t)row, x);
-            codes_encode_row(&e->quantizer, x, dim, codes + (row - begin) * width,
-                             &norms[row - begin]);
-        } else {
-            uint8_t flip = (uint8_t)(e->header.flags & DISK_CODE_SIGNED ? 0x80 : 0);
-            norms[row - begin] = codes_norm(e->vectors + row * e->stride, dim, flip);
-        }
-    }
-}
-
-/* One worker's stretch of rows. The file is written at places of its own, so no two meet. */
-static void encode_job(void *context, unsigned worker, size_t begin, size_t end)
-{
-    (void)worker;
-    struct encoder *e = context;
-    size_t n = end - begin, width = e->header.codes.width;
-    float *x = malloc(e->manifest->dim * sizeof *x);
-    uint8_t *codes = malloc(n * width);
-    int32_t *norms = malloc(n * sizeof *norms);
-    struct vdb_error err;
-    enum vdb_status status = x && codes && norms ? VDB_OK : error_no_memory(&err);
-    if (!status) encode_rows(e, begin, end, x, codes, norms);
-    if (!status && e->own_codes)
-        status = space_write(e->build->file, e->header.codes.off + begin * width, codes, n * width,
-                             &err);
-    if (!status)
-        status = space_write(e->build->file, e->header.norms.off + begin * sizeof *norms, norms,
-                             n * sizeof *norms, &err);
-    if (status) {
-        enum vdb_status none = VDB_OK;
-        if (__atomic_compare_exchange_n(&e->status, &none, status, 0, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
-            e->error = err;
-    }
-    free(x);
-    free(codes);
-    free(norms);
-}
-
-static enum vdb_status encode_all(struct encoder *e, struct vdb_error *err)
-{
-    uint32_t count = e->build->count;
-    par_for(e->build->threads, count, ENCODE_CHUNK, encode_job, e);
-    if (e->status && err) *err = e->error;
-    return e->status;
-}
-
-static void lay_out(struct encoder *e, const struct segment_entry *vectors, uint64_t *len)
-{
-    const struct manifest *m = e->manifest;
-    uint32_t rows = e->build->count, width = code_width(m->dim);
-    bool bytes = m->type == VDB_TYPE_U8 || m->type == VDB_TYPE_I8;
-    e->own_codes = !bytes || m->metric == VDB_METRIC_COSINE;
-    uint64_t norms_off =
-        sizeof(struct disk_code_header) + (e->own_codes ? (uint64_t)rows * width : 0);
-    *len = norms_off + (uint64_t)rows * sizeof(int32_t);
-    e->header = (struct code_header){
-        .kind = DISK_CODE_SQ8,
-        .rows = rows,
-        .dim = m->dim,
-        .codes = {vectors->off, vectors->stride, width},
-        .norms = {norms_off, sizeof(int32_t), sizeof(int32_t)},
-        .scale = 1,
-        .zero = m->type == VDB_TYPE_I8 ? 128 : 0,
-    };
-    if (m->metric == VDB_METRIC_COSINE) e->header.flags |= DISK_CODE_NORMALIZE;
-    if (e->own_codes)
-        e->header.codes = (struct plane){sizeof(struct disk_code_header), width, width};
-    else if (m->type == VDB_TYPE_I8)
-        e->header.flags |= DISK_CODE_SIGNED;
-}
-
-/* The segment's checksum, over what was written. */
-static enum vdb_status checksum_written(const struct osfile *file, uint64_t off, uint64_t len,
-                                        uint64_t *check, struct vdb_error *err)
-{
-    const uint8_t *mapping;
-    int failed = osfile_map(file, off, len, &mapping);
-    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot map a new segment");
-    *check = checksum(mapping, len);
-    osfile_unmap(mapping, len);
-    return VDB_OK;
-}
-
-static enum vdb_status build_codes(struct encoder *e, const struct segment_entry *vectors,
-                                   struct segment_entry *segment, struct vdb_error *err)
-{
+    struct quantizer quantizer = {1, 0};
     enum vdb_status status = VDB_OK;
-    lay_out(e, vectors, &segment->len);
-    e->good = true;
-    if (e->own_codes) {
+    x->good = true;
+    if (!part_source_is_coded(&x->source)) {
         double recall;
-        struct quality_rows rows = quality_rows_of(e);
-        status = quality_choose(&rows, &e->quantizer, &recall, err);
-        judge(e, recall);
-        if (status || !e->good) return status;
-        e->header.scale = e->quantizer.scale;
-        e->header.zero = e->quantizer.zero;
+        struct quality_rows rows = part_source_rows(&x->source);
+        status = quality_choose(&rows, &quantizer, &recall, err);
+        judge(x, recall);
     }
-    if (!status)
-        status = part_build_reserve(e->build, segment->len, space_segment_align(segment->len),
-                                    &segment->off, err);
-    if (status) return status;
-    if (e->own_codes) e->header.codes.off += segment->off;
-    e->header.norms.off += segment->off;
-    struct disk_code_header disk;
-    code_header_encode(&e->header, &disk);
-    status = space_write(e->build->file, segment->off, &disk, sizeof disk, err);
-    if (!status) status = encode_all(e, err);
-    if (!status)
-        status = checksum_written(e->build->file, segment->off, segment->len, &segment->check, err);
-    return status;
+    if (status || !x->good) return status;
+    return part_codes_make(&x->source, CODES_8, &quantizer, &x->build, err);
 }
 
 static struct graph_params params_of(const struct part_build *b, const struct manifest *m)
@@ -216,92 +83,283 @@ static struct graph_params params_of(const struct part_build *b, const struct ma
     return params;
 }
 
-static enum vdb_status build_graph(struct encoder *e, const struct codes *codes,
-                                   struct segment_entry *segment, struct vdb_error *err)
+static size_t list_count(const struct graph_levels *levels)
 {
-    const struct part_build *b = e->build;
-    struct graph_params params = params_of(b, e->manifest);
-    struct graph_header header = {
+    size_t sum = 0;
+    for (uint32_t i = 0; i < levels->count; i++) sum += levels->sizes[i];
+    return sum;
+}
+
+static enum vdb_status build_hnsw(struct indexer *x, const struct graph_params *params,
+                                  struct vdb_error *err)
+{
+    struct graph_header *h = &x->header;
+    struct graph_levels *levels = &x->view.levels;
+    struct hnsw *hnsw;
+    enum vdb_status status =
+        hnsw_create(&x->build.view, x->source.build->source->kernels, params, levels, &hnsw, err);
+    if (status) return status;
+    uint32_t members = levels->count ? levels->sizes[0] : 0;
+    x->members = malloc(members * sizeof *x->members + 1);
+    x->level_edges = malloc(list_count(levels) * levels->degree * sizeof *x->level_edges + 1);
+    if (x->members && x->level_edges)
+        status = hnsw_run(hnsw, x->edges, x->members, x->level_edges, x->pivots, levels, err);
+    else
+        status = error_no_memory(err);
+    hnsw_free(hnsw);
+    x->view.pivot_count = h->pivot_count = 1;
+    h->level_count = levels->count + 1;
+    h->level_degree = levels->degree;
+    memcpy(h->level_sizes, levels->sizes, sizeof h->level_sizes);
+    return status;
+}
+
+static enum vdb_status build_graph(struct indexer *x, struct vdb_error *err)
+{
+    const struct part_build *b = x->source.build;
+    struct graph_params params = params_of(b, x->source.manifest);
+    struct graph_header *h = &x->header;
+    *h = (struct graph_header){
         .rows = b->count,
         .degree = params.degree,
         .pivot_count = graph_pivot_count(b->count),
         .ef_construction = params.ef_construction,
         .alpha_milli = params.alpha_milli,
-        .code_bytes = (uint32_t)codes->bytes,
-        .norm_bytes = CODES_NORM_BYTES,
     };
-    segment->len = graph_header_layout(&header);
-    uint8_t *bytes = aligned_alloc(VDB_ARRAY_ALIGN, round_up(segment->len, VDB_ARRAY_ALIGN));
-    if (!bytes) return error_no_memory(err);
-    memset(bytes, 0, header.edges_off);
+    size_t edges = (size_t)h->rows * h->degree, pivots = h->pivot_count;
+    x->edges = malloc(edges * sizeof *x->edges);
+    x->pivots = malloc(pivots * sizeof *x->pivots + 1);
+    if (!x->edges || !x->pivots) return error_no_memory(err);
+    x->view = (struct graph){
+        .rows = h->rows,
+        .degree = h->degree,
+        .edges = x->edges,
+        .pivots = x->pivots,
+        .pivot_count = h->pivot_count,
+    };
+    if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
+    return graph_build(&x->build.view, b->source->kernels, &params, x->edges, x->pivots, err);
+}
+
+/* ---- codes --------------------------------------------------------------------------------- */
+
+/* Cache lines that a walk reads to measure a row. */
+static uint32_t lines_of(enum codes_kind kind, const struct manifest *m)
+{
+    if (kind == CODES_VECTORS) return (uint32_t)(vtype_stride(m->type, m->dim) + 63) / 64;
+    uint16_t disk = kind == CODES_4 ? DISK_CODE_SQ4 : DISK_CODE_SQ8;
+    uint32_t width = code_width(disk, m->dim), used = kind == CODES_4 ? (m->dim + 1) / 2 : m->dim;
+    return width / 64 + (used + code_norm_width(disk) > width);
+}
+
+/* Codes to walk on, and how that went. */
+struct trial {
+    struct part_codes codes; /* those of the build are not in here */
+    struct part_codes *used; /* these, or those of the build */
+    bool exact;
+    struct calibration calibration;
+};
+
+/* Puts the pivots' codes in order; the segment's front is that of the header, which is laid out for
+ * them. */
+static enum vdb_status finish_graph(struct indexer *x, const struct codes *codes,
+                                    struct vdb_error *err)
+{
+    struct graph_header *h = &x->header;
+    bool copied = codes->kind != CODES_VECTORS;
+    h->code_bytes = copied ? (uint32_t)codes->bytes : 0;
+    h->norm_bytes = copied ? codes_norm_bytes(codes->kind) : 0;
+    x->graph_len = graph_header_layout(h);
+    free(x->front);
+    x->front = aligned_alloc(VDB_ARRAY_ALIGN, round_up(h->edges_off, VDB_ARRAY_ALIGN));
+    if (!x->front) return error_no_memory(err);
     struct disk_graph_header disk;
-    graph_header_encode(&header, &disk);
-    memcpy(bytes, &disk, sizeof disk);
-    enum vdb_status status = graph_build(codes, b->source->kernels, &params,
-                                         (uint32_t *)(void *)(bytes + header.edges_off),
-                                         (uint32_t *)(void *)(bytes + header.pivots_off), err);
-    struct graph view = {
-        .rows = header.rows,
-        .degree = header.degree,
-        .edges = (const uint32_t *)(const void *)(bytes + header.edges_off),
-        .pivots = (const uint32_t *)(const void *)(bytes + header.pivots_off),
-        .pivot_count = header.pivot_count,
-        .pivot_codes = bytes + header.pivot_codes_off,
-        .pivot_norms = bytes + header.pivot_norms_off,
-    };
+    memset(x->front, 0, h->edges_off);
+    graph_header_encode(h, &disk);
+    memcpy(x->front, &disk, sizeof disk);
+    memcpy(x->front + h->pivots_off, x->pivots, h->pivot_count * sizeof *x->pivots);
+    x->view.pivot_codes = copied ? x->front + h->pivot_codes_off : NULL;
+    x->view.pivot_norms = copied ? x->front + h->pivot_norms_off : NULL;
+    if (copied)
+        graph_copy_pivots(codes, x->pivots, h->pivot_count, x->front + h->pivot_codes_off,
+                          x->front + h->pivot_norms_off);
+    return VDB_OK;
+}
+
+/* Makes the codes and measures walks on them. */
+static enum vdb_status try_codes(struct indexer *x, enum codes_kind kind, struct trial *trial,
+                                 struct vdb_error *err)
+{
+    struct quality_rows rows = part_source_rows(&x->source);
+    enum vdb_status status = VDB_OK;
+    trial->used = &x->build;
+    if (kind != CODES_8) {
+        status = part_codes_make(&x->source, kind, NULL, &trial->codes, err);
+        trial->used = &trial->codes;
+    }
+    struct codes *view = &trial->used->view;
+    trial->exact = kind == CODES_VECTORS || !trial->used->own;
+    if (!status) status = finish_graph(x, view, err);
     if (!status)
-        graph_copy_pivots(codes, view.pivots, view.pivot_count, bytes + header.pivot_codes_off,
-                          bytes + header.pivot_norms_off);
-    double recall = 0;
-    struct quality_rows rows = quality_rows_of(e);
-    if (!status) status = quality_walk(&rows, codes, &view, &recall, err);
-    judge(e, recall);
-    if (!status && e->good) status = part_build_segment(b, bytes, segment->len, segment, err);
-    free(bytes);
+        status = calibrate_graph(
+            &rows, &x->build.view, view, &x->view, x->edges, x->header.alpha_milli,
+            trial->exact ? margin_candidates_exact : margin_candidates, &trial->calibration, err);
+    if (!status && !trial->exact) status = margin_measure(&rows, &x->view, view, err);
+    trial->used->header.bias = view->bias;
+    trial->used->header.error = view->error;
     return status;
 }
 
-/* `e->vectors` and the code segment as struct codes, for the time of the build. */
-static enum vdb_status build_graph_over(struct encoder *e, const struct segment_entry *code,
-                                        struct segment_entry *graph, struct vdb_error *err)
+/* What answers cost with them: efforts, times what a row costs to fetch and to handle. */
+static double work_of(const struct indexer *x, const struct trial *trial)
 {
-    const uint8_t *mapping;
-    int failed = osfile_map(e->build->file, code->off, code->len, &mapping);
-    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot map a new segment");
-    const struct code_header *h = &e->header;
-    struct codes codes = {
-        .rows = h->rows,
-        .dim = h->dim,
-        .code = e->own_codes ? mapping + (h->codes.off - code->off) : e->vectors,
-        .code_stride = h->codes.stride,
-        .bytes = h->codes.width,
-        .flip = (uint8_t)(h->flags & DISK_CODE_SIGNED ? 0x80 : 0),
-        .norm = mapping + (h->norms.off - code->off),
-        .norm_stride = h->norms.stride,
-        .scale = h->scale,
-        .zero = h->zero,
-        .metric = e->manifest->metric,
-    };
-    enum vdb_status status = build_graph(e, &codes, graph, err);
-    osfile_unmap(mapping, code->len);
+    uint32_t lines = lines_of(trial->used->view.kind, x->source.manifest);
+    double low = calibration_effort(&trial->calibration, QUALITY_NEAREST, 0.95),
+           high = calibration_effort(&trial->calibration, QUALITY_NEAREST, 0.99);
+    return (low + high) * (lines + HANDLING_LINES);
+}
+
+/* The codes that were asked for. *rival is set to others that may be better where that was left
+ * open. */
+static enum codes_kind codes_kind_of(const struct indexer *x, bool *rival)
+{
+    const struct manifest *m = x->source.manifest;
+    *rival = false;
+    if (part_source_is_coded(&x->source) && m->codes != VDB_CODES_I4) return CODES_8;
+    switch (m->codes) {
+    case VDB_CODES_NONE:
+        return CODES_VECTORS;
+    case VDB_CODES_I8:
+        return CODES_8;
+    case VDB_CODES_I4:
+        return CODES_4;
+    case VDB_CODES_AUTO:
+        break;
+    }
+    *rival = lines_of(CODES_4, m) < lines_of(CODES_8, m);
+    return CODES_8;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static enum vdb_status write_graph(const struct indexer *x, struct segment_entry *segment,
+                                   struct vdb_error *err)
+{
+    const struct part_build *b = x->source.build;
+    uint64_t front = x->header.edges_off, edges = x->graph_len - front;
+    struct checksum_state check;
+    segment->len = x->graph_len;
+    enum vdb_status status =
+        part_build_reserve(b, segment->len, space_segment_align(segment->len), &segment->off, err);
+    if (!status) status = space_write(b->file, segment->off, x->front, front, err);
+    if (!status) status = space_write(b->file, segment->off + front, x->edges, edges, err);
+    checksum_init(&check);
+    checksum_add(&check, x->front, front);
+    checksum_add(&check, x->edges, edges);
+    segment->check = checksum_end(&check);
     return status;
+}
+
+static struct segment_entry entry_for(const struct indexer *x, uint16_t type, uint32_t flags)
+{
+    const struct part_build *b = x->source.build;
+    return (struct segment_entry){.type = type,
+                                  .flags = flags,
+                                  .row_begin = b->row_begin,
+                                  .row_end = b->row_begin + b->count};
+}
+
+static enum vdb_status write_calibration(const struct indexer *x, const struct calibration *from,
+                                         struct manifest *m, struct vdb_error *err)
+{
+    struct segment_entry segment = entry_for(x, DISK_SEGMENT_CALIBRATION, DISK_SEGMENT_OPTIONAL);
+    struct buf bytes = {0};
+    if (from->curve_count == 0) return VDB_OK;
+    enum vdb_status status = calibration_encode(from, &bytes, err);
+    if (!status) status = part_build_segment(x->source.build, bytes.data, bytes.len, &segment, err);
+    buf_release(&bytes);
+    return status ? status : manifest_add_segment(m, &segment, err);
+}
+
+static enum vdb_status write_all(struct indexer *x, const struct trial *trial, struct manifest *m,
+                                 struct vdb_error *err)
+{
+    struct segment_entry code = entry_for(x, DISK_SEGMENT_CODE, 0),
+                         graph = entry_for(x, DISK_SEGMENT_GRAPH, 0);
+    enum vdb_status status = finish_graph(x, &trial->used->view, err);
+    if (!status && trial->used->segment) {
+        status = part_codes_write(&x->source, trial->used, &code, err);
+        if (!status) status = manifest_add_segment(m, &code, err);
+    }
+    if (!status) status = write_graph(x, &graph, err);
+    if (!status) status = manifest_add_segment(m, &graph, err);
+    return status ? status : write_calibration(x, &trial->calibration, m, err);
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+/* Where the calibration did not reach as far, longer walks decide. */
+static enum vdb_status judge_walks(struct indexer *x, const struct trial *trial,
+                                   struct vdb_error *err)
+{
+    struct quality_rows rows = part_source_rows(&x->source);
+    enum vdb_status status = VDB_OK;
+    double recall = 0;
+    for (uint32_t i = 0; i < trial->calibration.curve_count; i++) {
+        const struct calibration_curve *curve = &trial->calibration.curves[i];
+        if (curve->k == QUALITY_NEAREST)
+            recall = curve->points[curve->point_count - 1].recall / (double)CALIBRATION_RECALL_ONE;
+    }
+    if (recall < RECALL_MIN) {
+        status = finish_graph(x, &trial->used->view, err);
+        if (!status) status = quality_walk(&rows, &trial->used->view, &x->view, &recall, err);
+    }
+    judge(x, recall);
+    return status;
+}
+
+static enum vdb_status build_index(struct indexer *x, struct trial trials[2], struct manifest *m,
+                                   struct vdb_error *err)
+{
+    bool rival;
+    enum vdb_status status = build_codes(x, err);
+    if (!status && x->good) status = build_graph(x, err);
+    if (status || !x->good) return status;
+    enum codes_kind kind = codes_kind_of(x, &rival);
+    struct trial *best = &trials[0];
+    status = try_codes(x, kind, best, err);
+    if (!status && rival) {
+        status = try_codes(x, CODES_4, &trials[1], err);
+        if (work_of(x, &trials[1]) <= work_of(x, best)) best = &trials[1];
+    }
+    if (!status) status = judge_walks(x, best, err);
+    if (status || !x->good) return status;
+    return write_all(x, best, m, err);
 }
 
 enum vdb_status part_index_build(const struct part_build *b, const struct segment_entry *vectors,
                                  struct manifest *m, bool *built, struct vdb_error *err)
 {
-    struct encoder e = {.build = b, .manifest = m, .stride = vectors->stride};
-    int failed = osfile_map(b->file, vectors->off, vectors->len, &e.vectors);
+    struct indexer x = {.source = {.build = b,
+                                   .manifest = m,
+                                   .vectors_off = vectors->off,
+                                   .stride = vectors->stride},
+                        .build = {.file = {-1}}};
+    int failed = osfile_map(b->file, vectors->off, vectors->len, &x.source.vectors);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot map the vectors");
-    struct segment_entry code = {
-        .type = DISK_SEGMENT_CODE, .row_begin = b->row_begin, .row_end = b->row_begin + b->count};
-    struct segment_entry graph = {
-        .type = DISK_SEGMENT_GRAPH, .row_begin = b->row_begin, .row_end = b->row_begin + b->count};
-    enum vdb_status status = build_codes(&e, vectors, &code, err);
-    if (!status && e.good) status = build_graph_over(&e, &code, &graph, err);
-    osfile_unmap(e.vectors, vectors->len);
-    if (!status && e.good) status = manifest_add_segment(m, &code, err);
-    if (!status && e.good) status = manifest_add_segment(m, &graph, err);
-    *built = e.good;
+    struct trial *trials = calloc(2, sizeof *trials);
+    enum vdb_status status = trials ? VDB_OK : error_no_memory(err);
+    for (int i = 0; i < 2 && trials; i++) trials[i].codes.file.fd = -1;
+    if (!status) status = build_index(&x, trials, m, err);
+    for (int i = 0; i < 2 && trials; i++) part_codes_release(&trials[i].codes);
+    free(trials);
+    osfile_unmap(x.source.vectors, vectors->len);
+    part_codes_release(&x.build);
+    free(x.edges);
+    free(x.pivots);
+    free(x.members);
+    free(x.level_edges);
+    free(x.front);
+    *built = x.good;
     return status;
 }

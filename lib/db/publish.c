@@ -144,3 +144,29 @@ enum vdb_status publish_superseded(const struct osfile *file, const struct gener
     superblock.flags |= VDB_SUPERBLOCK_SUPERSEDED;
     return write_slot(file, &superblock, 1 - current->slot, err);
 }
+
+/* Pages that are mapped stay in the system's cache, so the mapping lets go of them first. */
+static void settle(const struct osfile *file, const struct view *view,
+                   const struct segment_entry *s)
+{
+    if (view && s->off + s->len <= view->cap)
+        osfile_drop_pages(view->base + s->off, (size_t)s->len);
+    osfile_settle(file, s->off, (size_t)s->len);
+}
+
+void publish_settle(const struct osfile *file, const struct view *view,
+                    const struct manifest *manifest, uint64_t commit)
+{
+    bool bytes = manifest->type == VDB_TYPE_U8 || manifest->type == VDB_TYPE_I8;
+    bool coded = bytes && manifest->metric != VDB_METRIC_COSINE; /* the vectors are codes */
+    for (uint32_t i = 0; i < manifest->part_count; i++) {
+        const struct part_entry *part = &manifest->parts[i];
+        if (part->commit != commit || part->kind == DISK_PART_FLAT) continue;
+        for (uint32_t j = 0; j < part->segment_count; j++) {
+            const struct segment_entry *s = &manifest->segments[part->segment_first + j];
+            if (s->type == DISK_SEGMENT_CODE || s->type == DISK_SEGMENT_GRAPH ||
+                (s->type == DISK_SEGMENT_VECTOR && coded))
+                settle(file, view, s);
+        }
+    }
+}

@@ -36,4 +36,9 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
 enum vdb_status publish_superseded(const struct osfile *file, const struct generation *current,
                                    struct vdb_error *err);
 
+/* Once the file is synced: what every search of a part built from the state at `commit` touches is
+ * put into huge pages, where the system has them. `view` maps the file here, or is NULL. */
+void publish_settle(const struct osfile *file, const struct view *view,
+                    const struct manifest *manifest, uint64_t commit);
+
 #endif

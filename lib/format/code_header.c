@@ -15,8 +15,8 @@
 
 static const char SEGMENT[] = "code";
 
-#define FLAGS_KNOWN (DISK_CODE_SIGNED | DISK_CODE_NORMALIZE)
-#define NORM_WIDTH  4u
+#define FLAGS_SQ8 (DISK_CODE_SIGNED | DISK_CODE_NORMALIZE)
+#define FLAGS_SQ4 (DISK_CODE_ROTATED | DISK_CODE_NORMALIZE)
 
 static struct disk_plane plane_put(struct plane from)
 {
@@ -28,10 +28,23 @@ static struct plane plane_get(struct disk_plane from)
     return (struct plane){le64_get(from.off), le32_get(from.stride), le32_get(from.width)};
 }
 
+static le32 float_put(float from)
+{
+    uint32_t bits;
+    memcpy(&bits, &from, sizeof bits);
+    return le32_put(bits);
+}
+
+static float float_get(le32 from)
+{
+    uint32_t bits = le32_get(from);
+    float to;
+    memcpy(&to, &bits, sizeof to);
+    return to;
+}
+
 void code_header_encode(const struct code_header *from, struct disk_code_header *to)
 {
-    uint32_t scale_bits;
-    memcpy(&scale_bits, &from->scale, sizeof scale_bits);
     *to = (struct disk_code_header){
         .kind = le16_put(from->kind),
         .flags = le32_put(from->flags),
@@ -39,8 +52,11 @@ void code_header_encode(const struct code_header *from, struct disk_code_header 
         .dim = le32_put(from->dim),
         .codes = plane_put(from->codes),
         .norms = plane_put(from->norms),
-        .scale = le32_put(scale_bits),
+        .scale = float_put(from->scale),
         .zero = le32_put((uint32_t)from->zero),
+        .bias = float_put(from->bias),
+        .error = float_put(from->error),
+        .center_off = le64_put(from->center_off),
     };
 }
 
@@ -68,10 +84,10 @@ static enum vdb_status check_plane(const struct plane *plane, const char *name, 
 static enum vdb_status check_values(const struct code_header *h, uint32_t rows, uint32_t dim,
                                     uint64_t file_off, struct vdb_error *err)
 {
-    if (h->kind != DISK_CODE_SQ8)
+    if (h->kind != DISK_CODE_SQ8 && h->kind != DISK_CODE_SQ4)
         return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, kind),
                                  "there is no kind %d of code", h->kind);
-    if (h->flags & ~FLAGS_KNOWN)
+    if (h->flags & ~(h->kind == DISK_CODE_SQ8 ? FLAGS_SQ8 : FLAGS_SQ4))
         return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, flags),
                                  "unknown flags 0x%" PRIx32, h->flags);
     if (h->rows != rows)
@@ -87,6 +103,12 @@ static enum vdb_status check_values(const struct code_header *h, uint32_t rows, 
     if (h->zero < -CODE_ZERO_MAX || h->zero > CODE_ZERO_MAX + 255)
         return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, zero),
                                  "the zero, %" PRId32 ", is too far from the codes", h->zero);
+    if (!isfinite(h->bias))
+        return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, bias),
+                                 "the bias is no finite number");
+    if (!isfinite(h->error) || h->error < 0)
+        return error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, error),
+                                 "the error is no finite number from 0 on");
     return VDB_OK;
 }
 
@@ -105,21 +127,31 @@ enum vdb_status code_header_decode(const void *p, size_t len, uint32_t rows, uin
         .dim = le32_get(header.dim),
         .codes = plane_get(header.codes),
         .norms = plane_get(header.norms),
+        .scale = float_get(header.scale),
         .zero = (int32_t)le32_get(header.zero),
+        .bias = float_get(header.bias),
+        .error = float_get(header.error),
+        .center_off = le64_get(header.center_off),
     };
-    uint32_t scale_bits = le32_get(header.scale);
-    memcpy(&h.scale, &scale_bits, sizeof h.scale);
     enum vdb_status status = check_values(&h, rows, dim, file_off, err);
     if (status == VDB_OK)
-        status = check_plane(&h.codes, "codes", code_width(dim), rows, file_len,
+        status = check_plane(&h.codes, "codes", code_width(h.kind, dim), rows, file_len,
                              file_off + offsetof(struct disk_code_header, codes), err);
-    if (status == VDB_OK && h.codes.off % VDB_ARRAY_ALIGN)
+    if (status == VDB_OK && (h.codes.off | h.codes.stride) % VDB_ARRAY_ALIGN)
         status =
             error_set_corrupt(err, SEGMENT, file_off + offsetof(struct disk_code_header, codes),
-                              "the codes at %" PRIu64 " are not aligned", h.codes.off);
+                              "the codes at %" PRIu64 ", every %" PRIu32 " bytes, are not aligned",
+                              h.codes.off, h.codes.stride);
     if (status == VDB_OK)
-        status = check_plane(&h.norms, "norms", NORM_WIDTH, rows, file_len,
+        status = check_plane(&h.norms, "norms", code_norm_width(h.kind), rows, file_len,
                              file_off + offsetof(struct disk_code_header, norms), err);
+    uint64_t center_len = h.kind == DISK_CODE_SQ4 ? (uint64_t)dim * 4 : 0;
+    if (status == VDB_OK &&
+        (h.center_off % VDB_ARRAY_ALIGN || (h.center_off == 0) != (center_len == 0) ||
+         !range_inside(h.center_off, center_len, file_len)))
+        status = error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_code_header, center_off),
+            "the center at %" PRIu64 " does not lie in the file", h.center_off);
     if (status == VDB_OK) *out = h;
     return status;
 }
@@ -145,6 +177,12 @@ enum vdb_status code_header_check_planes(const struct code_header *header, uint6
                                      "vector segment of its part",
                                      planes[i]->off);
     }
+    uint64_t center_len = (uint64_t)header->dim * 4;
+    if (header->center_off && (header->center_off < file_off + skip ||
+                               !range_inside(header->center_off - file_off, center_len, len)))
+        return error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_code_header, center_off),
+            "the center at %" PRIu64 " does not lie in the code segment", header->center_off);
     return VDB_OK;
 }
 
@@ -159,19 +197,34 @@ static int32_t norm_of(const uint8_t *codes, uint32_t dim, uint8_t flip)
     return sum;
 }
 
+/* That of SQ8 is what its codes make it; factors of SQ4 are any numbers from 0 on. */
+static bool norm_is_right(const struct code_header *h, const uint8_t *codes, const uint8_t *norm)
+{
+    if (h->kind == DISK_CODE_SQ8)
+        return (int32_t)le32_at(norm) ==
+               norm_of(codes, h->dim, h->flags & DISK_CODE_SIGNED ? 0x80u : 0u);
+    for (int i = 0; i < 2; i++) {
+        le32 stored;
+        memcpy(&stored, norm + 4 * i, sizeof stored);
+        float factor = float_get(stored);
+        if (!isfinite(factor) || factor < 0) return false;
+    }
+    return true;
+}
+
 enum vdb_status code_header_validate(const struct code_header *header, const uint8_t *file,
                                      struct vdb_error *err)
 {
-    uint8_t flip = header->flags & DISK_CODE_SIGNED ? 0x80u : 0u;
+    uint32_t used = header->kind == DISK_CODE_SQ4 ? (header->dim + 1) / 2 : header->dim;
     for (uint32_t row = 0; row < header->rows; row++) {
         uint64_t codes_at = header->codes.off + (uint64_t)row * header->codes.stride;
         uint64_t norm_at = header->norms.off + (uint64_t)row * header->norms.stride;
         const uint8_t *codes = file + codes_at;
-        if ((int32_t)le32_at(file + norm_at) != norm_of(codes, header->dim, flip))
+        if (!norm_is_right(header, codes, file + norm_at))
             return error_set_corrupt(err, SEGMENT, norm_at,
                                      "the norm of row %" PRIu32 " is not that of its codes", row);
-        for (uint32_t i = header->dim; i < header->codes.width; i++)
-            if (codes[i] != 0)
+        for (uint32_t i = used; i < header->codes.width; i++)
+            if (codes[i] != 0 && codes_at + i - norm_at >= header->norms.width)
                 return error_set_corrupt(err, SEGMENT, codes_at + i,
                                          "bytes behind the codes of row %" PRIu32 " are not zero",
                                          row);

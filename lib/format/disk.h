@@ -59,7 +59,8 @@ struct disk_superblock {
 
 enum { DISK_METRIC_L2 = 1, DISK_METRIC_COSINE = 2, DISK_METRIC_IP = 3 };
 enum { DISK_TYPE_F32 = 1, DISK_TYPE_F16 = 2, DISK_TYPE_I8 = 3, DISK_TYPE_U8 = 4 };
-enum { DISK_INDEX_AUTO = 0, DISK_INDEX_FLAT = 1, DISK_INDEX_GRAPH = 2 };
+enum { DISK_INDEX_AUTO = 0, DISK_INDEX_FLAT = 1, DISK_INDEX_GRAPH = 2, DISK_INDEX_HNSW = 3 };
+enum { DISK_CODES_AUTO = 0, DISK_CODES_NONE = 1, DISK_CODES_I8 = 2, DISK_CODES_I4 = 3 };
 
 struct disk_table { /* a table within the manifest */
     le64 off;       /* from the start of the manifest */
@@ -80,9 +81,9 @@ struct disk_manifest {
     le16 metric;
     le16 type;
     le64 created_us;
-    le64 horizon_commit; /* the oldest commit whose state can be had */
-    le16 index;          /* the index kind that maintenance builds */
-    le16 options_reserved;
+    le64 horizon_commit;  /* the oldest commit whose state can be had */
+    le16 index;           /* the index kind that maintenance builds */
+    le16 codes;           /* DISK_CODES_*: the codes that it gives graphs */
     le32 degree;          /* R of graphs to be built, 0: by default */
     le32 ef_construction; /* 0: by default */
     le32 alpha_milli;     /* alpha of robust pruning in thousandths, 0: by default */
@@ -116,7 +117,8 @@ enum {
     DISK_SEGMENT_ID_HASH = 5,
     DISK_SEGMENT_METADATA = 6,
     DISK_SEGMENT_TOMBSTONE = 7,
-    DISK_SEGMENT_HISTORY = 8
+    DISK_SEGMENT_HISTORY = 8,
+    DISK_SEGMENT_CALIBRATION = 9
 };
 
 #define DISK_SEGMENT_OPTIONAL 1u /* flags: a reader that does not know the type skips it */
@@ -252,12 +254,13 @@ struct disk_packed_block { /* of metadata and history segments */
     le64 off; /* from data_off */
 };
 
-enum { DISK_CODE_SQ8 = 1 };
+enum { DISK_CODE_SQ8 = 1, DISK_CODE_SQ4 = 2 };
 
-/* Code flags: codes are stored as i8; the code is the byte with its top bit turned; codes are of
- * the vectors divided by their length. */
+/* Code flags: codes are stored as i8, the code being the byte with its top bit turned; codes are of
+ * the vectors divided by their length; they are of what is rotated. */
 #define DISK_CODE_SIGNED    1u
 #define DISK_CODE_NORMALIZE 2u
+#define DISK_CODE_ROTATED   4u
 
 struct disk_plane { /* one value a row, at off + row * stride, from the start of the file */
     le64 off;
@@ -271,11 +274,14 @@ struct disk_code_header {
     le32 flags;
     le32 row_count;
     le32 dim;
-    struct disk_plane codes; /* u8 a dimension, zero bytes up to a multiple of 64 */
-    struct disk_plane norms; /* i32: sum c*c - 256 sum c over the codes c of the row */
-    le32 scale;              /* f32: value = scale * (code - zero) */
+    struct disk_plane codes; /* SQ8: u8 a dimension, SQ4: half of one; up to a multiple of 64 */
+    struct disk_plane norms; /* SQ8: i32, sum c*c - 256 sum c; SQ4: two f32 */
+    le32 scale;              /* f32, SQ8: value = scale * (code - zero) */
     le32 zero;
-    uint8_t reserved1[72];
+    le32 bias;       /* f32: what estimates near a query are too high by, on average */
+    le32 error;      /* f32: their root mean square error about that */
+    le64 center_off; /* SQ4: dim f32, from the start of the file; else 0 */
+    uint8_t reserved1[56];
 };
 
 struct disk_graph_header {
@@ -290,7 +296,34 @@ struct disk_graph_header {
     le64 pivot_codes_off; /* the codes of the pivots, one behind another */
     le64 pivot_norms_off; /* norm_bytes a pivot */
     le32 norm_bytes;
-    uint8_t reserved[68];
+    le32 level_count;     /* of an HNSW, level 0 included; 0: there are none */
+    le32 level_degree;    /* M: entries a member on the levels above 0 */
+    le32 member_count;    /* rows on level 1 */
+    le64 level_sizes_off; /* u32 a level from 1 on: its members */
+    le64 members_off;     /* u32 a member: its row, those of higher levels first */
+    le64 level_edges_off; /* u32 times M a member, level after level from 1 on */
+    uint8_t reserved[32];
+};
+
+#define VDB_CALIBRATION_MAGIC "VCAL"
+
+struct disk_calibration_header { /* followed by its curves, and those by their points */
+    uint8_t magic[4];
+    le32 curve_count;
+    uint8_t reserved[56];
+};
+
+struct disk_calibration_curve {
+    le32 k;
+    le32 query_count; /* queries that the recall is the mean of */
+    le32 point_count;
+    le32 reserved;
+};
+
+struct disk_calibration_point {
+    le32 effort;
+    le32 recall; /* in millionths, as is the next */
+    le32 error;  /* the standard error of `recall` */
 };
 
 struct disk_history_header {

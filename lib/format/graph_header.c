@@ -1,6 +1,6 @@
 /* graph_header.c: graph segments; implements format-spec/graph.md.
  *
- *     header | u32 a pivot | norms of pivots | codes of pivots | u32 times R a row
+ *     header | u32 a pivot | norms of pivots | codes of pivots | levels above 0 | u32 times R a row
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "format/graph_header.h"
 
@@ -13,6 +13,37 @@
 #include "format/range.h"
 
 static const char SEGMENT[] = "graph";
+
+static uint32_t members(const struct graph_header *header)
+{
+    return header->level_count > 1 ? header->level_sizes[0] : 0;
+}
+
+/* Lists on the levels from 1 to `level`. */
+static uint64_t list_count(const struct graph_header *header, uint32_t level)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < level; i++) sum += header->level_sizes[i];
+    return sum;
+}
+
+uint64_t graph_header_level_off(const struct graph_header *header, uint32_t level)
+{
+    return header->level_edges_off + list_count(header, level - 1) * header->level_degree * 4;
+}
+
+static uint64_t lay_out_levels(struct graph_header *header, uint64_t end)
+{
+    header->level_sizes_off = header->members_off = header->level_edges_off = 0;
+    if (header->level_count < 2) return end;
+    uint32_t above = header->level_count - 1;
+    header->level_sizes_off = end;
+    end = range_align(end + (uint64_t)above * 4, VDB_ARRAY_ALIGN);
+    header->members_off = end;
+    end = range_align(end + (uint64_t)members(header) * 4, VDB_ARRAY_ALIGN);
+    header->level_edges_off = end;
+    return range_align(end + list_count(header, above) * header->level_degree * 4, VDB_ARRAY_ALIGN);
+}
 
 uint64_t graph_header_layout(struct graph_header *header)
 {
@@ -28,7 +59,7 @@ uint64_t graph_header_layout(struct graph_header *header)
         end =
             range_align(end + (uint64_t)header->pivot_count * header->code_bytes, VDB_ARRAY_ALIGN);
     }
-    header->edges_off = end;
+    header->edges_off = lay_out_levels(header, end);
     return header->edges_off + (uint64_t)header->rows * header->degree * 4;
 }
 
@@ -46,7 +77,21 @@ void graph_header_encode(const struct graph_header *from, struct disk_graph_head
         .pivot_codes_off = le64_put(from->pivot_codes_off),
         .pivot_norms_off = le64_put(from->pivot_norms_off),
         .norm_bytes = le32_put(from->norm_bytes),
+        .level_count = le32_put(from->level_count),
+        .level_degree = le32_put(from->level_degree),
+        .member_count = le32_put(members(from)),
+        .level_sizes_off = le64_put(from->level_sizes_off),
+        .members_off = le64_put(from->members_off),
+        .level_edges_off = le64_put(from->level_edges_off),
     };
+}
+
+void graph_header_put_sizes(const struct graph_header *header, uint8_t *segment)
+{
+    for (uint32_t i = 0; i + 1 < header->level_count; i++) {
+        le32 size = le32_put(header->level_sizes[i]);
+        memcpy(segment + header->level_sizes_off + (uint64_t)i * 4, &size, sizeof size);
+    }
 }
 
 static enum vdb_status check_copies(const struct graph_header *h, size_t len, uint64_t file_off,
@@ -68,6 +113,57 @@ static enum vdb_status check_copies(const struct graph_header *h, size_t len, ui
         return error_set_corrupt(
             err, SEGMENT, file_off + offsetof(struct disk_graph_header, pivot_codes_off),
             "the codes of the pivots at %" PRIu64 " do not lie in it", h->pivot_codes_off);
+    return VDB_OK;
+}
+
+static enum vdb_status check_level_counts(const struct graph_header *h, uint32_t member_count,
+                                          uint64_t file_off, struct vdb_error *err)
+{
+    if (h->level_count > GRAPH_LEVELS_MAX + 1)
+        return error_set_corrupt(err, SEGMENT,
+                                 file_off + offsetof(struct disk_graph_header, level_count),
+                                 "it has %" PRIu32 " levels", h->level_count);
+    if ((h->level_degree == 0) != (h->level_count == 0) || h->level_degree > GRAPH_DEGREE_MAX)
+        return error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_graph_header, level_degree),
+            "%" PRIu32 " levels have a degree of %" PRIu32, h->level_count, h->level_degree);
+    if ((member_count == 0) != (h->level_count < 2) || member_count > h->rows)
+        return error_set_corrupt(err, SEGMENT,
+                                 file_off + offsetof(struct disk_graph_header, member_count),
+                                 "%" PRIu32 " levels of %" PRIu32 " rows have %" PRIu32 " members",
+                                 h->level_count, h->rows, member_count);
+    return VDB_OK;
+}
+
+/* Takes the sizes of the levels from the segment at p. */
+static enum vdb_status take_levels(struct graph_header *h, const uint8_t *p, size_t len,
+                                   uint32_t member_count, uint64_t file_off, struct vdb_error *err)
+{
+    enum vdb_status status = check_level_counts(h, member_count, file_off, err);
+    if (status != VDB_OK || h->level_count < 2) return status;
+    uint32_t above = h->level_count - 1;
+    if (!range_array_inside(h->level_sizes_off, above, 4, VDB_ARRAY_ALIGN, len))
+        return error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_graph_header, level_sizes_off),
+            "the sizes of levels at %" PRIu64 " do not lie in it", h->level_sizes_off);
+    for (uint32_t i = 0; i < above; i++) {
+        uint64_t off = h->level_sizes_off + (uint64_t)i * 4;
+        uint32_t size = le32_at(p + off), most = i ? h->level_sizes[i - 1] : member_count;
+        if (size == 0 || size > most || (i == 0 && size != most))
+            return error_set_corrupt(err, SEGMENT, file_off + off,
+                                     "level %" PRIu32 " has %" PRIu32 " of %" PRIu32 " members",
+                                     i + 1, size, most);
+        h->level_sizes[i] = size;
+    }
+    if (!range_array_inside(h->members_off, member_count, 4, VDB_ARRAY_ALIGN, len))
+        return error_set_corrupt(err, SEGMENT,
+                                 file_off + offsetof(struct disk_graph_header, members_off),
+                                 "the members at %" PRIu64 " do not lie in it", h->members_off);
+    if (!range_array_inside(h->level_edges_off, list_count(h, above), (uint64_t)h->level_degree * 4,
+                            VDB_ARRAY_ALIGN, len))
+        return error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_graph_header, level_edges_off),
+            "the edges of levels at %" PRIu64 " do not lie in it", h->level_edges_off);
     return VDB_OK;
 }
 
@@ -116,8 +212,15 @@ enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, ui
         .norm_bytes = le32_get(header.norm_bytes),
         .pivot_codes_off = le64_get(header.pivot_codes_off),
         .pivot_norms_off = le64_get(header.pivot_norms_off),
+        .level_count = le32_get(header.level_count),
+        .level_degree = le32_get(header.level_degree),
+        .level_sizes_off = le64_get(header.level_sizes_off),
+        .members_off = le64_get(header.members_off),
+        .level_edges_off = le64_get(header.level_edges_off),
     };
     enum vdb_status status = check(&h, rows, len, file_off, err);
+    if (status == VDB_OK)
+        status = take_levels(&h, p, len, le32_get(header.member_count), file_off, err);
     if (status == VDB_OK) *out = h;
     return status;
 }
@@ -136,17 +239,23 @@ static enum vdb_status validate_pivots(const struct graph_header *h, const uint8
     return VDB_OK;
 }
 
-/* seen[r] is 1 + the row that last had r as its neighbour, which finds repetitions in one pass. */
-static enum vdb_status validate_row(const struct graph_header *h, const uint8_t *p, uint32_t row,
-                                    uint32_t *seen, uint64_t file_off, struct vdb_error *err)
+struct lists { /* of one level */
+    uint32_t level, count, degree;
+    uint64_t off;
+};
+
+/* seen[r] is 1 + the row that last had r as its neighbour, which finds repetitions in one pass. On
+ * levels above 0 members stand for rows. */
+static enum vdb_status validate_list(const struct lists *lists, const uint8_t *p, uint32_t row,
+                                     uint32_t *seen, uint64_t file_off, struct vdb_error *err)
 {
     uint32_t filled = 0; /* edges in front of the first empty place */
-    for (uint32_t i = 0; i < h->degree; i++) {
-        uint64_t off = h->edges_off + ((uint64_t)row * h->degree + i) * 4;
+    for (uint32_t i = 0; i < lists->degree; i++) {
+        uint64_t off = lists->off + ((uint64_t)row * lists->degree + i) * 4;
         uint32_t to = le32_at(p + off);
         if (to == VDB_NO_ROW) continue;
         const char *fault = NULL;
-        if (to >= h->rows)
+        if (to >= lists->count)
             fault = "which is not there";
         else if (to == row)
             fault = "itself";
@@ -154,6 +263,11 @@ static enum vdb_status validate_row(const struct graph_header *h, const uint8_t 
             fault = "twice";
         else if (i > filled)
             fault = "behind an empty place";
+        if (fault && lists->level)
+            return error_set_corrupt(err, SEGMENT, file_off + off,
+                                     "member %" PRIu32 " leads on level %" PRIu32
+                                     " to member %" PRIu32 ", %s",
+                                     row, lists->level, to, fault);
         if (fault)
             return error_set_corrupt(err, SEGMENT, file_off + off,
                                      "row %" PRIu32 " leads to row %" PRIu32 ", %s", row, to,
@@ -161,6 +275,38 @@ static enum vdb_status validate_row(const struct graph_header *h, const uint8_t 
         seen[to] = row + 1;
         filled++;
     }
+    return VDB_OK;
+}
+
+static enum vdb_status validate_lists(const struct lists *lists, const uint8_t *p, uint32_t *seen,
+                                      uint64_t file_off, struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    memset(seen, 0, lists->count * sizeof *seen);
+    for (uint32_t row = 0; row < lists->count && status == VDB_OK; row++)
+        status = validate_list(lists, p, row, seen, file_off, err);
+    return status;
+}
+
+/* `seen` is all 0. */
+static enum vdb_status validate_members(const struct graph_header *h, const uint8_t *p,
+                                        uint32_t *seen, uint64_t file_off, struct vdb_error *err)
+{
+    for (uint32_t i = 0; i < members(h); i++) {
+        uint64_t off = h->members_off + (uint64_t)i * 4;
+        uint32_t row = le32_at(p + off);
+        if (row >= h->rows || seen[row])
+            return error_set_corrupt(err, SEGMENT, file_off + off,
+                                     "member %" PRIu32 " is row %" PRIu32 " of %" PRIu32 "%s", i,
+                                     row, h->rows, row < h->rows ? ", as another is" : "");
+        seen[row] = 1;
+    }
+    uint32_t pivot = le32_at(p + h->pivots_off);
+    if (h->pivot_count != 1 || (members(h) && le32_at(p + h->members_off) != pivot))
+        return error_set_corrupt(err, SEGMENT, file_off + h->pivots_off,
+                                 "the levels are not entered by their first member, but by %" PRIu32
+                                 " pivots, the first of them row %" PRIu32,
+                                 h->pivot_count, pivot);
     return VDB_OK;
 }
 
@@ -172,8 +318,15 @@ enum vdb_status graph_header_validate(const struct graph_header *header, const v
     if (status != VDB_OK) return status;
     uint32_t *seen = calloc(header->rows, sizeof *seen);
     if (!seen) return error_no_memory(err);
-    for (uint32_t row = 0; row < header->rows && status == VDB_OK; row++)
-        status = validate_row(header, p, row, seen, file_off, err);
+    if (header->level_count) status = validate_members(header, p, seen, file_off, err);
+    for (uint32_t level = 0; status == VDB_OK && (level == 0 || level < header->level_count);
+         level++) {
+        struct lists lists = {0, header->rows, header->degree, header->edges_off};
+        if (level)
+            lists = (struct lists){level, header->level_sizes[level - 1], header->level_degree,
+                                   graph_header_level_off(header, level)};
+        status = validate_lists(&lists, p, seen, file_off, err);
+    }
     free(seen);
     return status;
 }

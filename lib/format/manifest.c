@@ -16,10 +16,15 @@ static const char SEGMENT[] = "manifest";
 const char *segment_type_name(unsigned type)
 {
     static const char *const names[] = {
-        [DISK_SEGMENT_VECTOR] = "vector",       [DISK_SEGMENT_CODE] = "code",
-        [DISK_SEGMENT_GRAPH] = "graph",         [DISK_SEGMENT_ID] = "id",
-        [DISK_SEGMENT_ID_HASH] = "id-hash",     [DISK_SEGMENT_METADATA] = "metadata",
-        [DISK_SEGMENT_TOMBSTONE] = "tombstone", [DISK_SEGMENT_HISTORY] = "history",
+        [DISK_SEGMENT_VECTOR] = "vector",
+        [DISK_SEGMENT_CODE] = "code",
+        [DISK_SEGMENT_GRAPH] = "graph",
+        [DISK_SEGMENT_ID] = "id",
+        [DISK_SEGMENT_ID_HASH] = "id-hash",
+        [DISK_SEGMENT_METADATA] = "metadata",
+        [DISK_SEGMENT_TOMBSTONE] = "tombstone",
+        [DISK_SEGMENT_HISTORY] = "history",
+        [DISK_SEGMENT_CALIBRATION] = "calibration",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }
@@ -165,6 +170,7 @@ static struct disk_manifest header_put(const struct manifest *from)
         .created_us = le64_put((uint64_t)from->created_us),
         .horizon_commit = le64_put(from->horizon_commit),
         .index = le16_put((uint16_t)from->index),
+        .codes = le16_put((uint16_t)from->codes),
         .degree = le32_put(from->degree),
         .ef_construction = le32_put(from->ef_construction),
         .alpha_milli = le32_put(from->alpha_milli),
@@ -309,7 +315,7 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
     }
     unsigned needed =
         1u << DISK_SEGMENT_VECTOR | 1u << DISK_SEGMENT_ID | 1u << DISK_SEGMENT_ID_HASH;
-    if (part->kind == DISK_PART_GRAPH) needed |= 1u << DISK_SEGMENT_CODE | 1u << DISK_SEGMENT_GRAPH;
+    if (part->kind == DISK_PART_GRAPH) needed |= 1u << DISK_SEGMENT_GRAPH;
     if (needed & ~seen)
         return error_set_corrupt(err, SEGMENT, at, "part has no %s segment",
                                  segment_type_name((unsigned)__builtin_ctz(needed & ~seen)));
@@ -414,6 +420,7 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         .created_us = (int64_t)le64_get(disk->created_us),
         .horizon_commit = le64_get(disk->horizon_commit),
         .index = (enum vdb_index_kind)le16_get(disk->index),
+        .codes = (enum vdb_codes)le16_get(disk->codes),
         .degree = le32_get(disk->degree),
         .ef_construction = le32_get(disk->ef_construction),
         .alpha_milli = le32_get(disk->alpha_milli),
@@ -424,7 +431,10 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         return error_set_corrupt(err, SEGMENT, from->off, "metric is %d", (int)out->metric);
     if (out->type < VDB_TYPE_F32 || out->type > VDB_TYPE_U8)
         return error_set_corrupt(err, SEGMENT, from->off, "vector type is %d", (int)out->type);
-    if (out->index > VDB_INDEX_GRAPH)
+    if (out->codes > VDB_CODES_I4)
+        return error_set(err, VDB_UNSUPPORTED, "codes of kind %d are not known here",
+                         (int)out->codes);
+    if (out->index > VDB_INDEX_HNSW)
         return error_set(err, VDB_UNSUPPORTED, "index kind %d is not known here", (int)out->index);
     if (out->commit < 1)
         return error_set_corrupt(err, SEGMENT, from->off, "the commit's number is 0");

@@ -51,6 +51,7 @@ struct manifest {
     int64_t created_us;
     uint64_t horizon_commit;
     enum vdb_index_kind index;
+    enum vdb_codes codes;
     uint32_t degree, ef_construction, alpha_milli;
 
     struct part_entry *parts;

@@ -26,6 +26,8 @@ struct walk {
     size_t met_room, met_limit;
     struct probe probe;
     size_t probe_room;
+    float *scratch;
+    size_t scratch_room;
     struct space space; /* of the query prepared */
     struct candidate *found;
     size_t found_room;

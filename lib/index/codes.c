@@ -119,49 +119,14 @@ done:
     return status;
 }
 
-/* A block of fixed length is what compilers turn into vector code at -O2. */
-static inline uint32_t encode_block(const float *restrict x, float inverse, float zero,
-                                    uint8_t *restrict code, uint32_t *sum)
+uint32_t codes_encode_row(const struct kernels *kernels, const struct quantizer *quantizer,
+                          const float *x, uint32_t dim, uint8_t *code, int32_t *norm)
 {
-    uint32_t squares = 0, plain = 0;
-    for (int i = 0; i < BLOCK; i++) {
-        float t = x[i] * inverse + zero;
-        t = t > 0.0f ? t : 0.0f;
-        t = t < 255.0f ? t : 255.0f;
-        int32_t c = (int32_t)(t + 0.5f);
-        code[i] = (uint8_t)c;
-        plain += (uint32_t)c;
-        squares += (uint32_t)(c * c);
-    }
-    *sum += plain;
-    return squares;
-}
-
-uint32_t codes_encode_row(const struct quantizer *quantizer, const float *x, uint32_t dim,
-                          uint8_t *code, int32_t *norm)
-{
-    float inverse = 1.0f / quantizer->scale, zero = (float)quantizer->zero;
-    uint32_t squares = 0, sum = 0, i = 0;
-    for (; i + BLOCK <= dim; i += BLOCK)
-        squares += encode_block(x + i, inverse, zero, code + i, &sum);
-    if (i < dim) {
-        float rest[BLOCK];
-        uint8_t coded[BLOCK];
-        uint32_t n = dim - i;
-        for (uint32_t j = 0; j < BLOCK; j++) rest[j] = j < n ? x[i + j] : 0.0f;
-        uint32_t sum_all = 0;
-        uint32_t all = encode_block(rest, inverse, zero, coded, &sum_all);
-        for (uint32_t j = n; j < BLOCK; j++) {
-            all -= (uint32_t)coded[j] * coded[j];
-            sum_all -= coded[j];
-            coded[j] = 0;
-        }
-        memcpy(code + i, coded, BLOCK);
-        squares += all;
-        sum += sum_all;
-    }
-    *norm = (int32_t)(squares - 256 * sum);
-    return squares;
+    uint32_t sums[2];
+    kernels->encode_u8(x, dim, 1.0f / quantizer->scale, (float)quantizer->zero, code, sums);
+    memset(code + dim, 0, codes_bytes(dim) - dim);
+    *norm = (int32_t)(sums[1] - 256 * sums[0]);
+    return sums[1];
 }
 
 int32_t codes_norm(const uint8_t *code, uint32_t dim, uint8_t flip)

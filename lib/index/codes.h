@@ -12,27 +12,46 @@
 #ifndef VDB_INDEX_CODES_H
 #define VDB_INDEX_CODES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vdb.h"
+#include "vector/kernel.h"
+
+enum codes_kind {
+    CODES_8,      /* the above */
+    CODES_4,      /* codes4.h */
+    CODES_VECTORS /* none: the stored vectors are measured, each time */
+};
 
 struct codes { /* a view; owns nothing */
+    enum codes_kind kind;
+    enum vdb_metric metric;
     uint32_t rows;
     uint32_t dim;
     const uint8_t *code; /* of row 0 */
     size_t code_stride;  /* at least `bytes` */
-    size_t bytes; /* dim rounded up to a multiple of 64; bytes beyond dim are 0 after flipping
-                     where flip is 0, and meet zeros of the query */
-    uint8_t flip; /* 0x80: stored as i8; the code is byte ^ 0x80 */
-    const uint8_t *norm; /* i32 of row 0 */
+    size_t bytes; /* a multiple of 64; those beyond dim meet zeros of the query. CODES_VECTORS: of a
+                     stored vector, any number */
+    uint8_t flip; /* CODES_8, 0x80: stored as i8; the code is byte ^ 0x80 */
+    const uint8_t *norm; /* of row 0; CODES_8: i32, CODES_4: struct codes4_factors */
     size_t norm_stride;
-    float scale;
-    int32_t zero;
-    enum vdb_metric metric;
+    float scale;         /* CODES_8 */
+    int32_t zero;        /* CODES_8 */
+    const float *center; /* CODES_4: dim of them */
+    bool rotated;        /* CODES_4 */
+    enum vdb_type type;  /* CODES_VECTORS */
+    /* How an estimate differs from the distance, in what the metric orders by (l2: squares), near
+     * a query: its mean and its root mean square about that. 0 where codes are exact. */
+    float bias, error;
 };
 
-#define CODES_NORM_BYTES 4
+/* Bytes of a row's norm. */
+static inline uint32_t codes_norm_bytes(enum codes_kind kind)
+{
+    return kind == CODES_8 ? 4 : kind == CODES_4 ? 8 : 0;
+}
 
 struct quantizer {
     float scale; /* finite, above 0 */
@@ -60,8 +79,8 @@ void quantizer_cover(struct quantizer *quantizer, double low, double high);
 
 /* Codes x[0..dim) into code[0..codes_bytes(dim)), zero bytes behind, and *norm. Rows and queries
  * alike: the sum of the squares of the codes is returned. `code` must not overlap x. */
-uint32_t codes_encode_row(const struct quantizer *quantizer, const float *x, uint32_t dim,
-                          uint8_t *code, int32_t *norm);
+uint32_t codes_encode_row(const struct kernels *kernels, const struct quantizer *quantizer,
+                          const float *x, uint32_t dim, uint8_t *code, int32_t *norm);
 
 /* The norm of a row that is stored as its own codes (flip as in struct codes). */
 int32_t codes_norm(const uint8_t *code, uint32_t dim, uint8_t flip);

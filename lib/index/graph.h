@@ -13,7 +13,20 @@
 #include "vdb.h"
 #include "vector/kernel.h"
 
-#define GRAPH_NO_ROW 0xffffffffu
+#define GRAPH_NO_ROW     0xffffffffu
+#define GRAPH_LEVELS_MAX 16 /* above level 0: 4^16 rows are more than there can be */
+
+/* The levels of an HNSW above level 0, which is the graph itself. Rows of level 1 and above are
+ * members, those of higher levels first, so that a level's are the first sizes[l - 1] of them and a
+ * member has one number on all its levels. A view; owns nothing. */
+struct graph_levels {
+    uint32_t count;                   /* 0: none */
+    uint32_t degree;                  /* M; 0: the graph is no HNSW */
+    const uint32_t *members;          /* their rows; NULL: members are numbered as the rows are */
+    uint32_t sizes[GRAPH_LEVELS_MAX]; /* none larger than the one before */
+    const uint32_t
+        *edges[GRAPH_LEVELS_MAX]; /* sizes * M of each: members, filled as in the graph */
+};
 
 struct graph { /* a view; owns nothing */
     uint32_t rows;
@@ -24,6 +37,7 @@ struct graph { /* a view; owns nothing */
     /* The pivots' codes (codes->bytes each) and norms, one behind another, as every walk measures
      * them all; NULL: they are taken from their rows. */
     const uint8_t *pivot_codes, *pivot_norms;
+    struct graph_levels levels; /* above the rows: walks enter where they lead, too */
 };
 
 struct graph_params {
@@ -49,7 +63,7 @@ enum vdb_status graph_build(const struct codes *codes, const struct kernels *ker
                             const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
                             struct vdb_error *err);
 
-/* Copies what the rows of these pivots have: codes->bytes and CODES_NORM_BYTES a pivot. */
+/* Copies what the rows of these pivots have: codes->bytes and codes_norm_bytes() a pivot. */
 void graph_copy_pivots(const struct codes *codes, const uint32_t *pivots, uint32_t count,
                        uint8_t *pivot_codes, uint8_t *pivot_norms);
 
@@ -65,8 +79,13 @@ struct candidate {
 
 /* A query made ready: cheap, once a part. `query` is dim floats, already divided by its length
  * under cosine. */
-enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const float *query,
+enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes,
+                             const struct kernels *kernels, const float *query,
                              struct vdb_error *err);
+
+/* What a candidate's distance says of what the metric orders by: the square of the distance under
+ * l2, 1 - cosine, minus the inner product. */
+double walk_estimate(const struct walk *walk, uint32_t distance);
 
 /* Whether the prepared query lies on the grid of the codes, so that distances of codes that are
  * exact are exact too: squared distances, where codes have a scale of 1. */

@@ -19,6 +19,7 @@
 #include "base/error.h"
 #include "base/par.h"
 #include "index/graph_build.h"
+#include "index/levels.h"
 
 #define BATCH_SHARE  50 /* a batch is at most one in so many rows */
 #define BATCH_MIN    256
@@ -29,33 +30,6 @@
 #define PIVOTS_MIN   16
 #define PIVOTS_MAX   1024
 #define ROWS_A_PIVOT 512
-
-struct back_edge {
-    uint32_t target, distance, row;
-};
-
-struct builder {
-    struct space space;
-    struct graph_params params;
-    uint32_t capacity;    /* entries a list has room for during the build */
-    struct graph growing; /* its edges are `lists` */
-    uint32_t *lists;      /* `capacity` a row */
-    uint16_t *lengths;
-    uint64_t *rise; /* under ip */
-    uint32_t *representative;
-    uint32_t *order; /* the distinct rows, pivots first */
-    uint8_t *pivot_codes, *pivot_norms;
-    uint32_t distinct;
-    unsigned workers;
-    struct pruner **pruners;
-
-    const uint32_t *batch; /* in order */
-    uint32_t batch_room;
-    uint32_t *back_counts; /* of each row of the batch */
-    struct back_edge *back, *back_spare;
-    uint32_t *groups; /* where in `back` each target's edges begin */
-    uint32_t *edges;  /* the caller's */
-};
 
 /* ---- parameters ---------------------------------------------------------------------------- */
 
@@ -76,9 +50,10 @@ uint32_t graph_pivot_count(uint32_t rows)
     return count < rows ? count : rows;
 }
 
-static enum vdb_status check_params(const struct graph_params *params, uint32_t rows,
-                                    struct vdb_error *err)
+enum vdb_status builder_check_params(struct graph_params *params, const struct codes *codes,
+                                     struct vdb_error *err)
 {
+    graph_params_default(params, codes->rows, codes->dim);
     if (params->degree < DEGREE_MIN || params->degree > GRAPH_DEGREE_MAX)
         return error_set(err, VDB_INVALID, "degree %u is not in %d to %d", params->degree,
                          DEGREE_MIN, GRAPH_DEGREE_MAX);
@@ -88,14 +63,14 @@ static enum vdb_status check_params(const struct graph_params *params, uint32_t 
     if (params->alpha_milli < 1000 || params->alpha_milli > ALPHA_MAX)
         return error_set(err, VDB_INVALID, "alpha %u/1000 is not in 1 to %d/1000",
                          params->alpha_milli, ALPHA_MAX);
-    if (rows > GRAPH_ROWS_MAX)
+    if (codes->rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most %u rows", GRAPH_ROWS_MAX);
     return VDB_OK;
 }
 
 /* ---- memory -------------------------------------------------------------------------------- */
 
-static void builder_release(struct builder *builder)
+void builder_release(struct builder *builder)
 {
     for (unsigned i = 0; builder->pruners && i < builder->workers; i++)
         pruner_free(builder->pruners[i]);
@@ -113,10 +88,10 @@ static void builder_release(struct builder *builder)
     free(builder->groups);
 }
 
-/* All that the build needs, so that workers cannot fail. */
-static enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
-                                    const struct kernels *kernels,
-                                    const struct graph_params *params, struct vdb_error *err)
+/* All at once, so that workers cannot fail. */
+enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
+                             const struct kernels *kernels, const struct graph_params *params,
+                             struct vdb_error *err)
 {
     size_t rows = codes->rows;
     *builder = (struct builder){.params = *params};
@@ -135,7 +110,7 @@ static enum vdb_status builder_init(struct builder *builder, const struct codes 
     builder->representative = malloc(rows * sizeof *builder->representative);
     builder->order = malloc(rows * sizeof *builder->order);
     builder->pivot_codes = aligned_alloc(64, (size_t)pivots * codes->bytes);
-    builder->pivot_norms = malloc((size_t)pivots * CODES_NORM_BYTES);
+    builder->pivot_norms = malloc((size_t)pivots * codes_norm_bytes(codes->kind));
     builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
     builder->back = malloc(back * sizeof *builder->back);
     builder->back_spare = malloc(back * sizeof *builder->back_spare);
@@ -291,15 +266,27 @@ static int progress(const struct builder *builder, uint32_t done)
            params->progress(params->context, "build graph", done, builder->distinct);
 }
 
+/* Rows of one level come by the levels above it, whose members are in the graph already; all rows
+ * of a batch are therefore of one level. Sets the way in for the row at `done` of the order, and
+ * returns where the rows of its level end. */
+static uint32_t enter_level(struct builder *builder, uint32_t done)
+{
+    uint32_t level = 0;
+    while (level < builder->levels.count && builder->levels.sizes[level] > done) level++;
+    builder->growing.levels = levels_above(&builder->levels, level);
+    return level ? builder->levels.sizes[level - 1] : builder->distinct;
+}
+
 static enum vdb_status insert_all(struct builder *builder, struct vdb_error *err)
 {
     uint32_t done = 0, count = builder->growing.pivot_count;
     while (done < builder->distinct) {
+        uint32_t left = enter_level(builder, done) - done;
+        if (count > left) count = left;
         insert_batch(builder, done, count);
         done += count;
         if (progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
         count = done < builder->batch_room ? done : builder->batch_room;
-        if (count > builder->distinct - done) count = builder->distinct - done;
     }
     return VDB_OK;
 }
@@ -333,21 +320,44 @@ static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint3
 void graph_copy_pivots(const struct codes *codes, const uint32_t *pivots, uint32_t count,
                        uint8_t *pivot_codes, uint8_t *pivot_norms)
 {
+    size_t norm = codes_norm_bytes(codes->kind);
     for (uint32_t i = 0; i < count; i++) {
         size_t row = pivots[i];
         memcpy(pivot_codes + i * codes->bytes, codes->code + row * codes->code_stride,
                codes->bytes);
-        memcpy(pivot_norms + (size_t)i * CODES_NORM_BYTES, codes->norm + row * codes->norm_stride,
-               CODES_NORM_BYTES);
+        memcpy(pivot_norms + i * norm, codes->norm + row * codes->norm_stride, norm);
     }
+}
+
+enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint32_t *pivots,
+                            uint32_t pivot_count, struct vdb_error *err)
+{
+    uint32_t rows = builder->growing.rows, degree = builder->params.degree;
+    enum vdb_status status = insert_all(builder, err);
+    if (status != VDB_OK) return status;
+    builder->edges = edges;
+    memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
+    par_for(builder->workers, builder->distinct, 64, finish_job, builder);
+    if (builder->distinct < rows) {
+        status = duplicates_link(builder->representative, rows, degree, edges, err);
+        if (status != VDB_OK) return status;
+    }
+    graph_fill(rows, degree, edges);
+    struct graph graph = {.rows = rows,
+                          .degree = degree,
+                          .edges = edges,
+                          .pivots = pivots,
+                          .pivot_count = pivot_count,
+                          .levels = builder->levels};
+    return graph_repair(&graph, edges, &builder->space, builder->pruners[0],
+                        builder->params.ef_construction, err);
 }
 
 static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t *pivots,
                              struct vdb_error *err)
 {
     const struct codes *codes = builder->space.codes;
-    uint32_t rows = codes->rows, degree = builder->params.degree;
-    uint32_t pivot_count = graph_pivot_count(rows);
+    uint32_t rows = codes->rows, pivot_count = graph_pivot_count(rows);
     enum vdb_status status = duplicates_find(codes, builder->representative, err);
     if (status != VDB_OK) return status;
     builder->distinct = graph_order(builder->representative, rows, builder->order);
@@ -366,18 +376,7 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     }
     builder->growing.pivot_count =
         pivot_count < builder->distinct ? pivot_count : builder->distinct;
-    status = insert_all(builder, err);
-    if (status != VDB_OK) return status;
-
-    builder->edges = edges;
-    memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
-    par_for(builder->workers, builder->distinct, 64, finish_job, builder);
-    status = duplicates_link(builder->representative, rows, degree, edges, err);
-    if (status != VDB_OK) return status;
-    graph_fill(rows, degree, edges);
-    struct graph graph = {rows, degree, edges, pivots, pivot_count, NULL, NULL};
-    return graph_repair(&graph, edges, &builder->space, builder->pruners[0],
-                        builder->params.ef_construction, err);
+    return builder_run(builder, edges, pivots, pivot_count, err);
 }
 
 enum vdb_status graph_build(const struct codes *codes, const struct kernels *kernels,
@@ -385,8 +384,7 @@ enum vdb_status graph_build(const struct codes *codes, const struct kernels *ker
                             struct vdb_error *err)
 {
     struct graph_params chosen = *params;
-    graph_params_default(&chosen, codes->rows, codes->dim);
-    enum vdb_status status = check_params(&chosen, codes->rows, err);
+    enum vdb_status status = builder_check_params(&chosen, codes, err);
     if (status != VDB_OK || codes->rows == 0) return status;
     struct builder builder;
     status = builder_init(&builder, codes, kernels, &chosen, err);

@@ -26,6 +26,53 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
                              uint32_t room);
 void pruner_free(struct pruner *pruner);
 
+struct back_edge {
+    uint32_t target, distance, row;
+};
+
+/* A graph in the making. */
+struct builder {
+    struct space space;
+    struct graph_params params;
+    uint32_t capacity;    /* entries a list has room for during the build */
+    struct graph growing; /* its edges are `lists` */
+    uint32_t *lists;      /* `capacity` a row */
+    uint16_t *lengths;
+    uint64_t *rise; /* under ip */
+    uint32_t *representative;
+    uint32_t *order; /* the distinct rows, pivots first */
+    uint8_t *pivot_codes, *pivot_norms;
+    uint32_t distinct;
+    unsigned workers;
+    struct pruner **pruners;
+    /* HNSW: what lies above, complete. The first levels.sizes[0] rows of `order` are its members.
+     */
+    struct graph_levels levels;
+
+    const uint32_t *batch; /* in order */
+    uint32_t batch_room;
+    uint32_t *back_counts; /* of each row of the batch */
+    struct back_edge *back, *back_spare;
+    uint32_t *groups; /* where in `back` each target's edges begin */
+    uint32_t *edges;  /* the caller's */
+};
+
+/* Fills what params leave open and refuses what they may not hold. */
+enum vdb_status builder_check_params(struct graph_params *params, const struct codes *codes,
+                                     struct vdb_error *err);
+
+/* All memory that the build needs. builder_release is due after a failure, too. */
+enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
+                             const struct kernels *kernels, const struct graph_params *params,
+                             struct vdb_error *err);
+void builder_release(struct builder *builder);
+
+/* Inserts the rows of `order` as growing.pivots and `levels` lead to them, calling progress; then
+ * brings the lists down to the degree, into `edges`, and completes them: duplicates, full lists,
+ * every row within reach of the first of the `pivot_count` pivots. */
+enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint32_t *pivots,
+                            uint32_t pivot_count, struct vdb_error *err);
+
 /* Chooses up to `degree` of the candidates in pruner->walk->pool (those beyond pruner->room are
  * left out) as neighbours: first those that robust pruning keeps, whose number is returned and
  * whose distances go to `kept`, room for `degree`, where that is not NULL; then the nearest of the
@@ -46,6 +93,12 @@ uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *or
 enum vdb_status graph_rise(const struct codes *codes, unsigned threads, uint32_t *order,
                            uint32_t distinct, uint32_t longest, uint64_t *rise, uint32_t *shift,
                            struct vdb_error *err);
+
+/* Moves the rows that have levels above 0 to the front of order[], higher levels first: a row is of
+ * level l or above with a probability of degree^-l, by a hash of its number. Fills sizes[] and
+ * returns how many levels there are above 0. */
+uint32_t graph_order_levels(uint32_t *order, uint32_t distinct, uint32_t degree,
+                            uint32_t sizes[GRAPH_LEVELS_MAX]);
 
 /* representative[row] becomes the lowest row with the same code as `row`, whose own it is. */
 enum vdb_status duplicates_find(const struct codes *codes, uint32_t *representative,

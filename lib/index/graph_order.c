@@ -30,6 +30,30 @@ uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *or
     return n;
 }
 
+/* Malkov and Yashunin's floor(-ln(u) / ln M) for u in (0, 1), without a logarithm. */
+static uint32_t level_of(uint32_t row, uint32_t degree)
+{
+    uint64_t hash = mix(~(uint64_t)row), below = UINT64_MAX / degree;
+    uint32_t level = 0;
+    for (; level < GRAPH_LEVELS_MAX && hash < below; below /= degree) level++;
+    return level;
+}
+
+uint32_t graph_order_levels(uint32_t *order, uint32_t distinct, uint32_t degree,
+                            uint32_t sizes[GRAPH_LEVELS_MAX])
+{
+    uint32_t count = 0, members = 0;
+    for (uint32_t i = 0; i < distinct; i++) /* the few to the front */
+        if (level_of(order[i], degree)) swap_rows(&order[i], &order[members++]);
+    for (uint32_t level = GRAPH_LEVELS_MAX, front = 0; level > 0; level--) {
+        for (uint32_t i = front; i < members; i++)
+            if (level_of(order[i], degree) == level) swap_rows(&order[i], &order[front++]);
+        sizes[level - 1] = front;
+        if (front && count == 0) count = level;
+    }
+    return count;
+}
+
 static uint32_t isqrt(uint64_t x)
 {
     uint64_t root = 0;

@@ -66,11 +66,11 @@ static double distance(const struct quality_rows *r, const float *x, const float
 }
 
 /* What the codes of x stand for. */
-static void on_grid(const struct quantizer *grid, const float *x, uint32_t dim, uint8_t *code,
-                    float *to)
+static void on_grid(const struct kernels *kernels, const struct quantizer *grid, const float *x,
+                    uint32_t dim, uint8_t *code, float *to)
 {
     int32_t norm;
-    codes_encode_row(grid, x, dim, code, &norm);
+    codes_encode_row(kernels, grid, x, dim, code, &norm);
     for (uint32_t i = 0; i < dim; i++) to[i] = grid->scale * (float)(code[i] - grid->zero);
 }
 
@@ -89,7 +89,7 @@ static void pass_row(struct pass *p, unsigned worker, uint32_t row, const float 
             nearest_offer(list_of(p, worker, 0, q), distance(r, x, p->queries + (size_t)q * r->dim),
                           row);
     for (uint32_t g = 0; g < p->grid_count; g++) {
-        on_grid(&p->grids[g], x, r->dim, code, shown);
+        on_grid(r->kernels, &p->grids[g], x, r->dim, code, shown);
         const float *queries = p->coded + (size_t)g * p->query_count * r->dim;
         for (uint32_t q = 0; q < p->query_count; q++)
             if (row != p->query_rows[q])
@@ -200,7 +200,7 @@ static enum vdb_status pass_prepare(struct pass *p, unsigned workers)
             if (r->metric == VDB_METRIC_IP) /* a walk codes it on a grid of its own, and finer */
                 memcpy(to, query, r->dim * sizeof *to);
             else
-                on_grid(&p->grids[g], query, r->dim, code, to);
+                on_grid(r->kernels, &p->grids[g], query, r->dim, code, to);
         }
     }
     free(code);
@@ -257,7 +257,7 @@ static enum vdb_status answer_of_walk(const struct pass *p, void *context, uint3
     const struct walker *w = context;
     const struct candidate *candidates;
     const float *values = p->queries + (size_t)query * p->rows->dim;
-    enum vdb_status status = walk_prepare(w->walk, w->codes, values, err);
+    enum vdb_status status = walk_prepare(w->walk, w->codes, p->rows->kernels, values, err);
     if (!status)
         status = walk_graph(w->walk, w->graph, w->codes, p->rows->kernels, QUALITY_EFFORT,
                             QUALITY_EFFORT, &candidates, count, err);

@@ -11,11 +11,11 @@
 
 #include "base/error.h"
 #include "index/beam.h"
+#include "index/levels.h"
 
 #define ENTRIES 2 /* pivots, the nearest, that a walk starts from */
-#define SOON                                                                                       \
-    6 /* a candidate so near to the next one is about to be expanded: edges are fetched            \
-       */
+#define SOON    3 /* an entry so near to the next one is about to be expanded: edges are fetched */
+#define AHEAD   2 /* likewise those of so many entries behind the one that is expanded */
 
 /* ---- scratch space ------------------------------------------------------------------------- */
 
@@ -31,6 +31,7 @@ void walk_free(struct walk *walk)
     free(walk->visited);
     free(walk->met);
     free(walk->probe.query);
+    free(walk->scratch);
     free(walk->found);
     free(walk);
 }
@@ -129,7 +130,7 @@ __attribute__((always_inline)) static inline void edges_prefetch(const struct gr
                                                                  uint32_t row)
 {
     const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
-    for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i);
+    for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i, 0, 2);
 }
 
 /* Measures what is present and meanwhile fetches the rows ahead, a few at a time: the processor
@@ -176,13 +177,16 @@ static uint32_t measure_pivots(const struct space *space, const struct graph *gr
     return n;
 }
 
-/* Enters by the nearest pivots, and by the first, from which all rows can be reached. */
+/* Enters where the levels lead, by the nearest pivots, and by the first, from which all rows can be
+ * reached. */
 static void enter(struct walk *walk, struct front *front, const struct space *space,
                   const struct graph *graph, const struct probe *probe)
 {
     uint64_t keys[ENTRIES + 1], first = UINT64_MAX;
     struct pool nearest = {.keys = keys};
     if (graph->rows == 0) return;
+    uint64_t below = levels_descend(&graph->levels, space, probe, graph->rows);
+    if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
     struct codes codes = *space->codes;
     struct space pivots = *space;
     pool_reset(&nearest, ENTRIES);
@@ -190,7 +194,7 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
         codes.code = graph->pivot_codes;
         codes.code_stride = codes.bytes;
         codes.norm = graph->pivot_norms;
-        codes.norm_stride = CODES_NORM_BYTES;
+        codes.norm_stride = codes_norm_bytes(codes.kind);
         pivots.codes = &codes;
     }
     for (uint32_t i = 0, n; i < graph->pivot_count; i += n) {
@@ -230,6 +234,8 @@ void walk_run(struct walk *walk, const struct space *space, const struct graph *
         struct gathered ahead = {0, 0};
         int going = pool_has_next(pool);
         if (going) ahead = gather(walk, &front, graph, pool_take(pool));
+        for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
+            edges_prefetch(graph, pool_row(pool->keys[i]));
         measure(walk, space, graph, probe, present, ahead);
         if (!going && present.count == 0) break;
         present = ahead;
@@ -256,42 +262,105 @@ static void prepare_dot(struct probe *probe, const struct codes *codes, const fl
         probe->query[i] = (int8_t)(int32_t)(t + copysignf(0.5f, t));
     }
     for (size_t i = codes->dim; i < codes->bytes; i++) probe->query[i] = 0;
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < codes->dim; i++) sum += probe->query[i];
+    double unit = scale > 0.0f ? (double)codes->scale / (double)scale : 0.0;
     probe->base = 0;
     probe->exact = 0;
+    probe->unit = unit; /* distance is 2^31 - sum c * k, and x.q near unit * sum (c - zero) * k */
+    probe->offset = unit * ((double)codes->zero * (double)sum - 0x80000000u);
 }
 
-/* Whether every number of the query is that of its code. */
+/* Whether every number of the query is that of its code. Inner loops of constant length are what
+ * compilers vectorise. */
 static int on_grid(const struct codes *codes, const float *query, const uint8_t *code)
 {
     float zero = (float)codes->zero;
-    uint32_t off = 0;
-    for (uint32_t i = 0; i < codes->dim; i++) off |= (float)code[i] - zero != query[i];
+    int off = 0;
+    uint32_t i = 0;
+    for (; i + 16 <= codes->dim; i += 16)
+        for (uint32_t j = 0; j < 16; j++) off |= (float)(int32_t)code[i + j] - zero != query[i + j];
+    for (; i < codes->dim; i++) off |= (float)code[i] - zero != query[i];
     return !off;
 }
 
-static void prepare_l2(struct probe *probe, const struct codes *codes, const float *query)
+static void prepare_l2(struct probe *probe, const struct codes *codes,
+                       const struct kernels *kernels, const float *query)
 {
     struct quantizer quantizer = {codes->scale, codes->zero};
     int32_t norm;
     uint8_t *code = (uint8_t *)probe->query;
-    probe->base = codes_encode_row(&quantizer, query, codes->dim, code, &norm);
+    probe->base = codes_encode_row(kernels, &quantizer, query, codes->dim, code, &norm);
     probe->exact = codes->scale == 1.0f && on_grid(codes, query, code);
+    probe->unit = (double)codes->scale * (double)codes->scale;
+    probe->offset = 0;
+    if (codes->metric == VDB_METRIC_COSINE) probe->unit /= 2; /* of unit vectors */
     for (size_t i = 0; i < codes->bytes; i += 64)
         for (size_t j = 0; j < 64; j++) code[i + j] ^= 0x80;
-    for (size_t i = codes->dim; i < codes->bytes; i++) code[i] = 0;
+    memset(code + codes->dim, 0, codes->bytes - codes->dim);
 }
 
-enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes, const float *query,
+static int reserve_scratch(struct walk *walk, size_t floats)
+{
+    if (floats <= walk->scratch_room) return 1;
+    float *scratch = malloc(floats * sizeof *scratch);
+    if (!scratch) return 0;
+    free(walk->scratch);
+    walk->scratch = scratch;
+    walk->scratch_room = floats;
+    return 1;
+}
+
+static enum vdb_status prepare_four(struct walk *walk, const struct codes *codes,
+                                    const struct kernels *kernels, const float *query,
+                                    struct vdb_error *err)
+{
+    struct probe *probe = &walk->probe;
+    struct codes4 four = {kernels, codes->center, codes->dim, codes->rotated};
+    if (!walk_reserve_probe(walk, 2 * codes->bytes) ||
+        !reserve_scratch(walk, codes4_scratch(codes->dim)))
+        return error_no_memory(err);
+    codes4_prepare(&four, query, codes->metric == VDB_METRIC_IP, walk->scratch, probe->query,
+                   &probe->four);
+    probe->exact = 0;
+    probe->unit = codes->metric == VDB_METRIC_COSINE ? 0.5 : 1;
+    return VDB_OK;
+}
+
+enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes,
+                             const struct kernels *kernels, const float *query,
                              struct vdb_error *err)
 {
+    struct probe *probe = &walk->probe;
+    bool dot = codes->metric == VDB_METRIC_IP;
+    switch (codes->kind) {
+    case CODES_4:
+        space_init(&walk->space, codes, kernels, SPACE_FOUR);
+        return prepare_four(walk, codes, kernels, query, err);
+    case CODES_VECTORS:
+        space_init(&walk->space, codes, kernels, SPACE_VECTORS);
+        probe->vector = query;
+        probe->exact = 0;
+        probe->unit = codes->metric == VDB_METRIC_COSINE ? 0.5 : 1;
+        return VDB_OK;
+    case CODES_8:
+        break;
+    }
     if (!walk_reserve_probe(walk, codes->bytes)) return error_no_memory(err);
-    int dot = codes->metric == VDB_METRIC_IP;
-    space_init(&walk->space, codes, NULL, dot ? SPACE_DOT : SPACE_L2);
+    space_init(&walk->space, codes, kernels, dot ? SPACE_DOT : SPACE_L2);
     if (dot)
-        prepare_dot(&walk->probe, codes, query);
+        prepare_dot(probe, codes, query);
     else
-        prepare_l2(&walk->probe, codes, query);
+        prepare_l2(probe, codes, kernels, query);
     return VDB_OK;
+}
+
+double walk_estimate(const struct walk *walk, uint32_t distance)
+{
+    const struct probe *probe = &walk->probe;
+    if (walk->space.kind == SPACE_FOUR || walk->space.kind == SPACE_VECTORS)
+        return probe->unit * (double)space_disorder(distance);
+    return probe->unit * (double)distance + probe->offset;
 }
 
 int walk_is_exact(const struct walk *walk)

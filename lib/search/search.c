@@ -17,15 +17,16 @@
 #include "base/options.h"
 #include "base/par.h"
 #include "index/graph.h"
+#include "index/margin.h"
 #include "search/query.h"
 #include "search/scan.h"
 
-#define EF_DEFAULT      64
-#define RERANK_EXTRA    10
-#define RERANK_SHARE    2
-#define RERANK_EF_SHARE 16
-#define RERANK_STEPS    1.25
-#define CHUNK           32 /* queries that a thread takes at a time */
+#define EF_DEFAULT     64 /* where there is no calibration */
+#define RECALL_DEFAULT 0.95
+#define RERANK_ERRORS  2.5 /* an estimate is rarely off by more than so many times its error */
+#define FETCH_AHEAD    4
+#define FETCH_MAX      4096 /* bytes of a vector; what is behind them follows by itself */
+#define CHUNK          32   /* queries that a thread takes at a time */
 
 struct searcher { /* one thread's */
     const struct vdb_snapshot *s;
@@ -51,37 +52,34 @@ static bool enough_wanted(const struct searcher *s, const struct part *part,
     return n >= s->k;
 }
 
-/* Whether a row at that distance of codes may still be nearer than the k-th best. A code is off by
- * half a step a dimension at most, evenly spread: over many dimensions that lengthens squares by
- * dim / 12 steps for the row and as much for the query, and what is left of it along the line
- * between the two is within some RERANK_STEPS steps. */
-static bool may_be_nearer(const struct searcher *s, const struct part *part, uint32_t code_distance,
+/* Whether a row at that distance of codes may still be nearer than the k-th best, as estimates
+ * go. */
+static bool may_be_nearer(const struct searcher *s, const struct part *part, uint32_t distance,
                           const struct query *query)
 {
-    enum vdb_metric metric = s->s->generation->manifest.metric;
-    double worst = topk_worst(&query->top);
-    if (metric == VDB_METRIC_IP || part->codes.code == part->vectors) return false;
-    if (metric == VDB_METRIC_COSINE) worst *= 2; /* |x - q|^2 of unit vectors */
-    double squared = (double)code_distance - part->codes.dim / 6.0;
-    double steps = (squared > 0 ? sqrt(squared) : 0) - RERANK_STEPS;
-    return steps <= 0 || steps * part->codes.scale * steps * part->codes.scale <= worst;
+    double estimate = walk_estimate(s->walk, distance) - (double)part->codes.bias;
+    return estimate - RERANK_ERRORS * (double)part->codes.error <= topk_worst(&query->top);
 }
 
-/* Candidates that are measured whatever their codes say. */
-static uint32_t rerank_least(const struct searcher *s, uint32_t ef)
+/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
+__attribute__((always_inline)) static inline void fetch_vector(const struct part *part,
+                                                               uint32_t row)
 {
-    return s->k + s->k / RERANK_SHARE + RERANK_EXTRA + ef / RERANK_EF_SHARE;
+    const uint8_t *vector = part->vectors + row * part->stride;
+    size_t bytes = part->stride < FETCH_MAX ? part->stride : FETCH_MAX;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(vector + i, 0, 2);
 }
 
-/* Measures the nearest candidates that are wanted. Their vectors lie anywhere, so each is fetched
- * while the one before is measured. */
+/* Measures the nearest candidates that are wanted. Their vectors lie anywhere, so some are fetched
+ * while the ones before are measured. */
 static void rerank(struct searcher *s, const struct part *part, const struct candidate *candidates,
-                   uint32_t count, uint32_t least, struct query *query)
+                   uint32_t count, struct query *query)
 {
+    for (uint32_t i = 0; i < count && i < FETCH_AHEAD; i++) fetch_vector(part, candidates[i].row);
     for (uint32_t i = 0, taken = 0; i < count; i++) {
         uint32_t local = candidates[i].row;
-        if (taken >= least && !may_be_nearer(s, part, candidates[i].distance, query)) break;
-        if (i + 1 < count) __builtin_prefetch(part->vectors + candidates[i + 1].row * part->stride);
+        if (taken >= s->k && !may_be_nearer(s, part, candidates[i].distance, query)) break;
+        if (i + FETCH_AHEAD < count) fetch_vector(part, candidates[i + FETCH_AHEAD].row);
         if (!wanted(s, part->row_begin + local)) continue;
         query_offer(query, s->s, part->row_begin + local, part->vectors + local * part->stride);
         taken++;
@@ -106,16 +104,24 @@ static uint32_t for_all_rows(const struct searcher *s, uint64_t n, uint32_t rows
     return n < rows ? (uint32_t)n : rows;
 }
 
+static uint32_t effort_for(const struct searcher *s, const struct part *part)
+{
+    if (s->options->ef) return s->options->ef;
+    double recall = s->options->recall > 0 ? s->options->recall : RECALL_DEFAULT;
+    uint32_t effort = calibration_effort(&part->calibration, s->k, recall);
+    return effort ? effort : EF_DEFAULT;
+}
+
 static enum vdb_status walk_part(struct searcher *s, const struct part *part, struct query *query,
                                  struct vdb_error *err)
 {
     bool cosine = s->s->generation->manifest.metric == VDB_METRIC_COSINE;
-    enum vdb_status status =
-        walk_prepare(s->walk, &part->codes, cosine ? query->unit : query->values, err);
+    enum vdb_status status = walk_prepare(s->walk, &part->codes, s->s->kernels,
+                                          cosine ? query->unit : query->values, err);
     bool measured = part->codes.code == part->vectors && walk_is_exact(s->walk);
-    uint32_t effort = s->options->ef ? s->options->ef : EF_DEFAULT;
-    uint32_t least = measured ? s->k : rerank_least(s, effort),
-             rows = part->row_end - part->row_begin;
+    uint32_t rows = part->row_end - part->row_begin, effort = effort_for(s, part);
+    uint32_t least =
+        measured ? margin_candidates_exact(s->k, effort) : margin_candidates(s->k, effort);
     uint32_t ef = for_all_rows(s, effort, rows);
     uint32_t keep = for_all_rows(s, least > effort ? least : effort, rows);
     while (!status) {
@@ -128,7 +134,7 @@ static enum vdb_status walk_part(struct searcher *s, const struct part *part, st
             if (measured)
                 take_measured(s, part, candidates, count, query);
             else
-                rerank(s, part, candidates, count, least, query);
+                rerank(s, part, candidates, count, query);
             break;
         }
         if (ef >= keep && (count < keep || keep >= rows)) { /* all is met that can be reached */
@@ -269,16 +275,67 @@ static enum vdb_status search_batch(const struct vdb_snapshot *snapshot, const f
     return status;
 }
 
+static enum vdb_status take_options(const struct vdb_search_options *options,
+                                    struct vdb_search_options *chosen, struct vdb_error *err)
+{
+    *chosen = (struct vdb_search_options)VDB_SEARCH_OPTIONS_INIT;
+    enum vdb_status status = options_take(chosen, sizeof *chosen, options, err);
+    if (status) return status;
+    if (chosen->k == 0) return error_set(err, VDB_INVALID, "k is 0, expected at least 1");
+    if (chosen->use_radius && isnan(chosen->radius))
+        return error_set(err, VDB_INVALID, "radius is not a number");
+    if (!(chosen->recall >= 0 && chosen->recall <= 1))
+        return error_set(err, VDB_INVALID, "recall is %g, expected above 0 to 1", chosen->recall);
+    return VDB_OK;
+}
+
 enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries, size_t count,
                            const struct vdb_search_options *options, struct vdb_hit *hits,
                            uint32_t *found, struct vdb_error *err)
 {
-    struct vdb_search_options chosen = VDB_SEARCH_OPTIONS_INIT;
-    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
-    if (status) return status;
-    if (chosen.k == 0) return error_set(err, VDB_INVALID, "k is 0, expected at least 1");
-    if (chosen.use_radius && isnan(chosen.radius))
-        return error_set(err, VDB_INVALID, "radius is not a number");
-    if (count == 0) return VDB_OK;
+    struct vdb_search_options chosen;
+    enum vdb_status status = take_options(options, &chosen, err);
+    if (status || count == 0) return status;
     return search_batch(snapshot, queries, count, &chosen, hits, found, err);
+}
+
+/* ---- one query after another --------------------------------------------------------------- */
+
+struct vdb_searcher {
+    struct vdb_search_options options;
+    struct vdb_snapshot *snapshot;
+    struct searcher one;
+};
+
+enum vdb_status vdb_searcher_open(const struct vdb_snapshot *snapshot,
+                                  const struct vdb_search_options *options,
+                                  struct vdb_searcher **searcher, struct vdb_error *err)
+{
+    struct vdb_searcher *made = calloc(1, sizeof *made);
+    if (!made) return error_no_memory(err);
+    enum vdb_status status = take_options(options, &made->options, err);
+    if (!status) {
+        made->snapshot = snapshot_ref((struct vdb_snapshot *)(uintptr_t)snapshot);
+        status = searcher_init(&made->one, snapshot, &made->options, 1, err);
+    }
+    if (status)
+        vdb_searcher_close(made);
+    else
+        *searcher = made;
+    return status;
+}
+
+enum vdb_status vdb_searcher_search(struct vdb_searcher *searcher, const float *query,
+                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err)
+{
+    size_t bad;
+    return search_chunk(&searcher->one, query, 0, 1, hits, found, &bad, err);
+}
+
+void vdb_searcher_close(struct vdb_searcher *searcher)
+{
+    if (!searcher) return;
+    searcher_release(&searcher->one);
+    snapshot_unref(searcher->snapshot);
+    free(searcher);
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "state/part.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -58,10 +59,35 @@ static enum vdb_status open_codes(const struct opener *o, struct part *part,
 {
     const struct segment_entry *s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CODE);
     struct code_header header;
+    if (!s) {
+        *out = (struct code_header){0};
+        part->codes = (struct codes){
+            .kind = CODES_VECTORS,
+            .metric = o->manifest->metric,
+            .rows = o->rows,
+            .dim = o->manifest->dim,
+            .code = part->vectors,
+            .code_stride = part->stride,
+            .bytes = part->stride,
+            .type = o->manifest->type,
+        };
+        return VDB_OK;
+    }
     enum vdb_status status = code_header_decode(o->file + s->off, s->len, o->rows, o->manifest->dim,
                                                 s->off, o->file_len, &header, err);
     if (status) return status;
+    bool four = header.kind == DISK_CODE_SQ4;
+    const float *center = NULL;
+    if (four) { /* aligned: center_off is a multiple of 64, as what is mapped is */
+        center = (const float *)(const void *)(o->file + header.center_off);
+        for (uint32_t i = 0; i < header.dim; i++)
+            if (!isfinite(center[i]))
+                return error_set_corrupt(err, "code", header.center_off + 4 * (uint64_t)i,
+                                         "element %u of the center is no finite number", i);
+    }
     part->codes = (struct codes){
+        .kind = four ? CODES_4 : CODES_8,
+        .metric = o->manifest->metric,
         .rows = o->rows,
         .dim = o->manifest->dim,
         .code = o->file + header.codes.off,
@@ -72,11 +98,28 @@ static enum vdb_status open_codes(const struct opener *o, struct part *part,
         .norm_stride = header.norms.stride,
         .scale = header.scale,
         .zero = header.zero,
-        .metric = o->manifest->metric,
+        .center = center,
+        .rotated = header.flags & DISK_CODE_ROTATED,
+        .bias = header.bias,
+        .error = header.error,
     };
     *out = header;
     osfile_want_huge_pages(part->codes.code, (size_t)o->rows * part->codes.code_stride);
     return VDB_OK;
+}
+
+static struct graph_levels levels_of(const struct graph_header *header, const uint8_t *segment)
+{
+    struct graph_levels levels = {.degree = header->level_degree};
+    if (header->level_count < 2) return levels;
+    levels.count = header->level_count - 1;
+    levels.members = (const uint32_t *)(const void *)(segment + header->members_off);
+    for (uint32_t i = 0; i < levels.count; i++) {
+        uint64_t off = graph_header_level_off(header, i + 1);
+        levels.sizes[i] = header->level_sizes[i];
+        levels.edges[i] = (const uint32_t *)(const void *)(segment + off);
+    }
+    return levels;
 }
 
 static enum vdb_status open_graph(const struct opener *o, struct part *part, struct vdb_error *err)
@@ -99,9 +142,12 @@ static enum vdb_status open_graph(const struct opener *o, struct part *part, str
         .pivot_count = header.pivot_count,
         .pivot_codes = header.code_bytes ? segment + header.pivot_codes_off : NULL,
         .pivot_norms = header.code_bytes ? segment + header.pivot_norms_off : NULL,
+        .levels = levels_of(&header, segment),
     };
     osfile_want_huge_pages(segment, s->len);
-    return VDB_OK;
+    s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CALIBRATION);
+    if (!s) return VDB_OK;
+    return calibration_decode(o->file + s->off, s->len, s->off, &part->calibration, err);
 }
 
 enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const uint8_t *file,

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "format/calibration.h"
 #include "format/id_hash.h"
 #include "format/ids.h"
 #include "format/manifest.h"
@@ -27,6 +28,7 @@ struct part {
     bool is_graph;             /* the two below are there */
     struct codes codes;
     struct graph graph;
+    struct calibration calibration; /* of that graph; without curves where nothing was measured */
 };
 
 /* Opens part `index` of the manifest over the mapped file. O(1) in rows. */

@@ -413,6 +413,7 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
         .metric = manifest->metric,
         .type = manifest->type,
         .index = manifest->index,
+        .codes = manifest->codes,
         .rows = s->row_count,
         .live = s->live_count,
         .deleted = s->row_count - s->live_count,
@@ -424,8 +425,23 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
         .read_only = s->read_only,
         .isa = s->kernels->name,
         .used_bytes = used_bytes(s),
+        .degree = manifest->degree,
+        .ef_construction = manifest->ef_construction,
     };
     memcpy(info->file_id, s->generation->superblock.file_id, sizeof info->file_id);
+}
+
+static enum vdb_codes codes_of(const struct part *part)
+{
+    if (!part->is_graph) return VDB_CODES_AUTO;
+    if (part->codes.kind == CODES_4) return VDB_CODES_I4;
+    return part->codes.code == part->vectors ? VDB_CODES_NONE : VDB_CODES_I8;
+}
+
+static enum vdb_index_kind kind_of(const struct part *part)
+{
+    if (!part->is_graph) return VDB_INDEX_FLAT;
+    return part->graph.levels.degree ? VDB_INDEX_HNSW : VDB_INDEX_GRAPH;
 }
 
 enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
@@ -435,11 +451,15 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
     if (index >= manifest->part_count) return VDB_NOT_FOUND;
     const struct part *part = &s->generation->parts[index];
     *info = (struct vdb_part_info){
-        .kind = part->is_graph ? VDB_INDEX_GRAPH : VDB_INDEX_FLAT,
+        .kind = kind_of(part),
         .row_begin = part->row_begin,
         .row_end = part->row_end,
         .degree = part->is_graph ? part->graph.degree : 0,
+        .levels = part->graph.levels.degree ? part->graph.levels.count + 1 : 0,
         .codes_are_vectors = part->is_graph && part->codes.code == part->vectors,
+        .codes = codes_of(part),
+        .row_code_bytes = part->is_graph ? (uint32_t)part->codes.bytes : 0,
+        .rotated = part->is_graph && part->codes.rotated,
     };
     for (uint32_t i = 0; i < part->entry->segment_count; i++) {
         const struct segment_entry *segment = &manifest->segments[part->entry->segment_first + i];

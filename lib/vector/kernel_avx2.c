@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "vector/rotation.h"
 #include "vector/vtype.h"
 
 /* After the includes: the pragmas change what every function below is compiled for, and so no
@@ -67,6 +68,41 @@ static void avx2_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, s
     _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
 }
 
+/* MAXPS and MINPS return their second operand where one is a NaN, as the comparisons of the
+ * portable kernel do. */
+KERNEL_INLINE __m256i encode8(__m256 x, __m256 inverse, __m256 zero)
+{
+    __m256 t = _mm256_add_ps(_mm256_mul_ps(x, inverse), zero);
+    t = _mm256_min_ps(_mm256_max_ps(t, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    return _mm256_cvttps_epi32(_mm256_add_ps(t, _mm256_set1_ps(0.5f)));
+}
+
+static void avx2_encode_u8(const float *x, size_t n, float inverse, float zero, uint8_t *code,
+                           uint32_t sums[2])
+{
+    __m256 inverses = _mm256_set1_ps(inverse), zeros = _mm256_set1_ps(zero);
+    __m256i sum = _mm256_setzero_si256(), squares = sum;
+    for (size_t i = 0; i < n; i += 8) {
+        size_t count = n - i < 8 ? n - i : 8;
+        __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lanes);
+        __m256i c = encode8(_mm256_maskload_ps(x + i, mask), inverses, zeros);
+        c = _mm256_and_si256(c, mask);
+        sum = _mm256_add_epi32(sum, c);
+        squares = _mm256_add_epi32(squares, _mm256_madd_epi16(c, c));
+        __m128i words = _mm_packus_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+        uint64_t bytes = (uint64_t)_mm_cvtsi128_si64(_mm_packus_epi16(words, words));
+        memcpy(code + i, &bytes, count);
+    }
+    uint32_t out[2][8];
+    _mm256_storeu_si256((__m256i *)out[0], sum);
+    _mm256_storeu_si256((__m256i *)out[1], squares);
+    for (int k = 0; k < 2; k++) {
+        sums[k] = 0;
+        for (int j = 0; j < 8; j++) sums[k] += out[k][j];
+    }
+}
+
 static int32_t avx2_dot_u8i8(const uint8_t *code, const int8_t *query, size_t bytes, uint8_t flip)
 {
     __m256i flips = _mm256_set1_epi8((char)flip);
@@ -77,6 +113,42 @@ static int32_t avx2_dot_u8i8(const uint8_t *code, const int8_t *query, size_t by
     }
     __m256i sum = _mm256_add_epi32(sum0, sum1);
     return _mm_cvtsi128_si32(add_across4(sum, sum, sum, sum));
+}
+
+/* Here VPMADDUBSW does not saturate: 15 * -128, eight times, fits its i16, and so the products of
+ * a block of 64 bytes are added as i16 first. */
+KERNEL_INLINE __m256i nibbles(const uint8_t *code, __m256i query_low, __m256i query_high)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    __m256i c = _mm256_loadu_si256((const __m256i *)code);
+    return _mm256_add_epi16(
+        _mm256_maddubs_epi16(_mm256_and_si256(c, low), query_low),
+        _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16(c, 4), low), query_high));
+}
+
+KERNEL_INLINE __m256i nibbles_step(__m256i sum, const uint8_t *code, const __m256i query[4])
+{
+    __m256i products =
+        _mm256_add_epi16(nibbles(code, query[0], query[2]), nibbles(code + 32, query[1], query[3]));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
+}
+
+static void avx2_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                           int32_t sums[4])
+{
+    const uint8_t *a = codes[0], *b = codes[1], *c = codes[2], *d = codes[3];
+    __m256i sum_a = _mm256_setzero_si256(), sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
+    for (size_t i = 0; i < bytes; i += 64) {
+        const __m256i *low = (const __m256i *)(query + i);
+        const __m256i *high = (const __m256i *)(query + bytes + i);
+        __m256i q[4] = {_mm256_loadu_si256(low), _mm256_loadu_si256(low + 1),
+                        _mm256_loadu_si256(high), _mm256_loadu_si256(high + 1)};
+        sum_a = nibbles_step(sum_a, a + i, q);
+        sum_b = nibbles_step(sum_b, b + i, q);
+        sum_c = nibbles_step(sum_c, c + i, q);
+        sum_d = nibbles_step(sum_d, d + i, q);
+    }
+    _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
 }
 
 /* ---- stored vectors ------------------------------------------------------------------------ */
@@ -185,6 +257,99 @@ FLOAT_KERNELS(f16, VDB_TYPE_F16)
 FLOAT_KERNELS(i8, VDB_TYPE_I8)
 FLOAT_KERNELS(u8, VDB_TYPE_U8)
 
+/* ---- the rotation -------------------------------------------------------------------------- */
+
+static void flip(float *x, uint32_t n, uint32_t round)
+{
+    const __m256i to_top = _mm256_setr_epi32(31, 30, 29, 28, 27, 26, 25, 24);
+    const __m256i top = _mm256_set1_epi32(INT32_MIN);
+    uint64_t signs = 0;
+    uint32_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        signs = i % 64 ? signs >> 8 : rotation_signs(round, i / 64);
+        __m256i bits = _mm256_sllv_epi32(_mm256_set1_epi32((int32_t)(signs & 255)), to_top);
+        _mm256_storeu_ps(x + i, _mm256_xor_ps(_mm256_loadu_ps(x + i),
+                                              _mm256_castsi256_ps(_mm256_and_si256(bits, top))));
+    }
+    rotation_negate(x + i, n - i, rotation_signs(round, i / 64) >> i % 64);
+}
+
+/* One of the stages within a register: a value's partner comes into its lane, and the second of
+ * the two, where `second` has the sign bit, is negated before they are added. */
+KERNEL_INLINE __m256 stage(__m256 x, __m256 partner, __m256 second)
+{
+    return _mm256_add_ps(partner, _mm256_xor_ps(x, second));
+}
+
+/* Stages 1, 2 and 4. */
+KERNEL_INLINE __m256 transform8(__m256 x)
+{
+    const __m256 odd = _mm256_setr_ps(0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f);
+    const __m256 pairs = _mm256_setr_ps(0.0f, 0.0f, -0.0f, -0.0f, 0.0f, 0.0f, -0.0f, -0.0f);
+    const __m256 fours = _mm256_setr_ps(0.0f, 0.0f, 0.0f, 0.0f, -0.0f, -0.0f, -0.0f, -0.0f);
+    x = stage(x, _mm256_permute_ps(x, 0xb1), odd);
+    x = stage(x, _mm256_permute_ps(x, 0x4e), pairs);
+    return stage(x, _mm256_permute2f128_ps(x, x, 1), fours);
+}
+
+/* Stages h and 2h of the four at x, x + h, x + 2h and x + 3h. */
+KERNEL_INLINE void transform4(float *x, size_t h, __m256 a, __m256 b, __m256 c, __m256 d,
+                              __m256 scale)
+{
+    __m256 ab = _mm256_add_ps(a, b), cd = _mm256_add_ps(c, d);
+    __m256 a_b = _mm256_sub_ps(a, b), c_d = _mm256_sub_ps(c, d);
+    _mm256_storeu_ps(x, _mm256_mul_ps(_mm256_add_ps(ab, cd), scale));
+    _mm256_storeu_ps(x + h, _mm256_mul_ps(_mm256_add_ps(a_b, c_d), scale));
+    _mm256_storeu_ps(x + 2 * h, _mm256_mul_ps(_mm256_sub_ps(ab, cd), scale));
+    _mm256_storeu_ps(x + 3 * h, _mm256_mul_ps(_mm256_sub_ps(a_b, c_d), scale));
+}
+
+/* Two stages a pass over memory. All passes but the last multiply by 1, which changes nothing. */
+static void transform(float *x, uint32_t p, float scale)
+{
+    const __m256 one = _mm256_set1_ps(1.0f), last = _mm256_set1_ps(scale);
+    for (float *y = x; y < x + p; y += 32)
+        transform4(y, 8, transform8(_mm256_loadu_ps(y)), transform8(_mm256_loadu_ps(y + 8)),
+                   transform8(_mm256_loadu_ps(y + 16)), transform8(_mm256_loadu_ps(y + 24)),
+                   p == 32 ? last : one);
+    size_t h = 32;
+    for (; h <= p / 4; h *= 4)
+        for (size_t i = 0; i < p; i += 4 * h)
+            for (float *y = x + i; y < x + i + h; y += 8)
+                transform4(y, h, _mm256_loadu_ps(y), _mm256_loadu_ps(y + h),
+                           _mm256_loadu_ps(y + 2 * h), _mm256_loadu_ps(y + 3 * h),
+                           h == p / 4 ? last : one);
+    for (float *y = x; h < p && y < x + h; y += 8) {
+        __m256 a = _mm256_loadu_ps(y), b = _mm256_loadu_ps(y + h);
+        _mm256_storeu_ps(y, _mm256_mul_ps(_mm256_add_ps(a, b), last));
+        _mm256_storeu_ps(y + h, _mm256_mul_ps(_mm256_sub_ps(a, b), last));
+    }
+}
+
+static void fold(float *x, uint32_t n)
+{
+    const __m256i backwards = _mm256_setr_epi32(7, 6, 5, 4, 3, 2, 1, 0);
+    const __m256 root_half = _mm256_set1_ps(ROTATION_ROOT_HALF);
+    uint32_t i = 0;
+    for (; i + 8 <= n / 2; i += 8) {
+        float *end = x + (n - 8 - i);
+        __m256 a = _mm256_loadu_ps(x + i);
+        __m256 b = _mm256_permutevar8x32_ps(_mm256_loadu_ps(end), backwards);
+        __m256 difference = _mm256_mul_ps(_mm256_sub_ps(a, b), root_half);
+        _mm256_storeu_ps(x + i, _mm256_mul_ps(_mm256_add_ps(a, b), root_half));
+        _mm256_storeu_ps(end, _mm256_permutevar8x32_ps(difference, backwards));
+    }
+    rotation_fold(x, n, i);
+}
+
+static void avx2_rotate(float *x, uint32_t n)
+{
+    if (n < 32)
+        kernels_portable.rotate(x, n);
+    else
+        rotate_of(x, n, flip, transform, fold);
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -195,9 +360,12 @@ const struct kernels kernels_avx2 = {
     .name = "avx2",
     .dot4_u8i8 = avx2_dot4_u8i8,
     .dot_u8i8 = avx2_dot_u8i8,
+    .encode_u8 = avx2_encode_u8,
+    .dot4_u4i8 = avx2_dot4_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
+    .rotate = avx2_rotate,
 };
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <immintrin.h>
 
+#include "vector/rotation.h"
+
 /* After the includes: the pragmas change what every function below is compiled for, and so no
  * flags for this file are needed. */
 #if defined(__clang__)
@@ -20,11 +22,25 @@
 
 /* ---- codes --------------------------------------------------------------------------------- */
 
+/* Keeps the compiler from moving a sum to another register and back in every step of a loop, as
+ * gcc 12 does, and from loading twice what is used twice: one load of this width a cycle is all
+ * that many CPUs do. */
+KERNEL_INLINE __m512i in_register(__m512i x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
+
 /* VPDPBUSD multiplies u8 by i8 and adds groups of four products to an i32 without saturation, so
  * the sums are exact (modulo 2^32, and the true ones fit). */
+KERNEL_INLINE __m512i add_products(__m512i sum, __m512i code, __m512i query)
+{
+    return in_register(_mm512_dpbusd_epi32(sum, code, query));
+}
+
 KERNEL_INLINE __m512i dot_step(__m512i sum, const uint8_t *code, __m512i query, __m512i flip)
 {
-    return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(_mm512_loadu_si512(code), flip), query);
+    return add_products(sum, _mm512_xor_si512(_mm512_loadu_si512(code), flip), query);
 }
 
 /* The sums over the 16 lanes of a, b, c and d. Two rounds of interleaving and adding leave a
@@ -55,6 +71,27 @@ static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query,
     _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
 }
 
+/* MAXPS and MINPS return their second operand where one is a NaN, as the comparisons of the
+ * portable kernel do. */
+static void avx512_encode_u8(const float *x, size_t n, float inverse, float zero, uint8_t *code,
+                             uint32_t sums[2])
+{
+    __m512 inverses = _mm512_set1_ps(inverse), zeros = _mm512_set1_ps(zero);
+    __m512i sum = _mm512_setzero_si512(), squares = sum;
+    for (size_t i = 0; i < n; i += 16) {
+        __mmask16 mask = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+        __m512 t = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), inverses);
+        t = _mm512_max_ps(_mm512_add_ps(t, zeros), _mm512_setzero_ps());
+        t = _mm512_add_ps(_mm512_min_ps(t, _mm512_set1_ps(255.0f)), _mm512_set1_ps(0.5f));
+        __m512i c = _mm512_maskz_cvttps_epi32(mask, t);
+        sum = _mm512_add_epi32(sum, c);
+        squares = _mm512_add_epi32(squares, _mm512_madd_epi16(c, c));
+        _mm512_mask_cvtepi32_storeu_epi8(code + i, mask, c);
+    }
+    sums[0] = (uint32_t)_mm512_reduce_add_epi32(sum);
+    sums[1] = (uint32_t)_mm512_reduce_add_epi32(squares);
+}
+
 static int32_t avx512_dot_u8i8(const uint8_t *code, const int8_t *query, size_t bytes, uint8_t flip)
 {
     __m512i flips = _mm512_set1_epi8((char)flip);
@@ -67,6 +104,44 @@ static int32_t avx512_dot_u8i8(const uint8_t *code, const int8_t *query, size_t 
     }
     if (i < bytes) even = dot_step(even, code + i, _mm512_loadu_si512(query + i), flips);
     return _mm512_reduce_add_epi32(_mm512_add_epi32(even, odd));
+}
+
+/* The high halves stay where they are: their sums are 16 times too large, which a shift puts right
+ * at the end (240 * 128 * 32,768 still fits an i32), and have registers of their own, as each
+ * VPDPBUSD waits for the last one on its sum. */
+struct nibble_sums {
+    __m512i low, high;
+};
+
+KERNEL_INLINE struct nibble_sums nibbles_step(struct nibble_sums sums, const uint8_t *code,
+                                              __m512i query_low, __m512i query_high)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i c = in_register(_mm512_loadu_si512(code));
+    sums.low = add_products(sums.low, _mm512_and_si512(low, c), query_low);
+    sums.high = add_products(sums.high, _mm512_andnot_si512(low, c), query_high);
+    return sums;
+}
+
+KERNEL_INLINE __m512i nibbles_sum(struct nibble_sums sums)
+{
+    return _mm512_add_epi32(sums.low, _mm512_srai_epi32(sums.high, 4));
+}
+
+static void avx512_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                             int32_t sums[4])
+{
+    const uint8_t *code_a = codes[0], *code_b = codes[1], *code_c = codes[2], *code_d = codes[3];
+    struct nibble_sums a = {_mm512_setzero_si512(), _mm512_setzero_si512()}, b = a, c = a, d = a;
+    for (size_t i = 0; i < bytes; i += 64) {
+        __m512i low = _mm512_loadu_si512(query + i), high = _mm512_loadu_si512(query + bytes + i);
+        a = nibbles_step(a, code_a + i, low, high);
+        b = nibbles_step(b, code_b + i, low, high);
+        c = nibbles_step(c, code_c + i, low, high);
+        d = nibbles_step(d, code_d + i, low, high);
+    }
+    _mm_storeu_si128((__m128i *)sums,
+                     add_across4(nibbles_sum(a), nibbles_sum(b), nibbles_sum(c), nibbles_sum(d)));
 }
 
 /* ---- stored vectors ------------------------------------------------------------------------ */
@@ -180,6 +255,97 @@ FLOAT_KERNELS(f16, VDB_TYPE_F16)
 FLOAT_KERNELS(i8, VDB_TYPE_I8)
 FLOAT_KERNELS(u8, VDB_TYPE_U8)
 
+/* ---- the rotation -------------------------------------------------------------------------- */
+
+static void flip(float *x, uint32_t n, uint32_t round)
+{
+    const __m512 top = _mm512_castsi512_ps(_mm512_set1_epi32(INT32_MIN));
+    uint64_t signs = 0;
+    uint32_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        signs = i % 64 ? signs >> 16 : rotation_signs(round, i / 64);
+        __m512 y = _mm512_loadu_ps(x + i);
+        _mm512_storeu_ps(x + i, _mm512_mask_xor_ps(y, (__mmask16)signs, y, top));
+    }
+    rotation_negate(x + i, n - i, rotation_signs(round, i / 64) >> i % 64);
+}
+
+/* One of the stages within a register: a value's partner comes into its lane, and the second of
+ * the two, where the mask has a bit, is negated before they are added. */
+KERNEL_INLINE __m512 stage(__m512 x, __m512 partner, __mmask16 second)
+{
+    const __m512 top = _mm512_castsi512_ps(_mm512_set1_epi32(INT32_MIN));
+    return _mm512_add_ps(partner, _mm512_mask_xor_ps(x, second, x, top));
+}
+
+/* Stages 1, 2, 4 and 8. */
+KERNEL_INLINE __m512 transform16(__m512 x)
+{
+    x = stage(x, _mm512_permute_ps(x, 0xb1), 0xaaaa);
+    x = stage(x, _mm512_permute_ps(x, 0x4e), 0xcccc);
+    x = stage(x, _mm512_shuffle_f32x4(x, x, 0xb1), 0xf0f0);
+    return stage(x, _mm512_shuffle_f32x4(x, x, 0x4e), 0xff00);
+}
+
+/* Stages h and 2h of the four at x, x + h, x + 2h and x + 3h. */
+KERNEL_INLINE void transform4(float *x, size_t h, __m512 a, __m512 b, __m512 c, __m512 d,
+                              __m512 scale)
+{
+    __m512 ab = _mm512_add_ps(a, b), cd = _mm512_add_ps(c, d);
+    __m512 a_b = _mm512_sub_ps(a, b), c_d = _mm512_sub_ps(c, d);
+    _mm512_storeu_ps(x, _mm512_mul_ps(_mm512_add_ps(ab, cd), scale));
+    _mm512_storeu_ps(x + h, _mm512_mul_ps(_mm512_add_ps(a_b, c_d), scale));
+    _mm512_storeu_ps(x + 2 * h, _mm512_mul_ps(_mm512_sub_ps(ab, cd), scale));
+    _mm512_storeu_ps(x + 3 * h, _mm512_mul_ps(_mm512_sub_ps(a_b, c_d), scale));
+}
+
+/* Two stages a pass over memory. All passes but the last multiply by 1, which changes nothing. */
+static void transform(float *x, uint32_t p, float scale)
+{
+    const __m512 one = _mm512_set1_ps(1.0f), last = _mm512_set1_ps(scale);
+    for (float *y = x; y < x + p; y += 64)
+        transform4(y, 16, transform16(_mm512_loadu_ps(y)), transform16(_mm512_loadu_ps(y + 16)),
+                   transform16(_mm512_loadu_ps(y + 32)), transform16(_mm512_loadu_ps(y + 48)),
+                   p == 64 ? last : one);
+    size_t h = 64;
+    for (; h <= p / 4; h *= 4)
+        for (size_t i = 0; i < p; i += 4 * h)
+            for (float *y = x + i; y < x + i + h; y += 16)
+                transform4(y, h, _mm512_loadu_ps(y), _mm512_loadu_ps(y + h),
+                           _mm512_loadu_ps(y + 2 * h), _mm512_loadu_ps(y + 3 * h),
+                           h == p / 4 ? last : one);
+    for (float *y = x; h < p && y < x + h; y += 16) {
+        __m512 a = _mm512_loadu_ps(y), b = _mm512_loadu_ps(y + h);
+        _mm512_storeu_ps(y, _mm512_mul_ps(_mm512_add_ps(a, b), last));
+        _mm512_storeu_ps(y + h, _mm512_mul_ps(_mm512_sub_ps(a, b), last));
+    }
+}
+
+static void fold(float *x, uint32_t n)
+{
+    const __m512i backwards =
+        _mm512_setr_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    const __m512 root_half = _mm512_set1_ps(ROTATION_ROOT_HALF);
+    uint32_t i = 0;
+    for (; i + 16 <= n / 2; i += 16) {
+        float *end = x + (n - 16 - i);
+        __m512 a = _mm512_loadu_ps(x + i);
+        __m512 b = _mm512_permutexvar_ps(backwards, _mm512_loadu_ps(end));
+        __m512 difference = _mm512_mul_ps(_mm512_sub_ps(a, b), root_half);
+        _mm512_storeu_ps(x + i, _mm512_mul_ps(_mm512_add_ps(a, b), root_half));
+        _mm512_storeu_ps(end, _mm512_permutexvar_ps(backwards, difference));
+    }
+    rotation_fold(x, n, i);
+}
+
+static void avx512_rotate(float *x, uint32_t n)
+{
+    if (n < 64)
+        kernels_portable.rotate(x, n);
+    else
+        rotate_of(x, n, flip, transform, fold);
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -190,9 +356,12 @@ const struct kernels kernels_avx512 = {
     .name = "avx512",
     .dot4_u8i8 = avx512_dot4_u8i8,
     .dot_u8i8 = avx512_dot_u8i8,
+    .encode_u8 = avx512_encode_u8,
+    .dot4_u4i8 = avx512_dot4_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
+    .rotate = avx512_rotate,
 };
 
 #endif

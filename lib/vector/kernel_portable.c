@@ -7,6 +7,7 @@
 
 #include "base/le.h"
 #include "vector/kernel_sets.h"
+#include "vector/rotation.h"
 #include "vector/vtype.h"
 
 #if defined(__clang__)
@@ -31,6 +32,39 @@ static void portable_dot4_u8i8(const uint8_t *const codes[4], const int8_t *quer
                                uint8_t flip, int32_t sums[4])
 {
     for (int k = 0; k < 4; k++) sums[k] = portable_dot_u8i8(codes[k], query, bytes, flip);
+}
+
+static void portable_encode_u8(const float *x, size_t n, float inverse, float zero, uint8_t *code,
+                               uint32_t sums[2])
+{
+    uint32_t sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        float t = x[i] * inverse + zero;
+        t = t > 0.0f ? t : 0.0f;
+        t = t < 255.0f ? t : 255.0f;
+        uint32_t c = (uint32_t)(int32_t)(t + 0.5f);
+        code[i] = (uint8_t)c;
+        sum += c;
+        squares += c * c;
+    }
+    sums[0] = sum;
+    sums[1] = squares;
+}
+
+static int32_t portable_dot_u4i8(const uint8_t *code, const int8_t *query, size_t bytes)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < bytes; i += CODE_BLOCK)
+        for (size_t j = 0; j < CODE_BLOCK; j++)
+            sum += (uint32_t)((code[i + j] & 15) * query[i + j] +
+                              (code[i + j] >> 4) * query[bytes + i + j]);
+    return (int32_t)sum;
+}
+
+static void portable_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                               int32_t sums[4])
+{
+    for (int k = 0; k < 4; k++) sums[k] = portable_dot_u4i8(codes[k], query, bytes);
 }
 
 KERNEL_INLINE double element(enum vdb_type type, const void *x, size_t i)
@@ -126,11 +160,44 @@ FLOAT_KERNELS(f16, VDB_TYPE_F16)
 FLOAT_KERNELS(i8, VDB_TYPE_I8)
 FLOAT_KERNELS(u8, VDB_TYPE_U8)
 
+/* ---- the rotation -------------------------------------------------------------------------- */
+
+static void flip(float *x, uint32_t n, uint32_t round)
+{
+    for (uint32_t i = 0; i < n; i += 64)
+        rotation_negate(x + i, n - i < 64 ? n - i : 64, rotation_signs(round, i / 64));
+}
+
+static void transform(float *x, uint32_t p, float scale)
+{
+    for (uint32_t h = 1; h < p; h *= 2)
+        for (uint32_t i = 0; i < p; i += 2 * h)
+            for (uint32_t j = i; j < i + h; j++) {
+                float a = x[j], b = x[j + h];
+                x[j] = a + b;
+                x[j + h] = a - b;
+            }
+    for (uint32_t i = 0; i < p; i++) x[i] *= scale;
+}
+
+static void fold(float *x, uint32_t n)
+{
+    rotation_fold(x, n, 0);
+}
+
+static void portable_rotate(float *x, uint32_t n)
+{
+    rotate_of(x, n, flip, transform, fold);
+}
+
 const struct kernels kernels_portable = {
     .name = "portable",
     .dot4_u8i8 = portable_dot4_u8i8,
     .dot_u8i8 = portable_dot_u8i8,
+    .encode_u8 = portable_encode_u8,
+    .dot4_u4i8 = portable_dot4_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
+    .rotate = portable_rotate,
 };

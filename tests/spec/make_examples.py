@@ -13,6 +13,7 @@ SPDX-License-Identifier: BSD-2-Clause
 
 import argparse
 import glob
+import math
 import os
 import re
 import struct
@@ -208,6 +209,95 @@ def codes_of(rows, at):
     return data, codes, norms
 
 
+# -- SQ4: binary32 arithmetic, as a binary64 result rounded once more is that of +, -, *, / and roots.
+
+def f32(x):
+    return struct.unpack("<f", struct.pack("<f", x))[0]
+
+
+def splitmix64(seed, number):
+    z = (seed + (number + 1) * 0x9E3779B97F4A7C15) % 2**64
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 % 2**64
+    z = (z ^ z >> 27) * 0x94D049BB133111EB % 2**64
+    return z ^ z >> 31
+
+
+def hadamard(x):
+    p, d = len(x), 1
+    while d < p:
+        x = [f32(x[i] + x[i + d]) if i & d == 0 else f32(x[i - d] - x[i]) for i in range(p)]
+        d *= 2
+    return [f32(value * f32(1 / math.sqrt(p))) for value in x]
+
+
+def rotation_of(x):
+    """The vector after the steps 2, 4 and 5 of codes.md."""
+    n, p, h = len(x), 1 << len(x).bit_length() - 1, f32(math.sqrt(0.5))
+
+    def flip(x, k):
+        return [-v if splitmix64(k, i // 64) >> i % 64 & 1 else v for i, v in enumerate(x)]
+
+    x = flip(x, 0)
+    first = hadamard(x[:p]) + x[p:]
+    x = flip(first, 1)
+    second = x[:n - p] + hadamard(x[n - p:])
+    rotated = list(second)
+    for i in range(n // 2 if n != p else 0):
+        a, b = second[i], second[n - 1 - i]
+        rotated[i], rotated[n - 1 - i] = f32(f32(a + b) * h), f32(f32(a - b) * h)
+    return first, second, rotated
+
+
+def numbers(values):
+    return " ".join("%.9g" % value for value in values)
+
+
+def rotation_example(x):
+    first, second, rotated = rotation_of(x)
+    lines = [("signs[%d]" % k, "%016x" % splitmix64(k, 0)) for k in (0, 1)]
+    lines += [("x", numbers(x)), ("first", numbers(first)), ("second", numbers(second)), ("rotated", numbers(rotated))]
+    example("rotation", struct.pack("<%df" % (2 * len(x)), *x, *rotated), lines)
+
+
+def sq4_row(y):
+    """Codes and factors of a row, rotated already; sums go by 16 lanes, which here have one value each."""
+    norm = math.fsum(v * v for v in y)
+    best = None
+    for step in map(f32, (0.22, 0.27, 0.31, 0.35, 0.40, 0.46)):
+        inverse = f32(1 / f32(step * f32(math.sqrt(norm / len(y)))))
+        codes = [max(0, min(15, int(f32(f32(v * inverse) + 8)))) for v in y]
+        lanes = [f32((2 * c - 15) * v) for c, v in zip(codes, y)] + [0.0] * (16 - len(y))
+        while len(lanes) > 1:
+            lanes = [f32(a + b) for a, b in zip(lanes, lanes[len(lanes) // 2:])]
+        cosine = f32(lanes[0] / f32(math.sqrt(sum((2 * c - 15) ** 2 for c in codes))))
+        if best is None or cosine > best[0]:
+            best = cosine, codes, lanes[0]
+    return best[1], f32(norm), f32(2 * norm / best[2])
+
+
+def codes4_example(rows, center, query, at):
+    dim, half, head = len(center), (len(center) + 1) // 2, size_of("disk_code_header")
+    first = head + len(align(bytes(4 * dim)))
+    values = {"kind": 2, "flags": 4, "row_count": len(rows), "dim": dim, "scale": 1.0, "bias": -0.125, "error": 0.5,
+              "codes": {"off": at + first, "stride": 64, "width": 64},
+              "norms": {"off": at + first + 56, "stride": 64, "width": 8}, "center_off": at + head}
+    data = encode("disk_code_header", values) + align(struct.pack("<%df" % dim, *center))
+    lines = listed("disk_code_header", values) + [("center", numbers(center)), ("query", numbers(query))]
+    r = rotation_of([f32(a - b) for a, b in zip(query, center)])[2]
+    lines += [("rotated_query", numbers(r))]
+    for i, row in enumerate(rows):
+        codes, norm, f = sq4_row(rotation_of([f32(a - b) for a, b in zip(row, center)])[2])
+        low, high = codes[:half], codes[half:] + [0] * (2 * half - dim)
+        data += bytes(a | b << 4 for a, b in zip(low, high)).ljust(56, b"\0") + struct.pack("<ff", norm, f)
+        w = [2 * c - 15 for c in codes]
+        estimate = math.fsum(v * v for v in r) + norm - f * math.fsum(a * b for a, b in zip(w, r))
+        lines += [("row[%d]" % i, numbers(row)), ("code[%d]" % i, " ".join(map(str, codes))),
+                  ("w[%d]" % i, " ".join(map(str, w))), ("norm[%d]" % i, "%.9g" % norm), ("f[%d]" % i, "%.9g" % f),
+                  ("estimate[%d]" % i, "%.6g" % estimate),
+                  ("distance_squared[%d]" % i, "%.6g" % math.fsum((a - b) ** 2 for a, b in zip(row, query)))]
+    example("code4", data, lines)
+
+
 def graph_of(edges, pivots, degree, codes, norms):
     head = size_of("disk_graph_header")
     pivot_bytes = align(struct.pack("<%dI" % len(pivots), *pivots))
@@ -228,6 +318,44 @@ def graph_of(edges, pivots, degree, codes, norms):
     lines += [("edges[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(edges)]
     example("graph", data, lines)
     return data
+
+
+def calibration_of(curves):
+    head = {"magic": b"VCAL", "curve_count": len(curves)}
+    data, points = encode("disk_calibration_header", head), b""
+    lines = listed("disk_calibration_header", head)
+    for number, (k, query_count, measured) in enumerate(curves):
+        curve = {"k": k, "query_count": query_count, "point_count": len(measured)}
+        data += encode("disk_calibration_curve", curve)
+        lines += listed("disk_calibration_curve", curve, "curve[%d]." % number)
+        for at, (effort, recall, error) in enumerate(measured):
+            point = {"effort": effort, "recall": recall, "error": error}
+            points += encode("disk_calibration_point", point)
+            lines += listed("disk_calibration_point", point, "curve[%d].point[%d]." % (number, at))
+    return data + points, lines
+
+
+def hnsw_of(edges, degree, members, levels, level_degree):
+    """`levels` has the edges of level 1, 2, ..., a list a member."""
+    def lists(of, n):
+        return b"".join(struct.pack("<%dI" % n, *(to + [0xFFFFFFFF] * (n - len(to)))) for to in of)
+    data, offs = bytes(size_of("disk_graph_header")), {}
+    for name, array in (("pivots", struct.pack("<I", members[0])),
+                        ("level_sizes", struct.pack("<%dI" % len(levels), *map(len, levels))),
+                        ("members", struct.pack("<%dI" % len(members), *members)),
+                        ("level_edges", lists(sum(levels, []), level_degree)), ("edges", lists(edges, degree))):
+        offs[name + "_off"] = len(data)
+        data += array if name == "edges" else align(array)
+    values = {"row_count": len(edges), "degree": degree, "pivot_count": 1, "ef_construction": 100, "alpha_milli": 1100,
+              "level_count": len(levels) + 1, "level_degree": level_degree, "member_count": len(members), **offs}
+    data = encode("disk_graph_header", values) + data[size_of("disk_graph_header"):]
+    lines = listed("disk_graph_header", values) + [("pivot[0]", members[0])]
+    lines += [("member[%d]" % i, row) for i, row in enumerate(members)]
+    for number, level in enumerate(levels, 1):
+        lines += [("level[%d].edges[%d]" % (number, i), " ".join(map(str, to)) or "none")
+                  for i, to in enumerate(level)]
+    lines += [("edges[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(edges)]
+    example("hnsw", data, lines)
 
 
 # ---- records ------------------------------------------------------------------------------------
@@ -303,6 +431,7 @@ def part_segments(file):
     tombstones = struct.pack("<Q", 0b010)
     example("tombstone", tombstones, [("deleted", 1)])
     code, codes, norms = codes_of(ROWS, 2 * at)
+    hnsw_of([[1, 2], [0], [0, 1]], 4, [1, 0], [[[1], [0]], [[]]], 2)
     graph = graph_of([[1, 2], [0], [0, 1]], [0], 4, codes, norms)
     return [segment(file, 1, at, vectors, stride=16), segment(file, 2, 2 * at, code),
             segment(file, 3, 3 * at, graph), segment(file, 4, 4 * at, ids),
@@ -375,6 +504,12 @@ def make():
                                        log_off=log_off, log_check=xxh3(FILE_ID)))
     id_hash_of(list("abcdefghi"), "id_hash_buckets")
     example("metadata_lz4", *metadata_lz4())
+    example("calibration", *calibration_of([
+        (1, 512, [(2, 910000, 10000), (8, 1000000, 0)]),
+        (10, 256, [(2, 705000, 5000), (8, 905000, 5000), (32, 992000, 2000)])]))
+    rotation_example([1.0, 2.0, 3.0, 4.0, 5.0])
+    codes4_example([[1.5, 2.0, 3.0, 3.5, 5.0], [0.25, -1.5, 2.0, 0.5, -3.0]], [0.5, 0.0, 0.0, -0.5, 0.0],
+                   [1.0, 1.0, 2.5, 2.5, 4.0], 65536)
 
     out = bytearray(end)
     for off, data in file.items():

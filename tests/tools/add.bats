@@ -490,7 +490,10 @@ END
     refused 2 "--metric: 'l3'*" vdb-add --metric l3 new.vdb
     refused 2 "--type: 'f64'*" vdb-add --type f64 new.vdb
     refused 2 "--mode: 'replace'*" vdb-add --mode replace new.vdb
-    refused 2 "--index: 'hnsw'*" vdb-add --index hnsw new.vdb
+    refused 2 "--index: 'tree'*" vdb-add --index tree new.vdb
+    for m in 3 129 two; do refused 2 "--m: '$m'*" vdb-add --index hnsw --m $m new.vdb; done
+    refused 2 "--ef-construction: '7'*" vdb-add --ef-construction 7 new.vdb
+    refused 2 "--m is for*" vdb-add --m 16 new.vdb
     refused 2 "--format: 'parquet'*" vdb-add --format parquet new.vdb
     for dim in 0 65536 -1 2.5 two ''; do refused 2 "--dim: '$dim'*" vdb-add --dim "$dim" new.vdb; done
     for batch in 0 -1 many; do refused 2 "--batch: '$batch'*" vdb-add --batch $batch new.vdb; done

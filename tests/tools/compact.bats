@@ -266,7 +266,7 @@ make_many() {
     cp abc.vdb before
     refused 2 "*INDEX*" vdb-compact
     refused 2 "*" vdb-compact abc.vdb abc.vdb
-    for kind in hnsw ivf hybrid GRAPH ""; do
+    for kind in tree ivf hybrid GRAPH ""; do
         refused 2 "--index*'$kind'*" vdb-compact --index "$kind" abc.vdb
     done
     for option in --codes --keep-history; do

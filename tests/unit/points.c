@@ -29,6 +29,13 @@ double random_normal(uint64_t *seed)
     return sqrt(-2.0 * log(u)) * cos(6.283185307179586 * v);
 }
 
+const struct kernels *kernels_best(void)
+{
+    const struct kernels *kernels;
+    assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
+    return kernels;
+}
+
 void points_init(struct points *points, uint32_t rows, uint32_t dim)
 {
     *points = (struct points){.rows = rows, .dim = dim};
@@ -97,7 +104,7 @@ void points_code(struct points *points, enum vdb_metric metric, size_t offset)
     memset(points->memory, 0xa5, norm_off + (size_t)rows * norm_stride);
     for (uint32_t row = 0; row < rows; row++) {
         int32_t norm;
-        codes_encode_row(&quantizer, points->x + (size_t)row * dim, dim,
+        codes_encode_row(kernels_best(), &quantizer, points->x + (size_t)row * dim, dim,
                          points->memory + offset + row * stride, &norm);
         memcpy(points->memory + norm_off + row * norm_stride, &norm, sizeof norm);
     }
@@ -131,8 +138,11 @@ void points_build(struct points *points, const struct graph_params *params, cons
         graph_build(&points->codes, kernels, params, points->edges, points->pivots, &err);
     assert_string_equal(err.message, "");
     assert_int_equal(status, VDB_OK);
-    points->graph =
-        (struct graph){points->rows, chosen.degree, points->edges, points->pivots, pivots, NULL, NULL};
+    points->graph = (struct graph){.rows = points->rows,
+                                   .degree = chosen.degree,
+                                   .edges = points->edges,
+                                   .pivots = points->pivots,
+                                   .pivot_count = pivots};
 }
 
 void points_nearest(const struct points *points, const float *query, uint32_t k, uint32_t *rows)

@@ -44,7 +44,7 @@ static void make(struct buf *bytes, struct manifest *m, struct superblock *sb)
                          bytes->len, m, &err),
          &err);
     assert_int_equal(m->part_count, 1);
-    assert_int_equal(m->segment_count, 7);
+    assert_int_equal(m->segment_count, 8);
 }
 
 static uint64_t check_bytes(const struct buf *bytes, int deep, struct vdb_error *first)

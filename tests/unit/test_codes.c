@@ -56,7 +56,7 @@ static void integers_are_exact(void **state)
             uint8_t code[128];
             int32_t norm;
             const float *x = points.x + row * points.dim;
-            codes_encode_row(&quantizer, x, points.dim, code, &norm);
+            codes_encode_row(kernels_best(), &quantizer, x, points.dim, code, &norm);
             for (uint32_t i = 0; i < points.dim; i++)
                 assert_int_equal(code[i], (int)x[i] + ranges[r][2]);
         }
@@ -92,7 +92,7 @@ static void values_come_back(void **state)
             for (uint32_t row = 0; row < 100; row++) {
                 uint8_t code[64];
                 int32_t norm;
-                codes_encode_row(&quantizer, points.x + row * 33, 33, code, &norm);
+                codes_encode_row(kernels_best(), &quantizer, points.x + row * 33, 33, code, &norm);
                 for (uint32_t i = 0; i < 33; i++) {
                     double value = scale * (code[i] - quantizer.zero);
                     assert_true(fabs(value - (double)points.x[row * 33 + i]) < 0.6 * scale);
@@ -112,7 +112,7 @@ static void zero_is_exact(void **state)
     float zeros[20] = {0};
     uint8_t code[64];
     int32_t norm;
-    codes_encode_row(&quantizer, zeros, 20, code, &norm);
+    codes_encode_row(kernels_best(), &quantizer, zeros, 20, code, &norm);
     for (int i = 0; i < 20; i++) assert_int_equal(code[i], quantizer.zero);
     points_release(&points);
 }
@@ -133,7 +133,7 @@ static void norms_and_padding(void **state)
         for (uint32_t i = 0; i < dims[d]; i++) x[i] = (float)(100.0 * random_normal(&seed));
         memset(code, 0xee, bytes);
         int32_t norm;
-        uint32_t returned = codes_encode_row(&quantizer, x, dims[d], code, &norm);
+        uint32_t returned = codes_encode_row(kernels_best(), &quantizer, x, dims[d], code, &norm);
         int64_t squares = 0, sum = 0;
         for (uint32_t i = 0; i < dims[d]; i++) {
             double grid = fmin(fmax(2.0 * (double)x[i] + 100.0, 0.0), 255.0);
@@ -160,7 +160,7 @@ static void rounding(void **state)
     static const int expected[] = {1, 2, 3, 0, 0, 255, 255, 255};
     uint8_t code[64];
     int32_t norm;
-    codes_encode_row(&(struct quantizer){1.0f, 0}, x, 8, code, &norm);
+    codes_encode_row(kernels_best(), &(struct quantizer){1.0f, 0}, x, 8, code, &norm);
     for (int i = 0; i < 8; i++) assert_int_equal(code[i], expected[i]);
 }
 
@@ -179,7 +179,7 @@ static void outliers_are_clipped(void **state)
     assert_true(quantizer.scale > 7000.0f);
     uint8_t code[64];
     int32_t norm;
-    codes_encode_row(&quantizer, (const float[]){1e6f, -1e6f}, 2, code, &norm);
+    codes_encode_row(kernels_best(), &quantizer, (const float[]){1e6f, -1e6f}, 2, code, &norm);
     assert_in_range(code[0], 254, 255);
     assert_in_range(code[1], 0, 1);
     points_release(&points);
@@ -199,8 +199,8 @@ static void degenerate_rows(void **state)
                 struct quantizer quantizer = train(&points, (enum vdb_metric)metric);
                 uint8_t code[64], other[64];
                 int32_t norm;
-                codes_encode_row(&quantizer, points.x, 3, code, &norm);
-                codes_encode_row(&quantizer, points.x + 6, 3, other, &norm);
+                codes_encode_row(kernels_best(), &quantizer, points.x, 3, code, &norm);
+                codes_encode_row(kernels_best(), &quantizer, points.x + 6, 3, other, &norm);
                 assert_memory_equal(code, other, 64);
                 if (spread && fabsf(values[i]) > 1e-30f) assert_int_not_equal(code[0], code[1]);
             }

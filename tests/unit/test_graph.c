@@ -159,7 +159,7 @@ static void duplicates_are_found_and_left(void **state)
     struct walk *walk = walk_create();
     const struct candidate *found;
     uint32_t count, missed = 0;
-    walk_prepare(walk, &points.codes, points.x, NULL);
+    walk_prepare(walk, &points.codes, kernels, points.x, NULL);
     walk_graph(walk, &points.graph, &points.codes, kernels, 100, 100, &found, &count, NULL);
     assert_int_equal(count, 100);
     for (uint32_t i = 0; i < count; i++) {
@@ -167,7 +167,7 @@ static void duplicates_are_found_and_left(void **state)
         assert_true(found[i].row % 3 == 0 && found[i].row < 3 * COPIES);
     }
     for (uint32_t row = 3 * COPIES; row < ROWS; row++) {
-        walk_prepare(walk, &points.codes, points.x + row * DIM, NULL);
+        walk_prepare(walk, &points.codes, kernels, points.x + row * DIM, NULL);
         walk_graph(walk, &points.graph, &points.codes, kernels, 20, 20, &found, &count, NULL);
         missed += found[0].distance != 0;
     }
@@ -194,7 +194,7 @@ static void all_copies_are_found(void **state)
     for (uint32_t row = 0; row < DISTINCT; row++) {
         const struct candidate *found;
         uint32_t count;
-        walk_prepare(walk, &points.codes, points.x + row * DIM, NULL);
+        walk_prepare(walk, &points.codes, kernels, points.x + row * DIM, NULL);
         walk_graph(walk, &points.graph, &points.codes, kernels, 80, 80, &found, &count, NULL);
         for (uint32_t i = 0; i < ROWS / DISTINCT; i++)
             missed += found[i].row != row + i * DISTINCT || found[i].distance != 0;

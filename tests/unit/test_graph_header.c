@@ -141,6 +141,88 @@ static void damage_is_named(void **state)
     }
 }
 
+/* The rows of EXAMPLE as an HNSW: the sizes 2 and 1 at 192, members 1 and 0 at 256, their edges,
+ * two a member, at 320. */
+static const uint8_t LEVELS[0x1b0] = {
+    [0] = 3,
+    [4] = 4,
+    [8] = 1,
+    [12] = 0x64,
+    [16] = 0x80,
+    [24] = 0x80,
+    [25] = 1,
+    [32] = 0x4c,
+    [33] = 4,
+    [60] = 3,
+    [64] = 2,
+    [68] = 2,
+    [72] = 0xc0,
+    [81] = 1,
+    [88] = 0x40,
+    [89] = 1,
+    [128] = 1,
+    [192] = 2,
+    [196] = 1,
+    [256] = 1,
+    /* clang-format off */
+    [320] = 1, 0, 0, 0, NONE, /* level 1, member 0 */
+            0, 0, 0, 0, NONE, /* member 1 */
+            NONE, NONE,       /* level 2, member 0 */
+    [384] = 1, 0, 0, 0, 2, 0, 0, 0, NONE, NONE, /* row 0 */
+            0, 0, 0, 0, NONE, NONE, NONE,       /* row 1 */
+            0, 0, 0, 0, 1, 0, 0, 0, NONE, NONE, /* row 2 */
+    /* clang-format on */
+};
+
+static void damaged_levels_are_named(void **state)
+{
+    (void)state;
+    enum { INIT, VALIDATE };
+    static const struct {
+        size_t at;
+        uint32_t value;
+        int found_by;
+        uint64_t offset;
+    } cases[] = {
+        {60, 18, INIT, 60},         {60, 0, INIT, 64}, /* a degree without levels */
+        {60, 1, INIT, 68},                             /* members without levels for them */
+        {60, 4, INIT, 200},                            /* a level without members */
+        {64, 0, INIT, 64},          {64, 257, INIT, 64},
+        {64, 64, INIT, 88}, /* more edges than there are */
+        {68, 0, INIT, 68},          {68, 4, INIT, 68},
+        {68, 3, INIT, 192}, /* not the size of level 1 */
+        {72, 0xc1, INIT, 72},       {72, 0x1c0, INIT, 72},
+        {76, 1, INIT, 72},          {80, 0x104, INIT, 80},
+        {84, 0x80000000, INIT, 80}, {88, 0x1c0, INIT, 88},
+        {92, 0xffffffff, INIT, 88}, {192, 1, INIT, 192},
+        {196, 0, INIT, 196},        {196, 3, INIT, 196},     /* more than below */
+        {256, 3, VALIDATE, 256},                             /* a member that is no row */
+        {260, 1, VALIDATE, 260},                             /* a row that is two members */
+        {256, 2, VALIDATE, 128},                             /* not the pivot */
+        {128, 0, VALIDATE, 128},    {320, 2, VALIDATE, 320}, /* to a member that is not there */
+        {320, 0, VALIDATE, 320},                             /* to itself */
+        {324, 1, VALIDATE, 324},                             /* twice */
+        {336, 1, VALIDATE, 336}, /* to a member of the level below alone */
+        {388, 3, VALIDATE, 388}, /* level 0 as ever */
+    };
+    struct graph_header h;
+    struct vdb_error err = {0};
+    assert_int_equal(graph_header_decode(LEVELS, sizeof LEVELS, 3, 0, &h, &err), VDB_OK);
+    assert_int_equal(graph_header_validate(&h, LEVELS, 0, &err), VDB_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t bytes[sizeof LEVELS];
+        memcpy(bytes, LEVELS, sizeof bytes);
+        memcpy(bytes + cases[i].at, &cases[i].value, 4);
+        enum vdb_status status = graph_header_decode(bytes, sizeof bytes, 3, 1000, &h, &err);
+        if (cases[i].found_by == VALIDATE) {
+            assert_int_equal(status, VDB_OK);
+            status = graph_header_validate(&h, bytes, 1000, &err);
+        }
+        if (status != VDB_CORRUPT || err.offset != 1000 + cases[i].offset)
+            fail_msg("case %zu: status %d at %d", i, (int)status, (int)err.offset);
+    }
+}
+
 /* Copies that are not those of the row, or of another width than the codes. */
 static void copies_are_compared(void **state)
 {
@@ -227,6 +309,7 @@ int main(void)
         cmocka_unit_test(example_of_the_spec),
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(damaged_levels_are_named),
         cmocka_unit_test(copies_are_compared),
         cmocka_unit_test(products),
         cmocka_unit_test(no_rows),

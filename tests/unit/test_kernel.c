@@ -329,6 +329,58 @@ static void code_kernels_hold_the_extremes(void **state)
     assert_int_equal(expected_integer(codes_buffer, (const int8_t[]){-128}, 1, 0), -32640);
 }
 
+/* Four codes with `bytes` bytes each behind one another, two values a byte, and one query of twice
+ * that, which the low halves meet first. */
+static void check_nibbles(const uint8_t *codes, const int8_t *query, size_t bytes, size_t gap)
+{
+    const uint8_t *placed_codes[4];
+    int64_t expected[4] = {0};
+    for (size_t k = 0; k < 4; k++) {
+        const uint8_t *code = codes + k * bytes;
+        placed_codes[k] = placed((int)k, code, bytes, k == 0 ? gap : 0);
+        for (size_t i = 0; i < 2 * bytes; i++)
+            expected[k] += (i < bytes ? code[i] % 16 : code[i - bytes] / 16) * query[i];
+    }
+    const int8_t *placed_query = placed(4, query, 2 * bytes, gap);
+
+    for (size_t s = 0; s < sets_count; s++) {
+        int32_t sums[5] = {0, 0, 0, 0, 12345};
+        sets[s]->dot4_u4i8(placed_codes, placed_query, bytes, sums);
+        assert_int_equal(sums[4], 12345);
+        for (int k = 0; k < 4; k++)
+            if (sums[k] != expected[k])
+                fail_msg("%s: %zu bytes, code %d: %d, expected %lld", sets[s]->name, bytes, k,
+                         sums[k], (long long)expected[k]);
+    }
+}
+
+static void nibble_kernels_are_exact(void **state)
+{
+    (void)state;
+    for (size_t bytes = 64; bytes <= 32768; bytes += bytes < 1024 ? 64 : 7936)
+        for (size_t round = 0; round < 8; round++) {
+            random_elements(VDB_TYPE_U8, round % 2 ? EDGES : WILD, codes_buffer, 4 * bytes);
+            random_elements(VDB_TYPE_I8, round % 3 ? EDGES : WILD, (uint8_t *)query_buffer,
+                            2 * bytes);
+            check_nibbles(codes_buffer, query_buffer, bytes, round * 7);
+        }
+}
+
+static void nibble_kernels_hold_the_extremes(void **state)
+{
+    (void)state;
+    static const uint8_t code_ends[] = {0xff, 0xf0, 0x0f, 0};
+    static const int8_t query_ends[] = {-128, 127, -1};
+    for (size_t bytes = 64; bytes <= 32768; bytes *= 2)
+        for (size_t q = 0; q < sizeof query_ends; q++) {
+            for (size_t k = 0; k < 4; k++) memset(codes_buffer + k * bytes, code_ends[k], bytes);
+            memset(query_buffer, query_ends[q], 2 * bytes);
+            check_nibbles(codes_buffer, query_buffer, bytes, 0);
+            memset(query_buffer, ~query_ends[q], bytes);
+            check_nibbles(codes_buffer, query_buffer, bytes, 0);
+        }
+}
+
 /* Whether the kernel of the system lists the flag for the first processor. */
 static int cpu_has(const char *flag)
 {
@@ -344,6 +396,39 @@ static int cpu_has(const char *flag)
     }
     if (f) fclose(f);
     return found;
+}
+
+/* ---- coding -------------------------------------------------------------------------------- */
+
+/* By a literal reading of kernel.h, and not a byte beyond n. */
+static void coding_agrees_bit_for_bit(void **state)
+{
+    (void)state;
+    static const float odd[] = {0.0f,   -0.0f, 0.5f, 255.0f,   254.5f,    254.49f, 1e30f,  -1e30f,
+                                1e-40f, NAN,   -NAN, INFINITY, -INFINITY, 3.4e38f, 127.5f, -0.4f};
+    static float x[300];
+    static uint8_t want[300], got[300];
+    for (uint32_t n = 0; n < 300; n += n < 70 ? 1 : 37) {
+        float inverse = (float)(random_u32() % 1000) / 100, zero = (float)(random_u32() % 256);
+        uint32_t sums[2] = {0, 0};
+        for (uint32_t i = 0; i < n; i++) {
+            x[i] = i % 5 ? (float)(random_u32() % 6000) / 100 - 30 : odd[random_u32() % 16];
+            float t = x[i] * inverse + zero;
+            if (!(t > 0)) t = 0;
+            if (!(t < 255)) t = 255;
+            want[i] = (uint8_t)(int)(t + 0.5f);
+            sums[0] += want[i];
+            sums[1] += (uint32_t)want[i] * want[i];
+        }
+        for (size_t s = 0; s < sets_count; s++) {
+            uint32_t said[2] = {1, 1};
+            memset(got, 0xaa, sizeof got);
+            sets[s]->encode_u8(placed(0, x, n * sizeof *x, 0), n, inverse, zero, got, said);
+            if (memcmp(got, want, n) != 0 || said[0] != sums[0] || said[1] != sums[1])
+                fail_msg("%s: n %u", sets[s]->name, n);
+            for (uint32_t i = n; i < sizeof got; i++) assert_int_equal(got[i], 0xaa);
+        }
+    }
 }
 
 static void selection_offers_what_the_cpu_has(void **state)
@@ -382,9 +467,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(selection_knows_its_names),
+        cmocka_unit_test(coding_agrees_bit_for_bit),
         cmocka_unit_test(selection_offers_what_the_cpu_has),
         cmocka_unit_test(code_kernels_are_exact),
         cmocka_unit_test(code_kernels_hold_the_extremes),
+        cmocka_unit_test(nibble_kernels_are_exact),
+        cmocka_unit_test(nibble_kernels_hold_the_extremes),
         cmocka_unit_test(float_kernels_agree_bit_for_bit),
         cmocka_unit_test(float_kernels_need_no_alignment),
         cmocka_unit_test(float_kernels_agree_on_damaged_values),

@@ -57,6 +57,7 @@ static void sample(struct manifest *m)
         .created_us = 1600000000000000,
         .horizon_commit = 3,
         .index = VDB_INDEX_GRAPH,
+        .codes = VDB_CODES_I4,
         .degree = 24,
         .ef_construction = 80,
         .alpha_milli = 1150,
@@ -105,6 +106,7 @@ static void comes_back_as_it_went(void **state)
     assert_int_equal(got.created_us, 1600000000000000);
     assert_int_equal(got.horizon_commit, 3);
     assert_int_equal(got.index, VDB_INDEX_GRAPH);
+    assert_int_equal(got.codes, VDB_CODES_I4);
     assert_int_equal(got.degree, 24);
     assert_int_equal(got.ef_construction, 80);
     assert_int_equal(got.alpha_milli, 1150);
@@ -166,7 +168,8 @@ static const struct damage DAMAGES[] = {
     {52, 2, 4, VDB_CORRUPT, "metric"},
     {54, 2, 0, VDB_CORRUPT, "type"},
     {54, 2, 5, VDB_CORRUPT, "type"},
-    {72, 2, 3, VDB_UNSUPPORTED, "index kind 3"},
+    {72, 2, 4, VDB_UNSUPPORTED, "index kind 4"},
+    {74, 2, 4, VDB_UNSUPPORTED, "codes of kind 4"},
     /* tables: parts, segments, log extents, snapshots */
     {88, 8, LENGTH + 1, VDB_CORRUPT, "part table"},
     {88, 8, (uint64_t)-64, VDB_CORRUPT, "part table"},
@@ -196,7 +199,7 @@ static const struct damage DAMAGES[] = {
     {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
     /* segments */
-    {SEGMENTS_AT + 0, 2, 9, VDB_UNSUPPORTED, "segment type 9 version 1"},
+    {SEGMENTS_AT + 0, 2, 10, VDB_UNSUPPORTED, "segment type 10 version 1"},
     {SEGMENTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "segment type 0 version 1"},
     {SEGMENTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "segment type 1 version 2"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_ID, VDB_CORRUPT, "two id segments"},
@@ -273,6 +276,30 @@ static void optional_segments_are_passed_over(void **state)
     buf_release(&bytes);
 }
 
+/* Walks can do without codes, but not without a graph. */
+static void graph_part_without_codes(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest got;
+    struct vdb_error err = {0};
+    encoded(&bytes);
+    uint8_t *code = bytes.data + SEGMENTS_AT + 1 * SEGMENT, *graph = code + SEGMENT;
+    assert_int_equal(code[0], DISK_SEGMENT_CODE);
+    code[0] = 77;
+    code[4] = DISK_SEGMENT_OPTIONAL;
+    seal(bytes.data, LENGTH);
+    assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL), VDB_OK);
+    assert_null(manifest_segment(&got, &got.parts[0], DISK_SEGMENT_CODE));
+    manifest_release(&got);
+    graph[0] = 78;
+    graph[4] = DISK_SEGMENT_OPTIONAL;
+    seal(bytes.data, LENGTH);
+    assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, &err), VDB_CORRUPT);
+    assert_non_null(strstr(err.message, "no graph segment"));
+    buf_release(&bytes);
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -281,7 +308,8 @@ static void names(void **state)
     for (unsigned type = 1; type <= 8; type++)
         assert_string_equal(segment_type_name(type), want[type]);
     assert_null(segment_type_name(0));
-    assert_null(segment_type_name(9));
+    assert_string_equal(segment_type_name(DISK_SEGMENT_CALIBRATION), "calibration");
+    assert_null(segment_type_name(10));
 }
 
 /* With a checksum made right, as someone of ill will would. */
@@ -323,6 +351,7 @@ int main(void)
         cmocka_unit_test(each_damage_has_its_words),
         cmocka_unit_test(any_changed_bit_is_seen),
         cmocka_unit_test(optional_segments_are_passed_over),
+        cmocka_unit_test(graph_part_without_codes),
         cmocka_unit_test(names),
         cmocka_unit_test(hostile_bytes),
     };

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "index/quality.h"
+#include "points.h"
 
 #define ROWS 3000u
 #define DIM  16u
@@ -111,10 +112,19 @@ static void a_graph_is_judged_by_its_walks(void **state)
     assert_non_null(b);
     assert_int_equal(quality_choose(&rows, &grid, &recall, NULL), VDB_OK);
     for (uint32_t i = 0; i < ROWS; i++)
-        codes_encode_row(&grid, values[i], DIM, b->code[i], &b->norm[i]);
+        codes_encode_row(kernels_best(), &grid, values[i], DIM, b->code[i], &b->norm[i]);
     struct codes codes = {
-        ROWS,       DIM,       b->code[0],   64, 64, 0, (const uint8_t *)b->norm, sizeof(int32_t),
-        grid.scale, grid.zero, VDB_METRIC_L2};
+        .metric = VDB_METRIC_L2,
+        .rows = ROWS,
+        .dim = DIM,
+        .code = b->code[0],
+        .code_stride = 64,
+        .bytes = 64,
+        .norm = (const uint8_t *)b->norm,
+        .norm_stride = sizeof(int32_t),
+        .scale = grid.scale,
+        .zero = grid.zero,
+    };
     struct graph_params params = {.degree = 32, .threads = 2};
     graph_params_default(&params, ROWS, DIM);
     assert_int_equal(graph_build(&codes, rows.kernels, &params, b->edges, b->pivots, NULL), VDB_OK);

@@ -23,6 +23,8 @@
 #include "format/metadata.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
+#include "index/codes4.h"
+#include "points.h"
 #include "vector/vtype.h"
 
 #define FILE_LEN 724992 /* of the example file */
@@ -50,18 +52,26 @@ static uint64_t item_field(const struct example *e, const char *stem, unsigned i
     return example_number(e, name);
 }
 
-/* Up to `max` numbers of "stem[i]"; how many there are. */
-static unsigned item_numbers(const struct example *e, const char *stem, unsigned i, float *numbers,
-                             unsigned max)
+/* Up to `max` numbers of a field; how many there are. */
+static unsigned field_numbers(const struct example *e, const char *field, float *numbers,
+                              unsigned max)
 {
     char text[256], *at = text, *end;
-    item(e, stem, i, text);
+    example_text(e, field, text);
     unsigned count = 0;
     for (float x = strtof(at, &end); end != at; at = end, x = strtof(at, &end)) {
         assert_true(count < max);
         numbers[count++] = x;
     }
     return count;
+}
+
+static unsigned item_numbers(const struct example *e, const char *stem, unsigned i, float *numbers,
+                             unsigned max)
+{
+    char field[64];
+    snprintf(field, sizeof field, "%s[%u]", stem, i);
+    return field_numbers(e, field, numbers, max);
 }
 
 static void vectors(void **state)
@@ -293,7 +303,7 @@ static void codes_written(const struct example *e, const struct code_header *hea
         assert_int_equal(item_numbers(&rows, "row", row, x, DIM), DIM);
         assert_int_equal(item_numbers(e, "code", row, said, DIM), DIM);
         memset(code, 0xee, sizeof code);
-        codes_encode_row(&quantizer, x, DIM, code, &norm);
+        codes_encode_row(kernels_best(), &quantizer, x, DIM, code, &norm);
         for (unsigned i = 0; i < DIM; i++) assert_int_equal(code[i], (int)said[i]);
         assert_memory_equal(file + header->codes.off + row * header->codes.stride, code, 64);
         float said_norm;
@@ -339,6 +349,98 @@ static void codes(void **state)
     example_release(&e);
 }
 
+#define DIM4 5
+
+static void rotation(void **state)
+{
+    (void)state;
+    struct example e;
+    float x[DIM4], rotated[DIM4];
+    example_read(&e, "codes.md", "rotation");
+    assert_int_equal(field_numbers(&e, "x", x, DIM4), DIM4);
+    assert_int_equal(field_numbers(&e, "rotated", rotated, DIM4), DIM4);
+    assert_int_equal(e.bytes.len, sizeof x + sizeof rotated);
+    assert_memory_equal(e.bytes.data, x, sizeof x);
+    kernels_best()->rotate(x, DIM4);
+    assert_memory_equal(x, rotated, sizeof x);
+    assert_memory_equal(e.bytes.data + sizeof x, x, sizeof x);
+    example_release(&e);
+}
+
+static float one_number(const struct example *e, const char *stem, unsigned i)
+{
+    float x;
+    assert_int_equal(item_numbers(e, stem, i, &x, 1), 1);
+    return x;
+}
+
+/* What is in the row, by the reader's rules; what the writer makes of its vector; and the estimate,
+ * for which the writer's query is rounded to bytes. */
+static void code4_row(const struct example *e, const struct codes4 *four, const uint8_t *row,
+                      unsigned i)
+{
+    float x[DIM4], query[DIM4], said[DIM4], scratch[512];
+    uint8_t code[64];
+    int8_t query8[128];
+    struct codes4_factors factors;
+    struct codes4_query prepared;
+    assert_in_range(codes4_scratch(DIM4), 1, sizeof scratch / sizeof *scratch);
+    assert_int_equal(item_numbers(e, "row", i, x, DIM4), DIM4);
+    assert_int_equal(item_numbers(e, "code", i, said, DIM4), DIM4);
+    for (unsigned j = 0; j < DIM4; j++)
+        assert_int_equal(j < 3 ? row[j] & 15 : row[j - 3] >> 4, (int)said[j]);
+    codes4_encode(four, x, scratch, code, &factors);
+    assert_true(factors.norm == one_number(e, "norm", i));
+    assert_true(factors.f == one_number(e, "f", i));
+    memcpy(code + 56, &factors, sizeof factors);
+    assert_memory_equal(code, row, sizeof code);
+
+    int32_t sums[4];
+    const uint8_t *const codes[4] = {code, code, code, code};
+    assert_int_equal(field_numbers(e, "query", query, DIM4), DIM4);
+    codes4_prepare(four, query, false, scratch, query8, &prepared);
+    kernels_best()->dot4_u4i8(codes, query8, 64, sums);
+    float estimate = codes4_l2sq(&prepared, &factors, sums[0]);
+    assert_float_equal(estimate, one_number(e, "estimate", i), 0.3);
+}
+
+static void codes4(void **state)
+{
+    (void)state;
+    struct example e;
+    struct code_header header;
+    struct disk_code_header again;
+    example_read(&e, "codes.md", "code4");
+    uint64_t off = example_number(&e, "center_off") - sizeof again;
+    uint8_t *file = calloc(1, FILE_LEN);
+    assert_non_null(file);
+    memcpy(file + off, e.bytes.data, e.bytes.len);
+    assert_int_equal(
+        code_header_decode(file + off, e.bytes.len, 2, DIM4, off, FILE_LEN, &header, NULL), VDB_OK);
+    assert_int_equal(code_header_check_planes(&header, off, e.bytes.len, 0, 0, NULL), VDB_OK);
+    assert_int_equal(code_header_validate(&header, file, NULL), VDB_OK);
+    assert_int_equal(header.kind, example_number(&e, "kind"));
+    assert_int_equal(header.flags, example_number(&e, "flags"));
+    assert_int_equal(header.codes.off, example_number(&e, "codes.off"));
+    assert_int_equal(header.norms.off, example_number(&e, "norms.off"));
+    assert_int_equal(header.norms.stride, example_number(&e, "norms.stride"));
+    assert_int_equal(header.center_off, example_number(&e, "center_off"));
+    float bias, error, center[DIM4], stored[DIM4];
+    assert_int_equal(field_numbers(&e, "bias", &bias, 1), 1);
+    assert_int_equal(field_numbers(&e, "error", &error, 1), 1);
+    assert_true(header.bias == bias && header.error == error);
+    assert_int_equal(field_numbers(&e, "center", center, DIM4), DIM4);
+    memcpy(stored, file + header.center_off, sizeof stored);
+    assert_memory_equal(stored, center, sizeof center);
+    struct codes4 four = {kernels_best(), center, DIM4, header.flags & DISK_CODE_ROTATED};
+    for (unsigned i = 0; i < 2; i++)
+        code4_row(&e, &four, file + header.codes.off + i * header.codes.stride, i);
+    code_header_encode(&header, &again);
+    assert_memory_equal(&again, e.bytes.data, sizeof again);
+    free(file);
+    example_release(&e);
+}
+
 static void graph(void **state)
 {
     (void)state;
@@ -375,13 +477,61 @@ static void graph(void **state)
     example_release(&e);
 }
 
+static void same_lists(const struct example *e, const char *stem, const uint8_t *p, uint64_t off,
+                       uint32_t count, uint32_t degree)
+{
+    for (unsigned row = 0; row < count; row++) {
+        float said[8];
+        unsigned filled = item_numbers(e, stem, row, said, 8);
+        for (unsigned i = 0; i < degree; i++)
+            assert_int_equal(le32_at(p + off + (row * degree + i) * 4),
+                             i < filled ? (uint32_t)said[i] : VDB_NO_ROW);
+    }
+}
+
+static void hnsw(void **state)
+{
+    (void)state;
+    struct example e;
+    struct graph_header header;
+    struct disk_graph_header again;
+    example_read(&e, "graph.md", "hnsw");
+    const uint8_t *p = e.bytes.data;
+    assert_int_equal(graph_header_decode(p, e.bytes.len, ROWS, 0, &header, NULL), VDB_OK);
+    assert_int_equal(graph_header_validate(&header, p, 0, NULL), VDB_OK);
+    assert_int_equal(header.level_count, example_number(&e, "level_count"));
+    assert_int_equal(header.level_degree, example_number(&e, "level_degree"));
+    assert_int_equal(header.level_sizes[0], example_number(&e, "member_count"));
+    for (unsigned i = 0; i < 2; i++) {
+        float row;
+        assert_int_equal(item_numbers(&e, "member", i, &row, 1), 1);
+        assert_int_equal(le32_at(p + header.members_off + i * 4), (uint32_t)row);
+    }
+    same_lists(&e, "level[1].edges", p, graph_header_level_off(&header, 1), 2, 2);
+    same_lists(&e, "level[2].edges", p, graph_header_level_off(&header, 2), 1, 2);
+    same_lists(&e, "edges", p, header.edges_off, ROWS, header.degree);
+
+    struct graph_header laid = header;
+    laid.pivots_off = laid.edges_off = 0;
+    laid.level_sizes_off = laid.members_off = laid.level_edges_off = 0;
+    assert_int_equal(graph_header_layout(&laid), e.bytes.len);
+    graph_header_encode(&laid, &again);
+    assert_memory_equal(&again, p, sizeof again);
+    uint8_t sizes[256] = {0};
+    laid.level_sizes_off = 0;
+    graph_header_put_sizes(&laid, sizes);
+    assert_memory_equal(sizes, p + header.level_sizes_off, 64);
+    example_release(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vectors),   cmocka_unit_test(strides),  cmocka_unit_test(ids),
         cmocka_unit_test(id_hash),   cmocka_unit_test(metadata), cmocka_unit_test(metadata_lz4),
         cmocka_unit_test(tombstone), cmocka_unit_test(history),  cmocka_unit_test(codes),
-        cmocka_unit_test(graph),
+        cmocka_unit_test(rotation),  cmocka_unit_test(codes4),   cmocka_unit_test(graph),
+        cmocka_unit_test(hnsw),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static int setup(void **state)
 static void search(struct walk *walk, const struct points *points, const float *query, uint32_t ef,
                    const struct candidate **found, uint32_t *count)
 {
-    assert_int_equal(walk_prepare(walk, &points->codes, query, NULL), VDB_OK);
+    assert_int_equal(walk_prepare(walk, &points->codes, kernels, query, NULL), VDB_OK);
     assert_int_equal(
         walk_graph(walk, &points->graph, &points->codes, kernels, ef, ef, found, count, NULL),
         VDB_OK);
@@ -298,7 +298,7 @@ static void effort_below_keep(void **state)
         const float *query = points.x + (size_t)q * 60 * points.dim;
         const struct candidate *found;
         uint32_t count, whole[50];
-        assert_int_equal(walk_prepare(walk, &points.codes, query, NULL), VDB_OK);
+        assert_int_equal(walk_prepare(walk, &points.codes, kernels, query, NULL), VDB_OK);
         assert_int_equal(
             walk_graph(walk, &points.graph, &points.codes, kernels, 3000, 50, &found, &count, NULL),
             VDB_OK);

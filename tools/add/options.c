@@ -15,6 +15,9 @@ enum {
     OPT_DIM,
     OPT_TYPE,
     OPT_INDEX,
+    OPT_M,
+    OPT_EF_CONSTRUCTION,
+    OPT_CODES,
     OPT_MODE,
     OPT_BATCH,
     OPT_SKIP_BAD,
@@ -32,7 +35,11 @@ const struct cli_option add_option_table[] = {
     {"metric", 0, "METRIC", "of a new index: l2, cosine or ip (default: l2)", OPT_METRIC},
     {"dim", 0, "N", "dimensions of a new index (default: the input's)", OPT_DIM},
     {"type", 0, "TYPE", "of a new index: f32, f16, i8 or u8 (default: the input's)", OPT_TYPE},
-    {"index", 0, "KIND", "of a new index: graph, flat or auto (default: auto)", OPT_INDEX},
+    {"index", 0, "KIND", "of a new index: graph, hnsw, flat or auto (default: auto)", OPT_INDEX},
+    {"m", 0, "M", "of a new hnsw index: neighbours a row, twice that on level 0", OPT_M},
+    {"ef-construction", 0, "N", "of a new index: candidates looked at per insertion",
+     OPT_EF_CONSTRUCTION},
+    {"codes", 0, "CODES", "of a new index: none, i8, i4 or auto (default: auto)", OPT_CODES},
     {"mode", 0, "MODE", "upsert, insert or update (default: upsert)", OPT_MODE},
     {"batch", 0, "N", "commit every N records instead of once at the end", OPT_BATCH},
     {"skip-bad", 0, NULL, "name bad records and go on without them", OPT_SKIP_BAD},
@@ -48,7 +55,8 @@ const struct cli_option add_option_table[] = {
 
 static const char *const metrics[] = {"l2", "cosine", "ip", NULL};   /* from 1 */
 static const char *const types[] = {"f32", "f16", "i8", "u8", NULL}; /* from 1 */
-static const char *const kinds[] = {"auto", "flat", "graph", NULL};
+static const char *const kinds[] = {"auto", "flat", "graph", "hnsw", NULL};
+static const char *const codes[] = {"auto", "none", "i8", "i4", NULL};
 static const char *const modes[] = {"upsert", "insert", "update", NULL};
 
 /* Where `value` stands in `names`; wrong usage if nowhere. */
@@ -95,6 +103,16 @@ void add_take_option(struct cli *cli, void *context, int id, const char *value)
         o->index = (enum vdb_index_kind)choice(cli, "--index", kinds, value);
         o->index_given = true;
         break;
+    case OPT_CODES:
+        o->codes = (enum vdb_codes)choice(cli, "--codes", codes, value);
+        o->codes_given = true;
+        break;
+    case OPT_M:
+        o->m = (uint32_t)cli_number(cli, "--m", value, 4, 128);
+        break;
+    case OPT_EF_CONSTRUCTION:
+        o->ef_construction = (uint32_t)cli_number(cli, "--ef-construction", value, 8, 4096);
+        break;
     case OPT_MODE:
         o->mode = (enum vdb_put_mode)choice(cli, "--mode", modes, value);
         break;
@@ -130,6 +148,15 @@ void add_take_option(struct cli *cli, void *context, int id, const char *value)
     }
 }
 
+static void conflict_of_number(char *text, size_t text_size, const char *option, uint32_t asked,
+                               uint32_t there)
+{
+    char made_with[16] = "the default";
+    if (there) snprintf(made_with, sizeof made_with, "%" PRIu32, there);
+    snprintf(text, text_size, "%s %" PRIu32 ", but the index was made with %s; see vdb-compact(1)",
+             option, asked, made_with);
+}
+
 bool add_options_conflict(const struct add_options *o, const struct vdb_info *info, char *text,
                           size_t text_size)
 {
@@ -145,6 +172,14 @@ bool add_options_conflict(const struct add_options *o, const struct vdb_info *in
     else if (o->index_given && o->index != info->index)
         snprintf(text, text_size, "--index %s, but the index was made with %s; see vdb-compact(1)",
                  kinds[o->index], kinds[info->index]);
+    else if (o->codes_given && o->codes != info->codes)
+        snprintf(text, text_size, "--codes %s, but the index was made with %s; see vdb-compact(1)",
+                 codes[o->codes], codes[info->codes]);
+    else if (o->m && 2 * o->m != info->degree)
+        conflict_of_number(text, text_size, "--m", o->m, info->degree / 2);
+    else if (o->ef_construction && o->ef_construction != info->ef_construction)
+        conflict_of_number(text, text_size, "--ef-construction", o->ef_construction,
+                           info->ef_construction);
     else
         return false;
     return true;

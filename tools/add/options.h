@@ -12,11 +12,13 @@
 #include "vdb.h"
 
 struct add_options {
-    bool create, skip_bad, json, index_given;
+    bool create, skip_bad, json, index_given, codes_given;
     enum vdb_metric metric; /* 0: not given; likewise type, dim, batch */
     enum vdb_type type;
     uint32_t dim;
     enum vdb_index_kind index;
+    enum vdb_codes codes;
+    uint32_t m, ef_construction; /* 0: not given */
     enum vdb_put_mode mode;
     uint64_t batch;
     struct input_options input;
