@@ -38,7 +38,7 @@ def records(count, dim, whole, metadata=False, first=0):
 def indexes(folder):
     os.makedirs(folder, exist_ok=True)
     at = lambda name: os.path.join(folder, name + ".vdb")
-    for name in ("empty", "tail", "flat", "graph", "parts"):
+    for name in ("empty", "tail", "flat", "graph", "hnsw", "parts"):
         if os.path.exists(at(name)):
             os.remove(at(name))
 
@@ -56,6 +56,9 @@ def indexes(folder):
     run("vdb-rm", "-q", at("graph"), "row 7")
     run("vdb-compact", "-q", "--index", "graph", at("graph"))
     run("vdb-rm", "-q", at("graph"), "row 8")
+
+    run("vdb-add", "-q", "--create", "--index", "hnsw", "--m", "4", at("hnsw"), records=records(300, 8, False))
+    run("vdb-compact", "-q", at("hnsw"))
 
     run("vdb-add", "-q", "--create", "--type", "i8", "--metric", "ip", at("parts"),
         records=records(200, 16, True))

@@ -14,6 +14,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/pages.h"
 #include "base/par.h"
 #include "db/part_index.h"
 #include "db/space.h"
@@ -23,7 +24,6 @@
 #define ENCODE_CHUNK  256
 #define ROTATE_FROM   8 /* dimensions: with fewer there is nothing to even out */
 #define CENTER_SAMPLE 65536
-#define COPY_STEP     ((size_t)1 << 20)
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
@@ -130,106 +130,57 @@ struct encoder {
     enum codes_kind kind;
     struct quantizer quantizer;
     struct codes4 four;
-    enum vdb_status status; /* of the first job that failed */
-    struct vdb_error error;
+    int failed; /* memory ran out in a job */
 };
 
-struct encode_buffers {
-    float *x, *scratch;
-    uint8_t *codes, *norms; /* of a chunk; norms: where they lie apart */
-};
-
-/* One row's code, and its norm, wherever that goes. */
-static void encode_row(const struct encoder *e, uint32_t row, const struct encode_buffers *b,
-                       uint8_t *code, uint8_t *norm)
+static void encode_row(const struct encoder *e, uint32_t row, float *x, float *scratch)
 {
     const struct part_source *s = e->source;
+    const struct code_header *h = &e->codes->header;
+    uint8_t *norm = e->codes->segment + h->norms.off + (size_t)row * h->norms.stride;
+    uint32_t dim = s->manifest->dim;
+    int32_t value;
     if (!e->codes->own) {
-        uint8_t flip = (uint8_t)(e->codes->header.flags & DISK_CODE_SIGNED ? 0x80 : 0);
-        int32_t value = codes_norm(s->vectors + row * s->stride, s->manifest->dim, flip);
+        uint8_t flip = (uint8_t)(h->flags & DISK_CODE_SIGNED ? 0x80 : 0);
+        value = codes_norm(s->vectors + row * s->stride, dim, flip);
         memcpy(norm, &value, sizeof value);
         return;
     }
-    part_source_row(e->source, row, b->x);
+    uint8_t *code = e->codes->segment + h->codes.off + (size_t)row * h->codes.stride;
+    part_source_row(e->source, row, x);
     if (e->kind == CODES_8) {
-        int32_t value;
-        codes_encode_row(s->build->source->kernels, &e->quantizer, b->x, s->manifest->dim, code,
-                         &value);
+        codes_encode_row(s->build->source->kernels, &e->quantizer, x, dim, code, &value);
         memcpy(norm, &value, sizeof value);
     } else {
         struct codes4_factors factors;
-        codes4_encode(&e->four, b->x, b->scratch, code, &factors);
+        codes4_encode(&e->four, x, scratch, code, &factors);
         memcpy(norm, &factors, sizeof factors);
     }
 }
 
-static enum vdb_status encode_chunk(const struct encoder *e, size_t begin, size_t end,
-                                    const struct encode_buffers *b, struct vdb_error *err)
-{
-    const struct code_header *h = &e->codes->header;
-    const struct osfile *file = &e->codes->file;
-    bool own = e->codes->own;
-    bool inside = own && h->norms.stride == h->codes.stride;
-    size_t width = h->codes.width, norm = h->norms.width;
-    for (size_t row = begin; row < end; row++) {
-        uint8_t *code = b->codes + (row - begin) * width;
-        encode_row(e, (uint32_t)row, b, code,
-                   inside ? code + width - norm : b->norms + (row - begin) * norm);
-    }
-    enum vdb_status status = VDB_OK;
-    if (own)
-        status =
-            space_write(file, h->codes.off + begin * width, b->codes, (end - begin) * width, err);
-    if (!status && !inside)
-        status =
-            space_write(file, h->norms.off + begin * norm, b->norms, (end - begin) * norm, err);
-    return status;
-}
-
-/* One worker's stretch of rows. The file is written at places of its own, so no two meet. */
 static void encode_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     (void)worker;
     struct encoder *e = context;
-    size_t n = end - begin, dim = e->source->manifest->dim;
-    struct encode_buffers b = {
-        .x = malloc(dim * sizeof *b.x),
-        .scratch = malloc(codes4_scratch((uint32_t)dim) * sizeof *b.scratch),
-        .codes = malloc(n * e->codes->header.codes.width),
-        .norms = malloc(n * e->codes->header.norms.width),
-    };
-    struct vdb_error err;
-    enum vdb_status status =
-        b.x && b.scratch && b.codes && b.norms ? VDB_OK : error_no_memory(&err);
-    if (!status) status = encode_chunk(e, begin, end, &b, &err);
-    if (status) {
-        enum vdb_status none = VDB_OK;
-        if (__atomic_compare_exchange_n(&e->status, &none, status, 0, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED))
-            e->error = err;
+    uint32_t dim = e->source->manifest->dim;
+    float *x = malloc((dim + codes4_scratch(dim)) * sizeof *x);
+    if (!x) {
+        __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
+        return;
     }
-    free(b.x);
-    free(b.scratch);
-    free(b.codes);
-    free(b.norms);
+    for (size_t row = begin; row < end; row++) encode_row(e, (uint32_t)row, x, x + dim);
+    free(x);
 }
 
 static enum vdb_status encode_all(struct encoder *e, struct vdb_error *err)
 {
     const struct code_header *h = &e->codes->header;
-    int failed = osfile_create_unnamed(&e->codes->file, e->source->build->beside);
-    if (!failed) failed = osfile_reserve(&e->codes->file, 0, e->codes->len);
-    if (failed)
-        return error_set_errno(err, VDB_IO, failed,
-                               "cannot make a temporary file beside the index");
-    if (e->kind == CODES_4) {
-        enum vdb_status status = space_write(&e->codes->file, h->center_off, e->codes->center,
-                                             h->dim * sizeof(float), err);
-        if (status) return status;
-    }
+    e->codes->segment = pages_alloc(e->codes->len);
+    if (!e->codes->segment) return error_no_memory(err);
+    if (e->kind == CODES_4)
+        memcpy(e->codes->segment + h->center_off, e->codes->center, h->dim * sizeof(float));
     par_for(e->source->build->threads, e->source->build->count, ENCODE_CHUNK, encode_job, e);
-    if (e->status && err) *err = e->error;
-    return e->status;
+    return e->failed ? error_no_memory(err) : VDB_OK;
 }
 
 /* The codes as walks and builds see them. */
@@ -271,7 +222,7 @@ enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind
                                 const struct quantizer *quantizer, struct part_codes *codes,
                                 struct vdb_error *err)
 {
-    *codes = (struct part_codes){.file = {-1}};
+    *codes = (struct part_codes){0};
     enum vdb_status status = VDB_OK;
     if (kind != CODES_VECTORS) {
         codes->own = kind == CODES_4 || !part_source_is_coded(source);
@@ -282,8 +233,6 @@ enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind
         e.four = (struct codes4){source->build->source->kernels, codes->center,
                                  source->manifest->dim, codes->header.flags & DISK_CODE_ROTATED};
         if (!status) status = encode_all(&e, err);
-        int failed = status ? 0 : osfile_map(&codes->file, 0, codes->len, &codes->segment);
-        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot map new codes");
     }
     if (!status) codes->view = view_of(source, kind, codes);
     return status;
@@ -291,10 +240,9 @@ enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind
 
 void part_codes_release(struct part_codes *codes)
 {
-    osfile_unmap(codes->segment, codes->len);
-    osfile_close(&codes->file);
+    pages_free(codes->segment, codes->len);
     free(codes->center);
-    *codes = (struct part_codes){.file = {-1}};
+    *codes = (struct part_codes){0};
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -317,11 +265,10 @@ enum vdb_status part_codes_write(const struct part_source *source, const struct 
     checksum_init(&check);
     checksum_add(&check, &disk, sizeof disk);
     status = space_write(file, segment->off, &disk, sizeof disk, err);
-    for (uint64_t at = sizeof disk; at < codes->len && !status; at += COPY_STEP) {
-        size_t n = codes->len - at < COPY_STEP ? (size_t)(codes->len - at) : COPY_STEP;
-        checksum_add(&check, codes->segment + at, n);
-        status = space_write(file, segment->off + at, codes->segment + at, n, err);
-    }
+    checksum_add(&check, codes->segment + sizeof disk, codes->len - sizeof disk);
+    if (!status)
+        status = space_write(file, segment->off + sizeof disk, codes->segment + sizeof disk,
+                             codes->len - sizeof disk, err);
     segment->check = checksum_end(&check);
     return status;
 }

@@ -1,8 +1,8 @@
 /* part_codes.h: the codes of a part that is being built.
  *
- * A code segment is first made whole in an unnamed temporary file and used from there: a graph is
- * built on 8-bit codes whatever its walks will use, and which codes these are is decided when they
- * have been tried on it.
+ * A code segment is first made whole in memory and used from there: a graph is built on 8-bit codes
+ * whatever its walks will use, and which codes these are is decided when they have been tried on
+ * it.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STORE_PART_CODES_H
 #define VDB_STORE_PART_CODES_H
@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/osfile.h"
 #include "db/part_build.h"
 #include "format/code_header.h"
 #include "index/codes.h"
@@ -38,9 +37,8 @@ struct part_codes {
     struct codes view;
     bool own; /* codes are written, not only norms of vectors that serve as codes */
     struct code_header header; /* planes in the segment count from its start */
-    const uint8_t *segment;    /* mapped; NULL: there is no segment, walks use the vectors */
-    uint64_t len;
-    struct osfile file;
+    uint8_t *segment;          /* NULL: there is none, walks use the vectors */
+    size_t len;
     float *center;
 };
 

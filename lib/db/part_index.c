@@ -15,6 +15,7 @@
 #include "db/space.h"
 #include "format/graph_header.h"
 #include "index/calibrate.h"
+#include "index/dimension.h"
 #include "index/graph.h"
 #include "index/hnsw.h"
 #include "index/margin.h"
@@ -69,9 +70,14 @@ static enum vdb_status build_codes(struct indexer *x, struct vdb_error *err)
     return part_codes_make(&x->source, CODES_8, &quantizer, &x->build, err);
 }
 
-static struct graph_params params_of(const struct part_build *b, const struct manifest *m)
+/* What was asked for, and what the rows themselves ask for. */
+static enum vdb_status choose_params(const struct indexer *x, struct graph_params *params,
+                                     struct vdb_error *err)
 {
-    struct graph_params params = {
+    const struct part_build *b = x->source.build;
+    const struct manifest *m = x->source.manifest;
+    uint32_t dimension = 0;
+    *params = (struct graph_params){
         .degree = m->degree,
         .ef_construction = m->ef_construction,
         .alpha_milli = m->alpha_milli,
@@ -79,8 +85,13 @@ static struct graph_params params_of(const struct part_build *b, const struct ma
         .progress = b->progress,
         .context = b->context,
     };
-    graph_params_default(&params, b->count, m->dim);
-    return params;
+    if (!m->degree && b->index != VDB_INDEX_HNSW) {
+        enum vdb_status status =
+            dimension_estimate(&x->build.view, b->source->kernels, b->threads, &dimension, err);
+        if (status) return status;
+    }
+    graph_params_default(params, dimension);
+    return VDB_OK;
 }
 
 static size_t list_count(const struct graph_levels *levels)
@@ -117,7 +128,9 @@ static enum vdb_status build_hnsw(struct indexer *x, const struct graph_params *
 static enum vdb_status build_graph(struct indexer *x, struct vdb_error *err)
 {
     const struct part_build *b = x->source.build;
-    struct graph_params params = params_of(b, x->source.manifest);
+    struct graph_params params;
+    enum vdb_status status = choose_params(x, &params, err);
+    if (status) return status;
     struct graph_header *h = &x->header;
     *h = (struct graph_header){
         .rows = b->count,
@@ -160,6 +173,17 @@ struct trial {
     struct calibration calibration;
 };
 
+static void put_levels(struct indexer *x)
+{
+    const struct graph_header *h = &x->header;
+    const struct graph_levels *levels = &x->view.levels;
+    graph_header_put_sizes(h, x->front);
+    if (levels->count == 0) return;
+    memcpy(x->front + h->members_off, x->members, levels->sizes[0] * sizeof *x->members);
+    memcpy(x->front + h->level_edges_off, x->level_edges,
+           list_count(levels) * levels->degree * sizeof *x->level_edges);
+}
+
 /* Puts the pivots' codes in order; the segment's front is that of the header, which is laid out for
  * them. */
 static enum vdb_status finish_graph(struct indexer *x, const struct codes *codes,
@@ -178,6 +202,7 @@ static enum vdb_status finish_graph(struct indexer *x, const struct codes *codes
     graph_header_encode(h, &disk);
     memcpy(x->front, &disk, sizeof disk);
     memcpy(x->front + h->pivots_off, x->pivots, h->pivot_count * sizeof *x->pivots);
+    put_levels(x);
     x->view.pivot_codes = copied ? x->front + h->pivot_codes_off : NULL;
     x->view.pivot_norms = copied ? x->front + h->pivot_norms_off : NULL;
     if (copied)
@@ -340,16 +365,13 @@ static enum vdb_status build_index(struct indexer *x, struct trial trials[2], st
 enum vdb_status part_index_build(const struct part_build *b, const struct segment_entry *vectors,
                                  struct manifest *m, bool *built, struct vdb_error *err)
 {
-    struct indexer x = {.source = {.build = b,
-                                   .manifest = m,
-                                   .vectors_off = vectors->off,
-                                   .stride = vectors->stride},
-                        .build = {.file = {-1}}};
+    struct indexer x = {
+        .source = {
+            .build = b, .manifest = m, .vectors_off = vectors->off, .stride = vectors->stride}};
     int failed = osfile_map(b->file, vectors->off, vectors->len, &x.source.vectors);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot map the vectors");
     struct trial *trials = calloc(2, sizeof *trials);
     enum vdb_status status = trials ? VDB_OK : error_no_memory(err);
-    for (int i = 0; i < 2 && trials; i++) trials[i].codes.file.fd = -1;
     if (!status) status = build_index(&x, trials, m, err);
     for (int i = 0; i < 2 && trials; i++) part_codes_release(&trials[i].codes);
     free(trials);

@@ -49,8 +49,9 @@ struct graph_params {
     void *context;
 };
 
-/* Fills params the caller left 0 with defaults that follow from rows and dim. */
-void graph_params_default(struct graph_params *params, uint32_t rows, uint32_t dim);
+/* Fills params the caller left 0 with defaults. `dimension`: the rows' intrinsic dimension in
+ * thousandths (dimension.h), 0 where it is not known. */
+void graph_params_default(struct graph_params *params, uint32_t dimension);
 
 /* How many pivots a graph of so many rows gets. */
 uint32_t graph_pivot_count(uint32_t rows);

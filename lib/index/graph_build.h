@@ -37,6 +37,7 @@ struct builder {
     uint32_t capacity;    /* entries a list has room for during the build */
     struct graph growing; /* its edges are `lists` */
     uint32_t *lists;      /* `capacity` a row */
+    size_t lists_len;     /* in bytes */
     uint16_t *lengths;
     uint64_t *rise; /* under ip */
     uint32_t *representative;

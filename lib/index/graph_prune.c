@@ -119,7 +119,7 @@ static uint32_t take_first(struct choice *choice, uint32_t left)
 static int spared(struct choice *choice, uint32_t place)
 {
     struct pruner *pruner = choice->pruner;
-    uint32_t from_row = pool_distance(choice->keys[place]), rows[4], distances[4], n = 0;
+    uint32_t from_row = pool_distance(choice->keys[place]), rows[4] = {0}, distances[4], n = 0;
     int probed = 0;
     for (uint32_t i = pruner->fates[place] + 1; i < choice->taken; i++) {
         if (choice->places[i] < place) rows[n++] = choice->out[i];

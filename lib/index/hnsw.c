@@ -92,7 +92,7 @@ enum vdb_status hnsw_create(const struct codes *codes, const struct kernels *ker
                             struct hnsw **out, struct vdb_error *err)
 {
     struct graph_params chosen = *params;
-    graph_params_default(&chosen, codes->rows, codes->dim);
+    graph_params_default(&chosen, 0);
     *out = NULL;
     if (chosen.degree % 2 || chosen.degree < 2 * HNSW_M_MIN || chosen.degree > 2 * HNSW_M_MAX)
         return error_set(err, VDB_INVALID, "degree %u is not twice an M of %d to %d", chosen.degree,

@@ -53,6 +53,10 @@ struct probe {
 
 #define SPACE_LINES_MAX 16
 
+/* Forced: what walks do for every row they meet is compiled into one loop for each kind of space.
+ */
+#define SPACE_INLINE __attribute__((always_inline)) static inline
+
 static inline void space_init(struct space *space, const struct codes *codes,
                               const struct kernels *kernels, enum space_kind kind)
 {
@@ -69,17 +73,17 @@ static inline void space_init(struct space *space, const struct codes *codes,
                             .norm_apart = codes->kind != CODES_VECTORS && !inside};
 }
 
-static inline const uint8_t *space_code(const struct space *space, uint32_t row)
+SPACE_INLINE const uint8_t *space_code(const struct space *space, uint32_t row)
 {
     return space->codes->code + (size_t)row * space->codes->code_stride;
 }
 
-static inline const uint8_t *space_norm_at(const struct space *space, uint32_t row)
+SPACE_INLINE const uint8_t *space_norm_at(const struct space *space, uint32_t row)
 {
     return space->codes->norm + (size_t)row * space->codes->norm_stride;
 }
 
-static inline uint32_t space_norm(const struct space *space, uint32_t row)
+SPACE_INLINE uint32_t space_norm(const struct space *space, uint32_t row)
 {
     uint32_t norm;
     memcpy(&norm, space_norm_at(space, row), sizeof norm);
@@ -88,16 +92,15 @@ static inline uint32_t space_norm(const struct space *space, uint32_t row)
 
 /* Fetches what measuring `row` will read. Forced inline: gcc 12 takes a function that only
  * prefetches for one without effect and drops calls of it. */
-__attribute__((always_inline)) static inline void space_prefetch(const struct space *space,
-                                                                 uint32_t row)
+SPACE_INLINE void space_prefetch(const struct space *space, uint32_t row)
 {
     const uint8_t *code = space_code(space, row);
     for (uint32_t i = 0; i < space->lines; i++) __builtin_prefetch(code + (size_t)64 * i, 0, 2);
     if (space->norm_apart) __builtin_prefetch(space_norm_at(space, row));
 }
 
-static inline uint32_t space_finish(const struct space *space, const struct probe *probe,
-                                    uint32_t row, int32_t sum)
+SPACE_INLINE uint32_t space_finish(const struct space *space, const struct probe *probe,
+                                   uint32_t row, int32_t sum)
 {
     if (space->kind == SPACE_DOT) return 0x80000000u - (uint32_t)sum;
     uint32_t distance = space_norm(space, row) - 2 * (uint32_t)sum + probe->base;
@@ -106,7 +109,7 @@ static inline uint32_t space_finish(const struct space *space, const struct prob
 }
 
 /* A float, not a NaN, as an integer that orders like it; and back. */
-static inline uint32_t space_order(float x)
+SPACE_INLINE uint32_t space_order(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -121,14 +124,32 @@ static inline float space_disorder(uint32_t order)
     return x;
 }
 
-static inline uint32_t space_finish_four(const struct space *space, const struct probe *probe,
-                                         uint32_t row, int32_t sum)
+/* Estimates of four rows at once: loops of constant length, which compilers vectorise. What a
+ * damaged file makes of it is some number. */
+SPACE_INLINE void space_finish_four(const struct space *space, const struct probe *probe,
+                                    const uint32_t rows[4], const int32_t sums[4],
+                                    uint32_t distances[4])
 {
-    struct codes4_factors factors;
-    memcpy(&factors, space_norm_at(space, row), sizeof factors);
-    float x = space->codes->metric == VDB_METRIC_IP ? -codes4_ip(&probe->four, &factors, sum)
-                                                    : codes4_l2sq(&probe->four, &factors, sum);
-    return space_order(x == x ? x : INFINITY); /* only a damaged file holds NaNs */
+    const struct codes4_query query = probe->four;
+    float norms[4], fs[4], x[4];
+    for (int i = 0; i < 4; i++) {
+        struct codes4_factors factors;
+        memcpy(&factors, space_norm_at(space, rows[i]), sizeof factors);
+        norms[i] = factors.norm;
+        fs[i] = factors.f;
+    }
+    for (int i = 0; i < 4; i++) x[i] = fs[i] * (query.scale * (float)(2 * sums[i] - query.offset));
+    if (space->codes->metric == VDB_METRIC_IP) {
+        for (int i = 0; i < 4; i++) distances[i] = space_order(-(query.norm + 0.5f * x[i]));
+        return;
+    }
+    for (int i = 0; i < 4; i++) {
+        x[i] = query.norm + norms[i] - x[i];
+        x[i] = x[i] > 0.0f ? x[i] : 0.0f;
+    }
+    memcpy(distances, x, sizeof x);
+    for (int i = 0; i < 4; i++)
+        distances[i] |= 0x80000000u; /* space_order of what is not below 0 */
 }
 
 /* What the metric orders by, under cosine twice that: of a query whose length is 1. */
@@ -145,28 +166,31 @@ static inline float space_vector_distance(const struct space *space, const struc
         if (codes->metric == VDB_METRIC_COSINE)
             x = 2 + 2 * x / sqrt(k->sumsq[codes->type](vector, codes->dim));
     }
-    return x == x ? (float)x : INFINITY;
+    return (float)x;
 }
 
-/* Distances of the first n rows of `rows`, 1 to 4 of them. */
-static inline void space_measure(const struct space *space, const struct probe *probe,
-                                 const uint32_t *rows, uint32_t n, uint32_t distances[4])
+/* Distances of the first n rows of `rows`, 1 to 4 of them; what is behind them in distances[] may
+ * change. */
+SPACE_INLINE void space_measure(const struct space *space, const struct probe *probe,
+                                const uint32_t *rows, uint32_t n, uint32_t distances[4])
 {
     const uint8_t *code[4];
+    uint32_t four[4];
     int32_t sums[4];
-    for (uint32_t i = 0; i < 4; i++) code[i] = space_code(space, rows[i < n ? i : n - 1]);
+    four[0] = rows[0];
+    for (uint32_t i = 1; i < 4; i++) four[i] = i < n ? rows[i] : rows[0];
+    for (uint32_t i = 0; i < 4; i++) code[i] = space_code(space, four[i]);
     if (space->kind == SPACE_FOUR) {
         space->kernels->dot4_u4i8(code, probe->query, space->codes->bytes, sums);
-        for (uint32_t i = 0; i < n; i++)
-            distances[i] = space_finish_four(space, probe, rows[i], sums[i]);
+        space_finish_four(space, probe, four, sums, distances);
     } else if (space->kind == SPACE_VECTORS) {
         for (uint32_t i = 0; i < n; i++)
             distances[i] = space_order(space_vector_distance(space, probe, code[i]));
     } else {
         space->kernels->dot4_u8i8(code, probe->query, space->codes->bytes, space->codes->flip,
                                   sums);
-        for (uint32_t i = 0; i < n; i++)
-            distances[i] = space_finish(space, probe, rows[i], sums[i]);
+        for (uint32_t i = 0; i < 4; i++)
+            distances[i] = space_finish(space, probe, four[i], sums[i]);
     }
 }
 

@@ -104,21 +104,21 @@ static inline uint32_t visit(uint64_t *visited, uint32_t row, uint32_t rows)
     return (uint32_t)(~word >> (row & 63)) & 1;
 }
 
-static inline struct gathered gather(struct walk *walk, struct front *front,
-                                     const struct graph *graph, uint32_t row)
+/* The neighbours of a row that are new. Those that are no rows, GRAPH_NO_ROW among them, never
+ * are. */
+SPACE_INLINE struct gathered gather(struct walk *walk, struct front *front,
+                                    const struct graph *graph, uint32_t row)
 {
     if (front->met > walk->met_limit) {
         front->met = 0;
         front->wrapped = 1;
     }
     const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
-    uint32_t *met = walk->met + front->met;
-    uint32_t count = 0;
+    uint32_t *met = walk->met + front->met, count = 0;
+    uint64_t *visited = walk->visited;
     for (uint32_t i = 0; i < graph->degree; i++) {
-        uint32_t neighbour = edges[i];
-        if (neighbour == GRAPH_NO_ROW) break;
-        met[count] = neighbour; /* stays only if it is new: no branch to mispredict */
-        count += visit(walk->visited, neighbour, graph->rows);
+        met[count] = edges[i]; /* stays only if it is new: no branch to mispredict */
+        count += visit(visited, edges[i], graph->rows);
     }
     struct gathered gathered = {front->met, count};
     front->met += count;
@@ -126,8 +126,7 @@ static inline struct gathered gather(struct walk *walk, struct front *front,
 }
 
 /* Forced inline for the same reason as space_prefetch. */
-__attribute__((always_inline)) static inline void edges_prefetch(const struct graph *graph,
-                                                                 uint32_t row)
+SPACE_INLINE void edges_prefetch(const struct graph *graph, uint32_t row)
 {
     const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
     for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i, 0, 2);
@@ -135,16 +134,16 @@ __attribute__((always_inline)) static inline void edges_prefetch(const struct gr
 
 /* Measures what is present and meanwhile fetches the rows ahead, a few at a time: the processor
  * stalls when more lines are asked for at once than it can wait for. */
-static inline void measure(struct walk *walk, const struct space *space, const struct graph *graph,
-                           const struct probe *probe, struct gathered present,
-                           struct gathered ahead)
+SPACE_INLINE void measure(struct walk *walk, const struct space *space, const struct graph *graph,
+                          const struct probe *probe, struct gathered present, struct gathered ahead)
 {
     const uint32_t *rows = walk->met + present.begin, *next = walk->met + ahead.begin;
     const uint32_t *end = next + ahead.count;
     struct pool *pool = &walk->pool;
     uint32_t share = 4 * ahead.count / (present.count + 1) + 1;
     for (uint32_t i = 0; i < present.count; i += 4) {
-        for (uint32_t j = 0; j < share && next < end; j++) space_prefetch(space, *next++);
+        const uint32_t *stop = end - next > (ptrdiff_t)share ? next + share : end;
+        while (next < stop) space_prefetch(space, *next++);
         uint32_t n = present.count - i < 4 ? present.count - i : 4, distances[4];
         space_measure(space, probe, rows + i, n, distances);
         for (uint32_t j = 0; j < n; j++) {
@@ -168,7 +167,7 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
 static uint32_t measure_pivots(const struct space *space, const struct graph *graph,
                                const struct probe *probe, uint32_t first, uint32_t distances[4])
 {
-    uint32_t numbers[4], n = 0;
+    uint32_t numbers[4] = {0}, n = 0;
     for (uint32_t i = first; n < 4 && i < graph->pivot_count; i++)
         numbers[n++] = graph->pivot_codes               ? i
                        : graph->pivots[i] < graph->rows ? graph->pivots[i]
@@ -220,25 +219,51 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
-void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
-              const struct probe *probe, uint32_t ef, uint32_t keep)
+/* Copies of what does not change, and a kind known to the compiler, keep the loop short. */
+SPACE_INLINE void go(struct walk *walk, struct front *front, const struct space *any,
+                     const struct graph *graph_there, const struct probe *probe,
+                     enum space_kind kind)
 {
     struct pool *pool = &walk->pool;
-    struct front front = {0, 0};
-    pool_reset(pool, keep < graph->rows ? keep : graph->rows);
-    pool->effort = ef;
-    enter(walk, &front, space, graph, probe);
-
     struct gathered present = {0, 0};
+    const struct graph graph = *graph_there;
+    struct space space = *any;
+    space.kind = kind;
     for (;;) {
         struct gathered ahead = {0, 0};
         int going = pool_has_next(pool);
-        if (going) ahead = gather(walk, &front, graph, pool_take(pool));
+        if (going) ahead = gather(walk, front, &graph, pool_take(pool));
         for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
-            edges_prefetch(graph, pool_row(pool->keys[i]));
-        measure(walk, space, graph, probe, present, ahead);
+            edges_prefetch(&graph, pool_row(pool->keys[i]));
+        measure(walk, &space, &graph, probe, present, ahead);
         if (!going && present.count == 0) break;
         present = ahead;
+    }
+}
+
+void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
+              const struct probe *probe, uint32_t ef, uint32_t keep)
+{
+    struct front front = {0, 0};
+    pool_reset(&walk->pool, keep < graph->rows ? keep : graph->rows);
+    walk->pool.effort = ef;
+    enter(walk, &front, space, graph, probe);
+    switch (space->kind) {
+    case SPACE_L2:
+        go(walk, &front, space, graph, probe, SPACE_L2);
+        break;
+    case SPACE_DOT:
+        go(walk, &front, space, graph, probe, SPACE_DOT);
+        break;
+    case SPACE_PRODUCT:
+        go(walk, &front, space, graph, probe, SPACE_PRODUCT);
+        break;
+    case SPACE_FOUR:
+        go(walk, &front, space, graph, probe, SPACE_FOUR);
+        break;
+    case SPACE_VECTORS:
+        go(walk, &front, space, graph, probe, SPACE_VECTORS);
+        break;
     }
     clear_visited(walk, &front, graph->rows);
 }

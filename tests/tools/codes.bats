@@ -195,6 +195,11 @@ damaged() { # METRIC
         searches bad.vdb || { echo "$what: search"; wrong=$((wrong + 1)); }
     done <damages
     [ "$wrong" -eq 0 ]
+    for what in center-nan center-infinite; do # every search would need the center
+        cp good.vdb bad.vdb
+        codes damage bad.vdb $what
+        refused 65 "bad.vdb*element 99 of the center*" vdb-search bad.vdb "$DATA/f32-100-q.npy"
+    done
 }
 
 @test "damaged codes of 4 bits, checksums being right: found by a deep check, no search ends badly (l2)" {
@@ -218,4 +223,30 @@ damaged() { # METRIC
             [[ $output$stderr == *"$name"* ]]
         done
     done <segments
+}
+
+@test "an hnsw is walked by any codes" {
+    vdb-add -q --create --metric ip --index hnsw --codes none x.vdb "$DATA/f16-100.npy"
+    vdb-search --exact x.vdb "$DATA/f16-100-q.npy" >exact
+    for kind in none i8 i4; do
+        vdb-compact -q --codes $kind x.vdb
+        [ "$(part_codes 3 x.vdb)" = $kind ]
+        vdb-check --deep x.vdb
+        vdb-search --ef 40 x.vdb "$DATA/f16-100-q.npy" >found
+        found_enough exact found
+    done
+}
+
+@test "a graph without codes: no copies of any, and nothing of that goes unchecked" {
+    vdb-add -q --create --index graph --codes none x.vdb "$DATA/f32-100.npy"
+    vdb-compact -q x.vdb
+    graph=$(python3 "$HERE/layout.py" list x.vdb | awk '$1 == "graph" {print $2}')
+    [ "$(od -An -tu4 -j $((graph + 36)) -N 4 x.vdb | tr -d ' ')" = 0 ] # code_bytes
+    codes damage x.vdb graph-copies
+    run vdb-check x.vdb
+    [ "$status" -eq 1 ]
+    [[ $output == *graph* ]]
+    refused 65 "x.vdb*graph*" vdb-search x.vdb "$DATA/f32-100-q.npy"
+    run python3 "$HERE/../../format-spec/reader/vdb_reader.py" check x.vdb
+    [ "$status" -eq 1 ]
 }

@@ -3,8 +3,9 @@
 
 codes.py make ROWS QUERIES TYPE DIM BASE    BASE.npy, rows of that type, and BASE-q.npy, f32 queries: a
                                             few clusters, values of uneven size, a mean that is not 0
-codes.py damage FILE WHAT                   one thing wrong with codes of 4 bits, all checksums right
-codes.py damages                            what there is to be wrong: WHAT, and the segment that has it
+codes.py damage FILE WHAT                   one thing wrong with codes of 4 bits, all checksums right; or
+                                            `graph-copies`, of codes where the part has none
+codes.py damages                            what can be wrong with codes: WHAT, and the segment that has it
 
 SPDX-License-Identifier: BSD-2-Clause
 """
@@ -72,7 +73,7 @@ def damage(path, what):
     with open(path, "rb") as file:
         data = bytearray(file.read())
     found = {name: off for name, off, _ in layout.listing(path)}
-    code, graph = found["code"], found["graph"]
+    code, graph = found.get("code", 0), found["graph"]
     dim, = struct.unpack_from("<I", data, code + 12)
     codes, codes_stride, _, norms, norms_stride = struct.unpack_from("<QIIQI", data, code + 16)
     center, = struct.unpack_from("<Q", data, code + 64)
@@ -84,6 +85,9 @@ def damage(path, what):
         struct.pack_into("<f", data, norms + ROW * norms_stride + 4 * int(kind[-1]), FACTORS[name])
     elif kind == "center":
         struct.pack_into("<f", data, center + 4 * (dim - 1), CENTER[name])
+    elif what == "graph-copies":  # of codes that the part does not have, in place of edges
+        pivots, edges = struct.unpack_from("<2Q", data, graph + 16)
+        struct.pack_into("<IQQI", data, graph + 36, 64, edges, pivots, 4)
     elif what == "codes":
         data[codes + ROW * codes_stride + (dim + 1) // 2 - 1] ^= 0x01
     elif what == "padding":

@@ -269,9 +269,7 @@ make_many() {
     for kind in tree ivf hybrid GRAPH ""; do
         refused 2 "--index*'$kind'*" vdb-compact --index "$kind" abc.vdb
     done
-    for option in --codes --keep-history; do
-        refused 2 "unknown option $option*" vdb-compact $option auto abc.vdb
-    done
+    refused 2 "unknown option --keep-history*" vdb-compact --keep-history 1d abc.vdb
     refused 2 "unknown option --if-needed*" vdb-compact --if-needed abc.vdb
     refused 2 "*the index itself*" vdb-compact --output ./abc.vdb abc.vdb
     cmp before abc.vdb

@@ -112,6 +112,17 @@ for line in sys.stdin:
     done
 }
 
+@test "any codes guide the walk" {
+    for codes in none i8 i4; do
+        make_many 1200 --m 6 --codes $codes
+        vdb-check --deep many.vdb
+        found -k 10 --exact >exact
+        found -k 10 --ef 200 >walked
+        [ "$(comm -12 <(sort exact) <(sort walked) | wc -l)" -ge 990 ]
+        rm many.vdb
+    done
+}
+
 @test "the reader of the spec agrees that it is sound" {
     make_many 600 --m 4
     python3 "$reader" check many.vdb

@@ -125,7 +125,7 @@ void points_build(struct points *points, const struct graph_params *params, cons
     const struct kernels *kernels;
     struct vdb_error err = {.message = ""};
     struct graph_params chosen = *params;
-    graph_params_default(&chosen, points->rows, points->dim);
+    graph_params_default(&chosen, 0);
     assert_int_equal(kernels_select(name, &kernels, &err), VDB_OK);
     uint32_t pivots = graph_pivot_count(points->rows);
     free(points->edges);

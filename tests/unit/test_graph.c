@@ -286,7 +286,7 @@ static void refuses_bad_parameters(void **state)
         assert_true(err.message[0] != '\0');
     }
     struct graph_params chosen = {.degree = 7};
-    graph_params_default(&chosen, 10, 4);
+    graph_params_default(&chosen, 0);
     assert_int_equal(chosen.degree, 7);
     assert_true(chosen.ef_construction >= 8 && chosen.alpha_milli >= 1000);
     points_release(&points);

@@ -12,6 +12,7 @@
 
 #include "format/graph_header.h"
 #include "hostile.h"
+#include "index/calibrate.h"
 #include "index/graph_build.h"
 #include "index/hnsw.h"
 #include "points.h"
@@ -289,8 +290,9 @@ static void walks_enter_where_the_levels_lead(void **state)
     points_release(&points);
 }
 
+/* Of the ten nearest, those among the `taken` first candidates. */
 static double recall_of(const struct points *points, const struct graph *graph, uint32_t ef,
-                        uint64_t seed)
+                        uint32_t taken)
 {
     enum { QUERIES = 300, K = 10 };
     const struct kernels *kernels;
@@ -300,12 +302,13 @@ static double recall_of(const struct points *points, const struct graph *graph, 
     uint32_t hits = 0, near[K], count;
     for (uint32_t q = 0; q < QUERIES; q++) {
         const struct candidate *found;
-        points_query(points, 40, 0.5, seed, q, query);
+        points_query(points, 40, 0.5, 6, q, query);
         points_nearest(points, query, K, near);
         prepare(walk, points, kernels, query);
-        assert_int_equal(
-            walk_graph(walk, graph, &points->codes, kernels, ef, ef, &found, &count, NULL), VDB_OK);
-        for (uint32_t i = 0; i < count && i < K; i++)
+        assert_int_equal(walk_graph(walk, graph, &points->codes, kernels, ef, ef > K ? ef : K,
+                                    &found, &count, NULL),
+                         VDB_OK);
+        for (uint32_t i = 0; i < count && i < taken; i++)
             for (uint32_t j = 0; j < K; j++) hits += found[i].row == near[j];
     }
     free(query);
@@ -327,14 +330,65 @@ static void finds_as_much_as_the_graph(void **state)
         points_build(&points, &(struct graph_params){.degree = 32}, NULL);
         build(&built, &points, &(struct graph_params){.degree = 32}, NULL);
         for (uint32_t ef = 10; ef <= 80; ef *= 2) {
-            double graph = recall_of(&points, &points.graph, ef, 6);
-            double hnsw = recall_of(&points, &built.graph, ef, 6);
+            double graph = recall_of(&points, &points.graph, ef, 10);
+            double hnsw = recall_of(&points, &built.graph, ef, 10);
             if (hnsw < graph - 0.02 || (ef == 80 && hnsw < 0.9))
                 fail_msg("metric %d, ef %u: %.4f, graph %.4f", (int)metrics[i], ef, hnsw, graph);
         }
         release(&built);
         points_release(&points);
     }
+}
+
+static enum vdb_status row_of(void *context, uint32_t row, float *x)
+{
+    const struct points *points = context;
+    memcpy(x, points->x + (size_t)row * points->dim, points->dim * sizeof *x);
+    return VDB_OK;
+}
+
+static uint32_t as_kept(uint32_t k, uint32_t ef)
+{
+    return k > ef ? k : ef;
+}
+
+/* Queries are rows that are put out of the way, and levels lead to none of them: what is measured
+ * with them is what others see. A quarter of these rows are members. */
+static void calibration_is_that_of_other_queries(void **state)
+{
+    (void)state;
+    struct points points;
+    struct built built;
+    struct calibration c;
+    points_init(&points, 8000, 32);
+    points_cluster(&points, 40, 0.5, 6);
+    points_code(&points, VDB_METRIC_L2, 0);
+    build(&built, &points, &(struct graph_params){.degree = 8}, NULL);
+    struct quality_rows rows = {.rows = points.rows,
+                                .dim = points.dim,
+                                .metric = VDB_METRIC_L2,
+                                .row_fn = row_of,
+                                .context = &points};
+    assert_int_equal(kernels_select(NULL, &rows.kernels, NULL), VDB_OK);
+    assert_int_equal(calibrate_graph(&rows, &points.codes, &points.codes, &built.graph, built.edges,
+                                     1100, as_kept, &c, NULL),
+                     VDB_OK);
+    check_levels(&built, points.rows);
+    const struct calibration_curve *curve = &c.curves[1];
+    assert_int_equal(curve->k, 10);
+    unsigned compared = 0;
+    for (uint32_t i = 0; i < curve->point_count; i++) {
+        double said = curve->points[i].recall * 1e-6;
+        uint32_t ef = curve->points[i].effort;
+        double seen = recall_of(&points, &built.graph, ef, as_kept(10, ef));
+        double deviation = sqrt(seen * (1 - seen) / 300) + curve->points[i].error * 1e-6;
+        if (fabs(said - seen) > 0.01 + 2 * deviation)
+            fail_msg("ef %u: said %.4f, seen %.4f", curve->points[i].effort, said, seen);
+        compared++;
+    }
+    assert_true(compared >= 4);
+    release(&built);
+    points_release(&points);
 }
 
 /* ---- determinism --------------------------------------------------------------------------- */
@@ -550,6 +604,7 @@ int main(void)
         cmocka_unit_test(levels_are_geometric),
         cmocka_unit_test(walks_enter_where_the_levels_lead),
         cmocka_unit_test(finds_as_much_as_the_graph),
+        cmocka_unit_test(calibration_is_that_of_other_queries),
         cmocka_unit_test(same_levels_however_built),
         cmocka_unit_test(refuses_bad_parameters),
         cmocka_unit_test(progress_tells_and_stops),

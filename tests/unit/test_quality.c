@@ -126,9 +126,13 @@ static void a_graph_is_judged_by_its_walks(void **state)
         .zero = grid.zero,
     };
     struct graph_params params = {.degree = 32, .threads = 2};
-    graph_params_default(&params, ROWS, DIM);
+    graph_params_default(&params, 0);
     assert_int_equal(graph_build(&codes, rows.kernels, &params, b->edges, b->pivots, NULL), VDB_OK);
-    struct graph graph = {ROWS, 32, b->edges, b->pivots, graph_pivot_count(ROWS), NULL, NULL};
+    struct graph graph = {.rows = ROWS,
+                          .degree = 32,
+                          .edges = b->edges,
+                          .pivots = b->pivots,
+                          .pivot_count = graph_pivot_count(ROWS)};
     assert_int_equal(quality_walk(&rows, &codes, &graph, &recall, NULL), VDB_OK);
     assert_true(recall > 0.97);
     memset(b->edges, 0xff, sizeof b->edges); /* only pivots are met */
