@@ -106,7 +106,7 @@ enum vdb_codes {
     VDB_CODES_AUTO = 0, /* what needs the least work on a sample of the rows */
     VDB_CODES_NONE = 1, /* no copy: the stored vectors themselves */
     VDB_CODES_I8 = 2,   /* 8 bits a dimension, one grid for all rows */
-    VDB_CODES_I4 = 3    /* 4 bits a dimension, two factors a row, rotated from 512 dimensions up */
+    VDB_CODES_I4 = 3    /* 4 bits a dimension of the rotated rows, and two factors a row */
 };
 
 /* Called from time to time during long work, from the calling thread. `phase` is a short constant
@@ -191,7 +191,7 @@ struct vdb_info {
     uint8_t file_id[16];
     uint64_t used_bytes; /* of the file, by what this commit needs: superblocks, manifest, segments,
                             log; vdb_compact gives the rest back */
-    enum vdb_codes codes; /* as asked for at creation */
+    enum vdb_codes codes;             /* as asked for at creation */
     uint32_t degree, ef_construction; /* as asked for at creation; 0: left to the library */
 };
 

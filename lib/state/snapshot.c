@@ -431,6 +431,13 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
     memcpy(info->file_id, s->generation->superblock.file_id, sizeof info->file_id);
 }
 
+/* With the norm, where that does not lie among them. */
+static uint32_t code_bytes_of(const struct codes *codes)
+{
+    bool inside = codes->norm_stride == codes->code_stride;
+    return (uint32_t)codes->bytes + (inside ? 0 : codes_norm_bytes(codes->kind));
+}
+
 static enum vdb_codes codes_of(const struct part *part)
 {
     if (!part->is_graph) return VDB_CODES_AUTO;
@@ -458,7 +465,7 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
         .levels = part->graph.levels.degree ? part->graph.levels.count + 1 : 0,
         .codes_are_vectors = part->is_graph && part->codes.code == part->vectors,
         .codes = codes_of(part),
-        .row_code_bytes = part->is_graph ? (uint32_t)part->codes.bytes : 0,
+        .row_code_bytes = part->is_graph ? code_bytes_of(&part->codes) : 0,
         .rotated = part->is_graph && part->codes.rotated,
     };
     for (uint32_t i = 0; i < part->entry->segment_count; i++) {
