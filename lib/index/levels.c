@@ -58,10 +58,10 @@ uint64_t levels_descend(const struct graph_levels *levels, const struct space *s
                         const struct probe *probe, uint32_t rows)
 {
     if (levels->count == 0) return UINT64_MAX;
-    uint32_t first = row_of(levels, 0, rows), distances[4];
-    if (first == GRAPH_NO_ROW) return UINT64_MAX;
-    space_measure(space, probe, &first, 1, distances);
-    struct place place = {0, pool_key(distances[0], first)};
+    uint32_t first[4] = {row_of(levels, 0, rows)}, distances[4];
+    if (first[0] == GRAPH_NO_ROW) return UINT64_MAX;
+    space_measure(space, probe, first, 1, distances);
+    struct place place = {0, pool_key(distances[0], first[0])};
     for (uint32_t at = levels->count; at-- > 0;)
         while (step(levels, at, space, probe, rows, &place)) continue;
     return place.key;
