@@ -262,8 +262,8 @@ static enum vdb_status walk_query(const struct measuring *m, struct scratch *s, 
     enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows->kernels,
                                           m->values + (size_t)query * m->rows->dim, NULL);
     if (!status)
-        status = walk_graph(s->walk, m->graph, m->codes, m->rows->kernels, m->effort,
-                            keep[q->ks - 1], &candidates, &count, NULL);
+        status =
+            walk_graph(s->walk, m->graph, m->effort, keep[q->ks - 1], &candidates, &count, NULL);
     for (uint32_t i = 0; !status && i < count; i++) {
         uint8_t place;
         status = place_candidate(m, query, candidates[i].row, s->x, &place);

@@ -92,12 +92,11 @@ double walk_estimate(const struct walk *walk, uint32_t distance);
  * exact are exact too: squared distances, where codes have a scale of 1. */
 int walk_is_exact(const struct walk *walk);
 
-/* The up to `keep` nearest rows that the walk meets, nearest first, ties by row: *count of them in
- * *candidates, which belong to the walk until its next use. It ends when the `ef` nearest are
- * expanded; ef is the effort, and may be below `keep`. A `keep` of 0 is 1.
- * Every edge and pivot is checked against graph->rows. Errors: VDB_NO_MEMORY. */
-enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
-                           const struct kernels *kernels, uint32_t ef, uint32_t keep,
+/* For the query prepared: the up to `keep` nearest rows that the walk meets, nearest first, ties by
+ * row: *count of them in *candidates, which belong to the walk until its next use. It ends when the
+ * `ef` nearest are expanded; ef is the effort, and may be below `keep`. A `keep` of 0 is 1. Every
+ * edge and pivot is checked against graph->rows. Errors: VDB_NO_MEMORY. */
+enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_t ef, uint32_t keep,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 

@@ -51,8 +51,7 @@ static enum vdb_status measure_query(const struct quality_rows *r, const struct 
     uint32_t count = 0;
     enum vdb_status status = r->row_fn(r->context, query, q);
     if (!status) status = walk_prepare(walk, codes, r->kernels, q, err);
-    if (!status)
-        status = walk_graph(walk, graph, codes, r->kernels, NEAR, NEAR, &near, &count, err);
+    if (!status) status = walk_graph(walk, graph, NEAR, NEAR, &near, &count, err);
     for (uint32_t i = 0; i < count && !status; i++) {
         if (near[i].row == query) continue;
         status = r->row_fn(r->context, near[i].row, x);

@@ -259,8 +259,8 @@ static enum vdb_status answer_of_walk(const struct pass *p, void *context, uint3
     const float *values = p->queries + (size_t)query * p->rows->dim;
     enum vdb_status status = walk_prepare(w->walk, w->codes, p->rows->kernels, values, err);
     if (!status)
-        status = walk_graph(w->walk, w->graph, w->codes, p->rows->kernels, QUALITY_EFFORT,
-                            QUALITY_EFFORT, &candidates, count, err);
+        status =
+            walk_graph(w->walk, w->graph, QUALITY_EFFORT, QUALITY_EFFORT, &candidates, count, err);
     for (uint32_t i = 0; !status && i < *count; i++) rows[i] = candidates[i].row;
     return status;
 }

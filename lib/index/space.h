@@ -33,6 +33,10 @@ struct space {
     const struct codes *codes;
     const struct kernels *kernels;
     enum space_kind kind;
+    bool inner; /* the metric is ip */
+    uint8_t flip;
+    size_t bytes, code_stride, norm_stride; /* as in codes, with what follows: at hand for loops */
+    const uint8_t *code, *norm;
     const uint64_t *rise; /* SPACE_PRODUCT: one a row, in units of scale^2 */
     uint32_t shift;       /* SPACE_PRODUCT: (4 M^2 >> shift) fits 32 bits; 1 or more */
     uint32_t lines;       /* cache lines a code row touches, as many as are worth fetching ahead */
@@ -68,6 +72,13 @@ static inline void space_init(struct space *space, const struct codes *codes,
     *space = (struct space){.codes = codes,
                             .kernels = kernels,
                             .kind = kind,
+                            .inner = codes->metric == VDB_METRIC_IP,
+                            .flip = codes->flip,
+                            .bytes = codes->bytes,
+                            .code_stride = codes->code_stride,
+                            .norm_stride = codes->norm_stride,
+                            .code = codes->code,
+                            .norm = codes->norm,
                             .shift = 1,
                             .lines = (uint32_t)lines,
                             .norm_apart = codes->kind != CODES_VECTORS && !inside};
@@ -75,12 +86,12 @@ static inline void space_init(struct space *space, const struct codes *codes,
 
 SPACE_INLINE const uint8_t *space_code(const struct space *space, uint32_t row)
 {
-    return space->codes->code + (size_t)row * space->codes->code_stride;
+    return space->code + (size_t)row * space->code_stride;
 }
 
 SPACE_INLINE const uint8_t *space_norm_at(const struct space *space, uint32_t row)
 {
-    return space->codes->norm + (size_t)row * space->codes->norm_stride;
+    return space->norm + (size_t)row * space->norm_stride;
 }
 
 SPACE_INLINE uint32_t space_norm(const struct space *space, uint32_t row)
@@ -95,7 +106,8 @@ SPACE_INLINE uint32_t space_norm(const struct space *space, uint32_t row)
 SPACE_INLINE void space_prefetch(const struct space *space, uint32_t row)
 {
     const uint8_t *code = space_code(space, row);
-    for (uint32_t i = 0; i < space->lines; i++) __builtin_prefetch(code + (size_t)64 * i, 0, 2);
+    __builtin_prefetch(code, 0, 2);
+    for (uint32_t i = 1; i < space->lines; i++) __builtin_prefetch(code + (size_t)64 * i, 0, 2);
     if (space->norm_apart) __builtin_prefetch(space_norm_at(space, row));
 }
 
@@ -139,7 +151,7 @@ SPACE_INLINE void space_finish_four(const struct space *space, const struct prob
         fs[i] = factors.f;
     }
     for (int i = 0; i < 4; i++) x[i] = fs[i] * (query.scale * (float)(2 * sums[i] - query.offset));
-    if (space->codes->metric == VDB_METRIC_IP) {
+    if (space->inner) {
         for (int i = 0; i < 4; i++) distances[i] = space_order(-(query.norm + 0.5f * x[i]));
         return;
     }
@@ -181,14 +193,13 @@ SPACE_INLINE void space_measure(const struct space *space, const struct probe *p
     for (uint32_t i = 1; i < 4; i++) four[i] = i < n ? rows[i] : rows[0];
     for (uint32_t i = 0; i < 4; i++) code[i] = space_code(space, four[i]);
     if (space->kind == SPACE_FOUR) {
-        space->kernels->dot4_u4i8(code, probe->query, space->codes->bytes, sums);
+        space->kernels->dot4_u4i8(code, probe->query, space->bytes, sums);
         space_finish_four(space, probe, four, sums, distances);
     } else if (space->kind == SPACE_VECTORS) {
         for (uint32_t i = 0; i < n; i++)
             distances[i] = space_order(space_vector_distance(space, probe, code[i]));
     } else {
-        space->kernels->dot4_u8i8(code, probe->query, space->codes->bytes, space->codes->flip,
-                                  sums);
+        space->kernels->dot4_u8i8(code, probe->query, space->bytes, space->flip, sums);
         for (uint32_t i = 0; i < 4; i++)
             distances[i] = space_finish(space, probe, four[i], sums[i]);
     }

@@ -104,24 +104,31 @@ static inline uint32_t visit(uint64_t *visited, uint32_t row, uint32_t rows)
     return (uint32_t)(~word >> (row & 63)) & 1;
 }
 
-/* The neighbours of a row that are new. Those that are no rows, GRAPH_NO_ROW among them, never
- * are. */
-SPACE_INLINE struct gathered gather(struct walk *walk, struct front *front,
-                                    const struct graph *graph, uint32_t row)
+/* Puts those of `degree` neighbours that are new at met; returns their number. What is no row,
+ * GRAPH_NO_ROW among it, is never new. Not inlined: on its own it has registers enough. */
+__attribute__((noinline)) static uint32_t meet(const uint32_t *edges, uint32_t degree,
+                                               uint32_t rows, uint64_t *visited, uint32_t *met)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < degree; i++) {
+        uint32_t row = edges[i];
+        met[count] = row; /* stays only if it is new: no branch to mispredict */
+        count += visit(visited, row, rows);
+    }
+    return count;
+}
+
+static struct gathered gather(struct walk *walk, struct front *front, const struct graph *graph,
+                              uint32_t row)
 {
     if (front->met > walk->met_limit) {
         front->met = 0;
         front->wrapped = 1;
     }
-    const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
-    uint32_t *met = walk->met + front->met, count = 0;
-    uint64_t *visited = walk->visited;
-    for (uint32_t i = 0; i < graph->degree; i++) {
-        met[count] = edges[i]; /* stays only if it is new: no branch to mispredict */
-        count += visit(visited, edges[i], graph->rows);
-    }
-    struct gathered gathered = {front->met, count};
-    front->met += count;
+    struct gathered gathered = {front->met,
+                                meet(graph->edges + (size_t)row * graph->degree, graph->degree,
+                                     graph->rows, walk->visited, walk->met + front->met)};
+    front->met += gathered.count;
     return gathered;
 }
 
@@ -186,15 +193,13 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
     if (graph->rows == 0) return;
     uint64_t below = levels_descend(&graph->levels, space, probe, graph->rows);
     if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
-    struct codes codes = *space->codes;
     struct space pivots = *space;
     pool_reset(&nearest, ENTRIES);
     if (graph->pivot_codes) {
-        codes.code = graph->pivot_codes;
-        codes.code_stride = codes.bytes;
-        codes.norm = graph->pivot_norms;
-        codes.norm_stride = codes_norm_bytes(codes.kind);
-        pivots.codes = &codes;
+        pivots.code = graph->pivot_codes;
+        pivots.code_stride = space->bytes;
+        pivots.norm = graph->pivot_norms;
+        pivots.norm_stride = codes_norm_bytes(space->codes->kind);
     }
     for (uint32_t i = 0, n; i < graph->pivot_count; i += n) {
         uint32_t distances[4];
@@ -393,13 +398,13 @@ int walk_is_exact(const struct walk *walk)
     return walk->probe.exact;
 }
 
-enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const struct codes *codes,
-                           const struct kernels *kernels, uint32_t ef, uint32_t keep,
+enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_t ef, uint32_t keep,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err)
 {
     struct graph bounded = *graph;
-    if (bounded.rows > codes->rows) bounded.rows = codes->rows;
+    uint32_t rows = walk->space.codes->rows;
+    if (bounded.rows > rows) bounded.rows = rows;
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
     if (keep == 0) keep = 1;
@@ -414,8 +419,6 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, const s
         walk->found_room = (size_t)room + 1;
     }
 
-    walk->space.codes = codes;
-    walk->space.kernels = kernels;
     walk_run(walk, &walk->space, &bounded, &walk->probe, ef, keep);
     for (uint32_t i = 0; i < walk->pool.count; i++)
         walk->found[i] =

@@ -127,8 +127,7 @@ static enum vdb_status walk_part(struct searcher *s, const struct part *part, st
     while (!status) {
         const struct candidate *candidates;
         uint32_t count;
-        status = walk_graph(s->walk, &part->graph, &part->codes, s->s->kernels, ef, keep,
-                            &candidates, &count, err);
+        status = walk_graph(s->walk, &part->graph, ef, keep, &candidates, &count, err);
         if (status) break;
         if (enough_wanted(s, part, candidates, count) || count >= rows) {
             if (measured)

@@ -148,9 +148,7 @@ static double recall_seen(struct points *points, const struct codes *codes, stru
         points_query(points, 40, 0.5, 6, i, query);
         points_nearest(points, query, k, nearest);
         assert_int_equal(walk_prepare(walk, codes, kernels, query, NULL), VDB_OK);
-        assert_int_equal(
-            walk_graph(walk, &points->graph, codes, kernels, ef, keep, &found, &count, NULL),
-            VDB_OK);
+        assert_int_equal(walk_graph(walk, &points->graph, ef, keep, &found, &count, NULL), VDB_OK);
         for (uint32_t j = 0; j < count; j++)
             for (uint32_t l = 0; l < k; l++) hits += found[j].row == nearest[l];
     }

@@ -160,7 +160,7 @@ static void duplicates_are_found_and_left(void **state)
     const struct candidate *found;
     uint32_t count, missed = 0;
     walk_prepare(walk, &points.codes, kernels, points.x, NULL);
-    walk_graph(walk, &points.graph, &points.codes, kernels, 100, 100, &found, &count, NULL);
+    walk_graph(walk, &points.graph, 100, 100, &found, &count, NULL);
     assert_int_equal(count, 100);
     for (uint32_t i = 0; i < count; i++) {
         assert_int_equal(found[i].distance, 0);
@@ -168,7 +168,7 @@ static void duplicates_are_found_and_left(void **state)
     }
     for (uint32_t row = 3 * COPIES; row < ROWS; row++) {
         walk_prepare(walk, &points.codes, kernels, points.x + row * DIM, NULL);
-        walk_graph(walk, &points.graph, &points.codes, kernels, 20, 20, &found, &count, NULL);
+        walk_graph(walk, &points.graph, 20, 20, &found, &count, NULL);
         missed += found[0].distance != 0;
     }
     assert_in_range(missed, 0, 10);
@@ -195,7 +195,7 @@ static void all_copies_are_found(void **state)
         const struct candidate *found;
         uint32_t count;
         walk_prepare(walk, &points.codes, kernels, points.x + row * DIM, NULL);
-        walk_graph(walk, &points.graph, &points.codes, kernels, 80, 80, &found, &count, NULL);
+        walk_graph(walk, &points.graph, 80, 80, &found, &count, NULL);
         for (uint32_t i = 0; i < ROWS / DISTINCT; i++)
             missed += found[i].row != row + i * DISTINCT || found[i].distance != 0;
     }

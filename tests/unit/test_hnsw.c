@@ -280,8 +280,7 @@ static void walks_enter_where_the_levels_lead(void **state)
         const struct candidate *found;
         uint32_t count, want = nearest_by_codes(&points, members, MEMBERS, row);
         prepare(walk, &points, kernels, points.x + row * points.dim);
-        assert_int_equal(
-            walk_graph(walk, &graph, &points.codes, kernels, 10, 10, &found, &count, NULL), VDB_OK);
+        assert_int_equal(walk_graph(walk, &graph, 10, 10, &found, &count, NULL), VDB_OK);
         assert_int_equal(found[0].row, want);
         assert_int_equal(count, want == pivot ? 1 : 2);
         assert_true(count == 1 || found[1].row == pivot);
@@ -305,8 +304,7 @@ static double recall_of(const struct points *points, const struct graph *graph, 
         points_query(points, 40, 0.5, 6, q, query);
         points_nearest(points, query, K, near);
         prepare(walk, points, kernels, query);
-        assert_int_equal(walk_graph(walk, graph, &points->codes, kernels, ef, ef > K ? ef : K,
-                                    &found, &count, NULL),
+        assert_int_equal(walk_graph(walk, graph, ef, ef > K ? ef : K, &found, &count, NULL),
                          VDB_OK);
         for (uint32_t i = 0; i < count && i < taken; i++)
             for (uint32_t j = 0; j < K; j++) hits += found[i].row == near[j];
@@ -537,9 +535,7 @@ static void walk_damaged(const uint8_t *p, size_t len, void *context)
         const struct candidate *found;
         uint32_t count;
         prepare(hostile->walk, points, hostile->kernels, points->x + row * points->dim);
-        assert_int_equal(walk_graph(hostile->walk, &graph, &points->codes, hostile->kernels, 10, 10,
-                                    &found, &count, &err),
-                         VDB_OK);
+        assert_int_equal(walk_graph(hostile->walk, &graph, 10, 10, &found, &count, &err), VDB_OK);
         for (uint32_t i = 0; i < count; i++) assert_true(found[i].row < points->rows);
     }
     hostile->walked++;

@@ -26,9 +26,7 @@ static void search(struct walk *walk, const struct points *points, const float *
                    const struct candidate **found, uint32_t *count)
 {
     assert_int_equal(walk_prepare(walk, &points->codes, kernels, query, NULL), VDB_OK);
-    assert_int_equal(
-        walk_graph(walk, &points->graph, &points->codes, kernels, ef, ef, found, count, NULL),
-        VDB_OK);
+    assert_int_equal(walk_graph(walk, &points->graph, ef, ef, found, count, NULL), VDB_OK);
 }
 
 /* Rows and queries of integers, so that codes are exact whatever the kind of number. */
@@ -299,15 +297,12 @@ static void effort_below_keep(void **state)
         const struct candidate *found;
         uint32_t count, whole[50];
         assert_int_equal(walk_prepare(walk, &points.codes, kernels, query, NULL), VDB_OK);
-        assert_int_equal(
-            walk_graph(walk, &points.graph, &points.codes, kernels, 3000, 50, &found, &count, NULL),
-            VDB_OK);
+        assert_int_equal(walk_graph(walk, &points.graph, 3000, 50, &found, &count, NULL), VDB_OK);
         assert_int_equal(count, 50);
         for (uint32_t i = 0; i < 50; i++) whole[i] = found[i].row;
         for (int less = 0; less < 2; less++) {
-            assert_int_equal(walk_graph(walk, &points.graph, &points.codes, kernels, less ? 2 : 50,
-                                        50, &found, &count, NULL),
-                             VDB_OK);
+            assert_int_equal(
+                walk_graph(walk, &points.graph, less ? 2 : 50, 50, &found, &count, NULL), VDB_OK);
             assert_in_range(count, less ? 10 : 50, 50);
             for (uint32_t i = 0; i < count; i++) {
                 if (i) assert_true(found[i - 1].distance <= found[i].distance);
