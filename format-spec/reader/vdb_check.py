@@ -37,6 +37,9 @@ def check_graph(view, rows):
         raise Damaged("graph: its counts are impossible")
     if any(pivot >= rows for pivot in view.numbers("I", head.pivots_off, head.pivot_count)):
         raise Damaged("graph: a pivot is no row")
+    ends = [head.leader_count, *view.numbers("I", head.groups_off, head.leader_count)]
+    if head.leader_count and (ends != sorted(ends) or ends[-1] != head.pivot_count):
+        raise Damaged("graph: its groups of pivots are impossible")
     check_lists(view, head.edges_off, rows, head.degree, "row")
     if head.level_count:
         check_levels(view, head)

@@ -63,9 +63,9 @@ METADATA_HEADER = layout("MetadataHeader", "IIQQQ32x", "row_count block_count bl
 PACKED_BLOCK = layout("PackedBlock", "IIIIQ", "first packing raw_len packed_len off")
 CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfiffQ56x", "kind flags row_count dim codes_off codes_stride codes_width "
                      "norms_off norms_stride norms_width scale zero bias error center_off")
-GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQ32x", "row_count degree pivot_count ef_construction pivots_off edges_off "
+GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQI4xQ16x", "row_count degree pivot_count ef_construction pivots_off edges_off "
                       "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count level_degree "
-                      "member_count level_sizes_off members_off level_edges_off")
+                      "member_count level_sizes_off members_off level_edges_off leader_count groups_off")
 CALIBRATION_HEADER = layout("CalibrationHeader", "4sI56x", "magic curve_count")
 CALIBRATION_CURVE = layout("CalibrationCurve", "III4x", "k query_count point_count")
 CALIBRATION_POINT = layout("CalibrationPoint", "III", "effort recall error")

@@ -41,7 +41,7 @@ struct indexer {
     struct part_source source;
     struct part_codes build; /* 8-bit codes, which the graph is built on */
     bool good;               /* who is near whom can be told by codes and found by walks */
-    uint32_t *edges, *pivots;
+    uint32_t *edges, *pivots, *groups;
     uint32_t *members, *level_edges; /* of an HNSW */
     struct graph view;
     struct graph_header header;
@@ -119,6 +119,7 @@ static enum vdb_status build_hnsw(struct indexer *x, const struct graph_params *
         status = error_no_memory(err);
     hnsw_free(hnsw);
     x->view.pivot_count = h->pivot_count = 1;
+    h->leader_count = 0;
     h->level_count = levels->count + 1;
     h->level_degree = levels->degree;
     memcpy(h->level_sizes, levels->sizes, sizeof h->level_sizes);
@@ -135,14 +136,16 @@ static enum vdb_status build_graph(struct indexer *x, struct vdb_error *err)
     *h = (struct graph_header){
         .rows = b->count,
         .degree = params.degree,
-        .pivot_count = graph_pivot_count(b->count),
+        .pivot_count = graph_pivot_count(b->count, x->source.manifest->metric),
+        .leader_count = graph_leader_count(b->count, x->source.manifest->metric),
         .ef_construction = params.ef_construction,
         .alpha_milli = params.alpha_milli,
     };
     size_t edges = (size_t)h->rows * h->degree, pivots = h->pivot_count;
     x->edges = malloc(edges * sizeof *x->edges);
     x->pivots = malloc(pivots * sizeof *x->pivots + 1);
-    if (!x->edges || !x->pivots) return error_no_memory(err);
+    x->groups = calloc(h->leader_count + 1, sizeof *x->groups);
+    if (!x->edges || !x->pivots || !x->groups) return error_no_memory(err);
     x->view = (struct graph){
         .rows = h->rows,
         .degree = h->degree,
@@ -151,7 +154,12 @@ static enum vdb_status build_graph(struct indexer *x, struct vdb_error *err)
         .pivot_count = h->pivot_count,
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
-    return graph_build(&x->build.view, b->source->kernels, &params, x->edges, x->pivots, err);
+    params.groups = x->groups;
+    status = graph_build(&x->build.view, b->source->kernels, &params, x->edges, x->pivots, err);
+    if (h->leader_count && x->groups[h->leader_count - 1] == 0) h->leader_count = 0;
+    x->view.leader_count = h->leader_count;
+    x->view.groups = x->groups;
+    return status;
 }
 
 /* ---- codes --------------------------------------------------------------------------------- */
@@ -203,6 +211,8 @@ static enum vdb_status finish_graph(struct indexer *x, const struct codes *codes
     memcpy(x->front, &disk, sizeof disk);
     memcpy(x->front + h->pivots_off, x->pivots, h->pivot_count * sizeof *x->pivots);
     put_levels(x);
+    if (h->leader_count)
+        memcpy(x->front + h->groups_off, x->groups, h->leader_count * sizeof *x->groups);
     x->view.pivot_codes = copied ? x->front + h->pivot_codes_off : NULL;
     x->view.pivot_norms = copied ? x->front + h->pivot_norms_off : NULL;
     if (copied)
@@ -379,6 +389,7 @@ enum vdb_status part_index_build(const struct part_build *b, const struct segmen
     part_codes_release(&x.build);
     free(x.edges);
     free(x.pivots);
+    free(x.groups);
     free(x.members);
     free(x.level_edges);
     free(x.front);

@@ -302,7 +302,10 @@ struct disk_graph_header {
     le64 level_sizes_off; /* u32 a level from 1 on: its members */
     le64 members_off;     /* u32 a member: its row, those of higher levels first */
     le64 level_edges_off; /* u32 times M a member, level after level from 1 on */
-    uint8_t reserved[32];
+    le32 leader_count;    /* pivots that lead a group of others; 0: there are no groups */
+    le32 reserved0;
+    le64 groups_off; /* u32 a leader: where its group ends among the pivots */
+    uint8_t reserved1[16];
 };
 
 #define VDB_CALIBRATION_MAGIC "VCAL"

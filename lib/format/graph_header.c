@@ -59,6 +59,8 @@ uint64_t graph_header_layout(struct graph_header *header)
         end =
             range_align(end + (uint64_t)header->pivot_count * header->code_bytes, VDB_ARRAY_ALIGN);
     }
+    header->groups_off = header->leader_count ? end : 0;
+    end = range_align(end + (uint64_t)header->leader_count * 4, VDB_ARRAY_ALIGN);
     header->edges_off = lay_out_levels(header, end);
     return header->edges_off + (uint64_t)header->rows * header->degree * 4;
 }
@@ -83,6 +85,8 @@ void graph_header_encode(const struct graph_header *from, struct disk_graph_head
         .level_sizes_off = le64_put(from->level_sizes_off),
         .members_off = le64_put(from->members_off),
         .level_edges_off = le64_put(from->level_edges_off),
+        .leader_count = le32_put(from->leader_count),
+        .groups_off = le64_put(from->groups_off),
     };
 }
 
@@ -92,6 +96,31 @@ void graph_header_put_sizes(const struct graph_header *header, uint8_t *segment)
         le32 size = le32_put(header->level_sizes[i]);
         memcpy(segment + header->level_sizes_off + (uint64_t)i * 4, &size, sizeof size);
     }
+}
+
+/* Groups follow the leaders, one behind another, up to the last pivot. */
+static enum vdb_status check_groups(const struct graph_header *h, const uint8_t *p, size_t len,
+                                    uint64_t file_off, struct vdb_error *err)
+{
+    if (h->leader_count == 0) return VDB_OK;
+    if (h->leader_count > h->pivot_count ||
+        !range_array_inside(h->groups_off, h->leader_count, 4, VDB_ARRAY_ALIGN, len))
+        return error_set_corrupt(
+            err, SEGMENT, file_off + offsetof(struct disk_graph_header, leader_count),
+            "%" PRIu32 " leaders of %" PRIu32 " pivots, with groups at %" PRIu64, h->leader_count,
+            h->pivot_count, h->groups_off);
+    uint32_t before = h->leader_count;
+    for (uint32_t i = 0; i < h->leader_count; i++) {
+        uint64_t off = h->groups_off + (uint64_t)i * 4;
+        uint32_t end = le32_at(p + off);
+        bool last = i + 1 == h->leader_count;
+        if (end < before || end > h->pivot_count || (last && end != h->pivot_count))
+            return error_set_corrupt(err, SEGMENT, file_off + off,
+                                     "group %" PRIu32 " of pivots ends at %" PRIu32 " of %" PRIu32,
+                                     i, end, h->pivot_count);
+        before = end;
+    }
+    return VDB_OK;
 }
 
 static enum vdb_status check_copies(const struct graph_header *h, size_t len, uint64_t file_off,
@@ -213,12 +242,15 @@ enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, ui
         .pivot_codes_off = le64_get(header.pivot_codes_off),
         .pivot_norms_off = le64_get(header.pivot_norms_off),
         .level_count = le32_get(header.level_count),
+        .leader_count = le32_get(header.leader_count),
+        .groups_off = le64_get(header.groups_off),
         .level_degree = le32_get(header.level_degree),
         .level_sizes_off = le64_get(header.level_sizes_off),
         .members_off = le64_get(header.members_off),
         .level_edges_off = le64_get(header.level_edges_off),
     };
     enum vdb_status status = check(&h, rows, len, file_off, err);
+    if (status == VDB_OK) status = check_groups(&h, p, len, file_off, err);
     if (status == VDB_OK)
         status = take_levels(&h, p, len, le32_get(header.member_count), file_off, err);
     if (status == VDB_OK) *out = h;

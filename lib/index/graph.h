@@ -37,6 +37,10 @@ struct graph { /* a view; owns nothing */
     /* The pivots' codes (codes->bytes each) and norms, one behind another, as every walk measures
      * them all; NULL: they are taken from their rows. */
     const uint8_t *pivot_codes, *pivot_norms;
+    /* The first so many pivots lead a group of the others each: those nearest to it. groups[i] is
+     * where group i ends among the pivots; the first begins behind the leaders. 0: no groups. */
+    uint32_t leader_count;
+    const uint32_t *groups;
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
 };
 
@@ -47,6 +51,8 @@ struct graph_params {
     unsigned threads;
     vdb_progress_fn progress; /* may be NULL; returning nonzero ends the build: VDB_CANCELLED */
     void *context;
+    uint32_t *groups; /* where groups of pivots are put, graph_leader_count() of them; NULL: pivots
+                         are not grouped. Left alone where fewer rows than pivots are distinct */
 };
 
 /* Fills params the caller left 0 with defaults. `dimension`: the rows' intrinsic dimension in
@@ -54,7 +60,10 @@ struct graph_params {
 void graph_params_default(struct graph_params *params, uint32_t dimension);
 
 /* How many pivots a graph of so many rows gets. */
-uint32_t graph_pivot_count(uint32_t rows);
+uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric);
+
+/* How many of them lead groups; 0: none, every walk measures all pivots. */
+uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric);
 
 /* Builds over all rows of `codes`; edges (rows * params->degree) and pivots
  * (graph_pivot_count(rows)) are the caller's. The same codes and params give the same edges for

@@ -20,6 +20,7 @@ struct pruner {
     uint32_t room;
     uint32_t *rows, *places; /* candidates not yet decided, nearest first */
     uint32_t *fates;         /* by place */
+    uint32_t *others;        /* room for all pivots */
 };
 
 struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t degree, uint32_t ef,

@@ -25,8 +25,10 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
     pruner->probe.query = aligned_alloc(64, bytes);
     pruner->room = room;
     pruner->rows = malloc(3 * (size_t)room * sizeof *pruner->rows);
+    uint32_t pivots = graph_pivot_count(space->codes->rows, space->codes->metric);
+    pruner->others = malloc((size_t)pivots * sizeof *pruner->others + 1);
     uint32_t pool = ef > room ? ef : room;
-    if (!pruner->walk || !pruner->probe.query || !pruner->rows ||
+    if (!pruner->walk || !pruner->probe.query || !pruner->rows || !pruner->others ||
         !walk_reserve_probe(pruner->walk, bytes) ||
         !walk_reserve(pruner->walk, rows, degree, pool < rows ? pool : rows)) {
         pruner_free(pruner);
@@ -43,6 +45,7 @@ void pruner_free(struct pruner *pruner)
     walk_free(pruner->walk);
     free(pruner->probe.query);
     free(pruner->rows);
+    free(pruner->others);
     free(pruner);
 }
 

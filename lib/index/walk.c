@@ -14,6 +14,7 @@
 #include "index/levels.h"
 
 #define ENTRIES 2 /* pivots, the nearest, that a walk starts from */
+#define LEADERS 8 /* groups of pivots, of the nearest leaders, that it looks into */
 #define SOON    3 /* an entry so near to the next one is about to be expanded: edges are fetched */
 #define AHEAD   2 /* likewise those of so many entries behind the one that is expanded */
 
@@ -170,49 +171,89 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
     if (key < walk->pool.limit) pool_insert(&walk->pool, key);
 }
 
-/* The distances of up to four pivots from number `first` on; their number is returned. */
-static uint32_t measure_pivots(const struct space *space, const struct graph *graph,
-                               const struct probe *probe, uint32_t first, uint32_t distances[4])
+/* Measures pivots [begin, end) and keeps the nearest, by number. */
+SPACE_INLINE void measure_pivots(const struct space *any, const struct graph *graph,
+                                 const struct probe *probe, uint32_t begin, uint32_t end,
+                                 struct pool *nearest, enum space_kind kind)
 {
-    uint32_t numbers[4] = {0}, n = 0;
-    for (uint32_t i = first; n < 4 && i < graph->pivot_count; i++)
-        numbers[n++] = graph->pivot_codes               ? i
-                       : graph->pivots[i] < graph->rows ? graph->pivots[i]
-                                                        : 0;
-    if (n) space_measure(space, probe, numbers, n, distances);
-    return n;
+    struct space space = *any;
+    space.kind = kind;
+    for (uint32_t i = begin; i < end; i += 4) {
+        uint32_t numbers[4] = {i, i + 1, i + 2, i + 3}, distances[4];
+        uint32_t n = end - i < 4 ? end - i : 4;
+        if (!graph->pivot_codes)
+            for (uint32_t j = 0; j < n; j++)
+                numbers[j] = graph->pivots[i + j] < graph->rows ? graph->pivots[i + j] : 0;
+        space_measure(&space, probe, numbers, n, distances);
+        for (uint32_t j = 0; j < n; j++) {
+            uint64_t key = pool_key(distances[j], i + j);
+            if (key < nearest->limit) pool_insert(nearest, key);
+        }
+    }
+}
+
+static void measure_range(const struct space *space, const struct graph *graph,
+                          const struct probe *probe, uint32_t begin, uint32_t end,
+                          struct pool *nearest)
+{
+    switch (space->kind) {
+    case SPACE_L2:
+        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_L2);
+        break;
+    case SPACE_DOT:
+        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_DOT);
+        break;
+    case SPACE_PRODUCT:
+        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_PRODUCT);
+        break;
+    case SPACE_FOUR:
+        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_FOUR);
+        break;
+    case SPACE_VECTORS:
+        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_VECTORS);
+        break;
+    }
 }
 
 /* Enters where the levels lead, by the nearest pivots, and by the first, from which all rows can be
- * reached. */
+ * reached. Of grouped pivots all leaders are measured, and the groups of the nearest ones. */
 static void enter(struct walk *walk, struct front *front, const struct space *space,
                   const struct graph *graph, const struct probe *probe)
 {
-    uint64_t keys[ENTRIES + 1], first = UINT64_MAX;
-    struct pool nearest = {.keys = keys};
-    if (graph->rows == 0) return;
+    uint64_t keys[ENTRIES + 1], leader_keys[LEADERS + 1];
+    struct pool nearest = {.keys = keys}, leaders = {.keys = leader_keys};
+    if (graph->rows == 0 || graph->pivot_count == 0) return;
     uint64_t below = levels_descend(&graph->levels, space, probe, graph->rows);
     if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
     struct space pivots = *space;
-    pool_reset(&nearest, ENTRIES);
     if (graph->pivot_codes) {
         pivots.code = graph->pivot_codes;
         pivots.code_stride = space->bytes;
         pivots.norm = graph->pivot_norms;
         pivots.norm_stride = codes_norm_bytes(space->codes->kind);
     }
-    for (uint32_t i = 0, n; i < graph->pivot_count; i += n) {
-        uint32_t distances[4];
-        n = measure_pivots(&pivots, graph, probe, i, distances);
-        for (uint32_t j = 0; j < n; j++) {
-            if (graph->pivots[i + j] >= graph->rows) continue;
-            uint64_t key = pool_key(distances[j], graph->pivots[i + j]);
-            if (first == UINT64_MAX) first = key;
-            if (key < nearest.limit) pool_insert(&nearest, key);
-        }
+    pool_reset(&nearest, ENTRIES);
+    pool_reset(&leaders, LEADERS);
+    if (graph->leader_count)
+        measure_range(&pivots, graph, probe, 0, graph->leader_count, &leaders);
+    else
+        measure_range(&pivots, graph, probe, 0, graph->pivot_count, &nearest);
+    for (uint32_t i = 0; i < leaders.count; i++) {
+        uint32_t group = pool_row(leader_keys[i]);
+        uint32_t begin = group ? graph->groups[group - 1] : graph->leader_count;
+        if (leader_keys[i] < nearest.limit) pool_insert(&nearest, leader_keys[i]);
+        measure_range(&pivots, graph, probe, begin, graph->groups[group], &nearest);
     }
-    for (uint32_t i = 0; i < nearest.count; i++) enter_by(walk, front, keys[i], graph->rows);
-    if (first != UINT64_MAX) enter_by(walk, front, first, graph->rows);
+    for (uint32_t i = 0; i <= nearest.count; i++) { /* the last: the first pivot of all */
+        uint32_t number = i < nearest.count ? pool_row(keys[i]) : 0;
+        uint32_t row = graph->pivots[number], distances[4], one[4] = {row};
+        if (row >= graph->rows) continue;
+        if (i < nearest.count)
+            distances[0] = pool_distance(keys[i]);
+        else
+            space_measure(space, probe, one, 1, distances);
+        enter_by(walk, front, pool_key(distances[0], row), graph->rows);
+    }
 }
 
 static void clear_visited(struct walk *walk, const struct front *front, uint32_t rows)

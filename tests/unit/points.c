@@ -127,7 +127,7 @@ void points_build(struct points *points, const struct graph_params *params, cons
     struct graph_params chosen = *params;
     graph_params_default(&chosen, 0);
     assert_int_equal(kernels_select(name, &kernels, &err), VDB_OK);
-    uint32_t pivots = graph_pivot_count(points->rows);
+    uint32_t pivots = graph_pivot_count(points->rows, VDB_METRIC_L2);
     free(points->edges);
     free(points->pivots);
     points->edges = malloc((size_t)points->rows * chosen.degree * sizeof(uint32_t) + 1);

@@ -99,7 +99,7 @@ static void no_rows(void **state)
     struct codes codes = {.dim = 3, .bytes = 64, .metric = VDB_METRIC_L2};
     const struct kernels *kernels;
     assert_int_equal(kernels_select(NULL, &kernels, NULL), VDB_OK);
-    assert_int_equal(graph_pivot_count(0), 0);
+    assert_int_equal(graph_pivot_count(0, VDB_METRIC_L2), 0);
     assert_int_equal(graph_build(&codes, kernels, &(struct graph_params){0}, NULL, NULL, NULL),
                      VDB_OK);
 }
@@ -332,9 +332,82 @@ static void progress_tells_and_stops(void **state)
     points_release(&points);
 }
 
+/* ---- groups of pivots ---------------------------------------------------------------------- */
+
+enum { MANY = 131072, FEW_DIM = 8 };
+
+static uint32_t code_distance(const struct points *points, uint32_t a, uint32_t b)
+{
+    const uint8_t *x = points->codes.code + (size_t)a * points->codes.code_stride;
+    const uint8_t *y = points->codes.code + (size_t)b * points->codes.code_stride;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < FEW_DIM; i++) sum += (uint32_t)((x[i] - y[i]) * (x[i] - y[i]));
+    return sum;
+}
+
+/* Pivots of large graphs stand in the groups of their nearest leaders, ties to the first; and walks
+ * find their way in by them. */
+static void pivots_in_groups(void **state)
+{
+    (void)state;
+    struct points points;
+    struct vdb_error err;
+    points_init(&points, MANY, FEW_DIM);
+    points_cluster(&points, 3000, 0.01, 7);
+    points_code(&points, VDB_METRIC_L2, 0);
+    uint32_t pivots = graph_pivot_count(MANY, VDB_METRIC_L2);
+    uint32_t leaders = graph_leader_count(MANY, VDB_METRIC_L2);
+    assert_int_equal(pivots, 1024);
+    assert_int_equal(leaders, 32);
+    assert_int_equal(graph_leader_count(MANY, VDB_METRIC_IP), 0);
+    assert_int_equal(graph_leader_count(MANY - 1, VDB_METRIC_L2), 0);
+    uint32_t *groups = calloc(leaders, sizeof *groups);
+    uint32_t *edges = malloc((size_t)MANY * 8 * sizeof *edges);
+    uint32_t *rows = malloc(pivots * sizeof *rows);
+    assert_true(groups && edges && rows);
+    struct graph_params params = {
+        .degree = 8, .ef_construction = 16, .threads = 2, .groups = groups};
+    assert_int_equal(graph_build(&points.codes, kernels_best(), &params, edges, rows, &err),
+                     VDB_OK);
+    assert_int_equal(groups[leaders - 1], pivots);
+    for (uint32_t group = 0, i = leaders; group < leaders; group++) {
+        for (; i < groups[group]; i++) {
+            uint32_t mine = code_distance(&points, rows[i], rows[group]);
+            for (uint32_t other = 0; other < leaders; other++) {
+                uint32_t its = code_distance(&points, rows[i], rows[other]);
+                assert_true(its > mine || (its == mine && other >= group));
+            }
+        }
+        assert_int_equal(i, groups[group]);
+    }
+    struct graph graph = {.rows = MANY,
+                          .degree = 8,
+                          .edges = edges,
+                          .pivots = rows,
+                          .pivot_count = pivots,
+                          .leader_count = leaders,
+                          .groups = groups};
+    struct walk *walk = walk_create();
+    uint32_t found_itself = 0;
+    for (uint32_t row = 0; row < MANY; row += 512) {
+        const struct candidate *found;
+        uint32_t count;
+        walk_prepare(walk, &points.codes, kernels_best(), points.x + (size_t)row * FEW_DIM, NULL);
+        assert_int_equal(walk_graph(walk, &graph, 16, 16, &found, &count, NULL), VDB_OK);
+        found_itself += count > 0 && found[0].distance == 0;
+    }
+    assert_true(found_itself > 256 * 9 / 10);
+    walk_free(walk);
+    free(groups);
+    free(edges);
+    free(rows);
+    points_release(&points);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pivots_in_groups),
         cmocka_unit_test(any_number_of_rows),
         cmocka_unit_test(no_rows),
         cmocka_unit_test(islands_are_reachable),

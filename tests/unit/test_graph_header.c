@@ -223,6 +223,42 @@ static void damaged_levels_are_named(void **state)
     }
 }
 
+/* Seven pivots in groups of two leaders, behind pivots at 128: groups at 192. */
+static void groups_are_checked(void **state)
+{
+    (void)state;
+    struct graph_header h = {.rows = 7, .degree = 1, .pivot_count = 7, .leader_count = 2}, got;
+    struct disk_graph_header disk;
+    uint8_t bytes[256 + 7 * 4];
+    assert_int_equal(graph_header_layout(&h), sizeof bytes);
+    assert_int_equal(h.groups_off, 192);
+    assert_int_equal(h.edges_off, 256);
+    static const struct {
+        uint32_t leaders, ends[2];
+        uint64_t offset; /* of the fault, 0: none */
+    } cases[] = {
+        {2, {4, 7}, 0},   {2, {2, 7}, 0},   {2, {7, 7}, 0},
+        {2, {1, 7}, 192}, {2, {8, 8}, 192}, {2, {5, 4}, 196},
+        {2, {4, 6}, 196}, {8, {4, 7}, 96},  {2, {4, 0xffffffff}, 196},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vdb_error err = {0};
+        memset(bytes, 0, sizeof bytes);
+        h.leader_count = cases[i].leaders;
+        graph_header_encode(&h, &disk);
+        memcpy(bytes, &disk, sizeof disk);
+        memcpy(bytes + 192, cases[i].ends, 8);
+        enum vdb_status status = graph_header_decode(bytes, sizeof bytes, 7, 1000, &got, &err);
+        if (status != (cases[i].offset ? VDB_CORRUPT : VDB_OK)) fail_msg("case %zu", i);
+        if (status) assert_int_equal(err.offset, 1000 + cases[i].offset);
+    }
+    h.leader_count = 2;
+    h.groups_off = 264; /* not aligned, and beyond the end */
+    graph_header_encode(&h, &disk);
+    memcpy(bytes, &disk, sizeof disk);
+    assert_int_equal(graph_header_decode(bytes, sizeof bytes, 7, 0, &got, NULL), VDB_CORRUPT);
+}
+
 /* Copies that are not those of the row, or of another width than the codes. */
 static void copies_are_compared(void **state)
 {
@@ -310,6 +346,7 @@ int main(void)
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damaged_levels_are_named),
+        cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(copies_are_compared),
         cmocka_unit_test(products),
         cmocka_unit_test(no_rows),

@@ -132,7 +132,7 @@ static void a_graph_is_judged_by_its_walks(void **state)
                           .degree = 32,
                           .edges = b->edges,
                           .pivots = b->pivots,
-                          .pivot_count = graph_pivot_count(ROWS)};
+                          .pivot_count = graph_pivot_count(ROWS, VDB_METRIC_L2)};
     assert_int_equal(quality_walk(&rows, &codes, &graph, &recall, NULL), VDB_OK);
     assert_true(recall > 0.97);
     memset(b->edges, 0xff, sizeof b->edges); /* only pivots are met */
