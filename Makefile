@@ -168,6 +168,7 @@ $(B)/libtest.a: $(call objects,$(UTIL_SRC))
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
+comma := ,
 TEST_NEEDS = $(B)/libtest.a $(B)/libtools.a $(B)/libvdb-internal.a
 define link_test
 @mkdir -p $(@D)
@@ -176,6 +177,8 @@ $(Q)$(LINK) -o $@ $^ -lcmocka $(TEST_LIBS) $(TOOL_LIBS)
 endef
 $(B)/tests/test_input_hdf5: TEST_LIBS = $(HDF5_LIBS)
 $(B)/tests/test_input_hdf5: | $(LIBEXECS)
+$(B)/tests/test_searcher: TEST_LIBS = \
+  $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc mmap)
 $(B)/tests/%: $(OBJ)/tests/unit/%.o $(TEST_NEEDS)
 	$(link_test)
 $(B)/tests/%: $(OBJ)/tests/spec/%.o $(TEST_NEEDS)

@@ -214,6 +214,29 @@ VDB_API void vdb_snapshot_info(const struct vdb_snapshot *snapshot, struct vdb_i
 VDB_API enum vdb_status vdb_part_info(const struct vdb_snapshot *snapshot, uint32_t part,
                                       struct vdb_part_info *info);
 
+/* One measurement of a part's calibration (format-spec/calibration.md): the mean recall that walks
+ * had with rows of the part for queries, each left out of the graph for it. It tells of queries
+ * like the rows, and of a part in which none is deleted. */
+struct vdb_calibration_point {
+    uint32_t k;      /* the recall is recall@k: the share of the true k nearest that were found */
+    uint32_t effort; /* the `ef` of the walks */
+    double recall;   /* 0 to 1 */
+    double error;    /* the standard error of that mean */
+};
+
+/* Measurement `index` of a part, from 0: those of one k stand together, k rises, and so do the
+ * efforts of one k. VDB_NOT_FOUND, `point` left alone, where there is no such part and past the
+ * last one: flat parts have none, nor have graphs over few rows. */
+VDB_API enum vdb_status vdb_part_calibration(const struct vdb_snapshot *snapshot, uint32_t part,
+                                             uint32_t index, struct vdb_calibration_point *point);
+
+/* The effort that a search for `k` at this `recall` walks the part with: the `ef` that would do the
+ * same. 0 where nothing is walked: the part is flat. `recall` is above 0 to 1, or 0 for the usual
+ * 0.95; `k` is at least 1. Errors: VDB_INVALID; VDB_NOT_FOUND where there is no such part. Either
+ * leaves *effort alone. */
+VDB_API enum vdb_status vdb_part_effort(const struct vdb_snapshot *snapshot, uint32_t part,
+                                        uint32_t k, double recall, uint32_t *effort);
+
 /* ---- reading rows -------------------------------------------------------------------------- */
 
 /* The live row with this id. With `deleted` not 0, where no live row has it, its newest deleted

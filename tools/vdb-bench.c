@@ -1,6 +1,7 @@
 /* vdb-bench.c: recall against speed: the queries of a file, one at a time, at several efforts.
  *
- * What is timed is vdb_search and nothing else: answers are kept and held against the truth when
+ * What is timed is vdb_searcher_search and nothing else, after a first search of each thread's
+ * searcher, which takes the memory that it needs; answers are kept and held against the truth when
  * the pass is over.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
@@ -227,6 +228,7 @@ struct pass {
 struct worker {
     struct pass *pass;
     pthread_t thread;
+    struct vdb_searcher *searcher;
     enum vdb_status status;
     struct vdb_error err;
 };
@@ -238,44 +240,68 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The searcher of a worker, warmed up by one query. */
+static void prepare_worker(struct worker *worker, struct pass *pass)
+{
+    struct bench *b = pass->bench;
+    struct vdb_search_options how = VDB_SEARCH_OPTIONS_INIT;
+    how.k = b->k;
+    how.ef = pass->effort.ef;
+    how.recall = pass->effort.recall;
+    worker->pass = pass;
+    worker->status = vdb_searcher_open(b->snapshot, &how, &worker->searcher, &worker->err);
+    if (worker->status == VDB_OK)
+        worker->status =
+            vdb_searcher_search(worker->searcher, b->queries, b->hits, b->found, &worker->err);
+}
+
 static void *work(void *context)
 {
     struct worker *worker = context;
     struct bench *b = worker->pass->bench;
-    struct vdb_search_options how = VDB_SEARCH_OPTIONS_INIT;
-    how.k = b->k;
-    how.ef = worker->pass->effort.ef;
-    how.recall = worker->pass->effort.recall;
-    how.threads = 1;
     for (;;) {
         size_t q = atomic_fetch_add(&worker->pass->next, 1);
         if (q >= b->query_count) return NULL;
         double begin = now();
-        worker->status = vdb_search(b->snapshot, b->queries + q * b->info.dim, 1, &how,
-                                    b->hits + q * b->k, b->found + q, &worker->err);
+        worker->status = vdb_searcher_search(worker->searcher, b->queries + q * b->info.dim,
+                                             b->hits + q * b->k, b->found + q, &worker->err);
         b->micros[q] = (now() - begin) * 1e6;
         if (worker->status != VDB_OK) return NULL;
     }
 }
 
-static int run_pass(struct pass *pass)
+static void run_workers(struct pass *pass, struct worker *workers, unsigned threads)
 {
-    struct bench *b = pass->bench;
-    unsigned threads = bench_threads(b), started = 1;
-    struct worker *workers = calloc(threads, sizeof *workers);
-    if (workers == NULL) return no_memory(b);
+    unsigned started = 1;
     atomic_store(&pass->next, 0);
     double begin = now();
-    for (unsigned i = 0; i < threads; i++) workers[i].pass = pass;
     while (started < threads &&
            pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0)
         started++;
     work(&workers[0]);
     for (unsigned i = 1; i < started; i++) pthread_join(workers[i].thread, NULL);
     pass->seconds = now() - begin;
+}
+
+static int run_pass(struct pass *pass)
+{
+    struct bench *b = pass->bench;
+    unsigned threads = bench_threads(b);
+    if (threads > b->query_count) threads = (unsigned)b->query_count;
+    struct worker *workers = calloc(threads, sizeof *workers);
+    if (workers == NULL) return no_memory(b);
+    enum vdb_status prepared = VDB_OK;
+    for (unsigned i = 0; i < threads && prepared == VDB_OK; i++) {
+        prepare_worker(&workers[i], pass);
+        prepared = workers[i].status;
+    }
+    if (prepared == VDB_OK) run_workers(pass, workers, threads);
     int status = CLI_OK;
-    for (unsigned i = 0; i < started && status == CLI_OK; i++)
-        if (workers[i].status != VDB_OK) status = cli_report(&b->cli, &workers[i].err);
+    for (unsigned i = 0; i < threads; i++) {
+        if (status == CLI_OK && workers[i].status != VDB_OK)
+            status = cli_report(&b->cli, &workers[i].err);
+        vdb_searcher_close(workers[i].searcher);
+    }
     free(workers);
     return status;
 }
@@ -297,6 +323,21 @@ static double percentile(const double *sorted, size_t count, unsigned percent)
     return sorted[rank > 0 ? rank - 1 : 0];
 }
 
+/* The effort that a recall comes to; 0 where none is to be told: an index of several graphs has one
+ * for each of them, and one without graphs has none. */
+static uint32_t effort_of_recall(const struct bench *b, double recall)
+{
+    uint32_t effort = 0;
+    for (uint32_t i = 0; i < b->info.parts; i++) {
+        uint32_t of_part = 0;
+        if (vdb_part_effort(b->snapshot, i, b->k, recall, &of_part) != VDB_OK || of_part == 0)
+            continue;
+        if (effort != 0) return 0;
+        effort = of_part;
+    }
+    return effort;
+}
+
 static struct plot_point figures_of(struct bench *b, const struct pass *pass, size_t *zero)
 {
     double sum = 0;
@@ -309,7 +350,7 @@ static struct plot_point figures_of(struct bench *b, const struct pass *pass, si
     qsort(b->recall, b->query_count, sizeof *b->recall, by_value);
     qsort(b->micros, b->query_count, sizeof *b->micros, by_value);
     return (struct plot_point){
-        .ef = pass->effort.ef,
+        .ef = pass->effort.ef != 0 ? pass->effort.ef : effort_of_recall(b, pass->effort.recall),
         .aim = pass->effort.recall,
         .recall = sum / (double)b->query_count,
         .p5_recall = percentile(b->recall, b->query_count, 5),
@@ -319,7 +360,6 @@ static struct plot_point figures_of(struct bench *b, const struct pass *pass, si
     };
 }
 
-/* Under --recall an index of several parts has an effort for each of them, and none to be told. */
 static void print_figures(const struct bench *b, const struct plot_point *f, size_t zero)
 {
     char ef[16] = "";

@@ -69,6 +69,17 @@ static double code_share(const struct stat_tool *tool, const struct vdb_part_inf
     return (double)part->code_bytes / (double)tool->info.file_bytes;
 }
 
+#define USUAL_K      10 /* as vdb-search has them without options */
+#define USUAL_RECALL 0.95
+
+/* 0 where the part has no graph. */
+static uint32_t usual_effort(const struct stat_tool *tool, uint32_t part)
+{
+    uint32_t effort = 0;
+    vdb_part_effort(tool->snapshot, part, USUAL_K, USUAL_RECALL, &effort);
+    return effort;
+}
+
 /* RFC 3339 in UTC, to the microsecond; "-" for 0, which stands for a time that was not recorded. A
  * year that no calendar has (a hostile file may name any
  * time) comes out as the plain number of seconds. */
@@ -103,6 +114,26 @@ static const char *file_id_text(const uint8_t id[16], char text[33])
     return text;
 }
 
+static void print_part_text(const struct stat_tool *tool, uint32_t number,
+                            const struct vdb_part_info *part)
+{
+    struct vdb_calibration_point point;
+    printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", number, kind_name(part->kind),
+           part->row_end - part->row_begin, part->bytes);
+    if (has_codes(part))
+        printf("part_codes\t%" PRIu32 "\t%s\t%" PRIu32 "\t%.4f\n", number, codes_name(part->codes),
+               part->row_code_bytes, code_share(tool, part));
+    if (part->levels)
+        printf("hnsw\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\n", number, part->degree / 2,
+               part->levels);
+    for (uint32_t i = 0; vdb_part_calibration(tool->snapshot, number, i, &point) == VDB_OK; i++)
+        printf("calibration\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%.4f\n", number, point.k,
+               point.effort, point.recall);
+    if (usual_effort(tool, number))
+        printf("effort\t%" PRIu32 "\t%d\t%.2f\t%" PRIu32 "\n", number, USUAL_K, USUAL_RECALL,
+               usual_effort(tool, number));
+}
+
 static void print_text(const struct stat_tool *tool)
 {
     const struct vdb_info *info = &tool->info;
@@ -126,19 +157,23 @@ static void print_text(const struct stat_tool *tool)
     for (uint32_t i = 0; i < info->parts; i++) {
         struct vdb_part_info part;
         if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
-        printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", i, kind_name(part.kind),
-               part.row_end - part.row_begin, part.bytes);
-        if (has_codes(&part))
-            printf("part_codes\t%" PRIu32 "\t%s\t%" PRIu32 "\t%.4f\n", i, codes_name(part.codes),
-                   part.row_code_bytes, code_share(tool, &part));
-        if (part.levels)
-            printf("hnsw\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\n", i, part.degree / 2,
-                   part.levels);
+        print_part_text(tool, i, &part);
     }
     printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
 }
 
-static void print_part_json(const struct stat_tool *tool, const struct vdb_part_info *part)
+static void print_calibration_json(const struct stat_tool *tool, uint32_t part)
+{
+    struct vdb_calibration_point point;
+    fputs(",\"calibration\":[", stdout);
+    for (uint32_t i = 0; vdb_part_calibration(tool->snapshot, part, i, &point) == VDB_OK; i++)
+        printf("%s{\"k\":%" PRIu32 ",\"effort\":%" PRIu32 ",\"recall\":%.6f,\"error\":%.6f}",
+               i ? "," : "", point.k, point.effort, point.recall, point.error);
+    putchar(']');
+}
+
+static void print_part_json(const struct stat_tool *tool, uint32_t number,
+                            const struct vdb_part_info *part)
 {
     printf("{\"kind\":\"%s\",\"row_begin\":%" PRIu64 ",\"row_end\":%" PRIu64 ",\"rows\":%" PRIu64
            ",\"bytes\":%" PRIu64,
@@ -156,6 +191,10 @@ static void print_part_json(const struct stat_tool *tool, const struct vdb_part_
                ",\"code_share\":%.4f,\"rotated\":%s",
                codes_name(part->codes), part->row_code_bytes, code_share(tool, part),
                part->rotated ? "true" : "false");
+    if (usual_effort(tool, number)) {
+        printf(",\"effort\":%" PRIu32, usual_effort(tool, number));
+        print_calibration_json(tool, number);
+    }
     printf(",\"codes_are_vectors\":%s}", part->codes_are_vectors ? "true" : "false");
 }
 
@@ -181,7 +220,7 @@ static void print_json(const struct stat_tool *tool)
         struct vdb_part_info part;
         if (vdb_part_info(tool->snapshot, i, &part) != VDB_OK) continue;
         fputs(comma, stdout);
-        print_part_json(tool, &part);
+        print_part_json(tool, i, &part);
         comma = ",";
     }
     printf("],\"tail_rows\":%" PRIu64 "}\n", info->tail_rows);

@@ -11,6 +11,9 @@
 #include "base/utf8.h"
 #include "vector/vtype.h"
 
+#define RECALL_DEFAULT 0.95
+#define EFFORT_DEFAULT 64 /* where there is no calibration */
+
 /* ---- making -------------------------------------------------------------------------------- */
 
 enum vdb_status snapshot_create(struct generation *generation, uint64_t file_len,
@@ -492,5 +495,46 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
             break;
         }
     }
+    return VDB_OK;
+}
+
+enum vdb_status vdb_part_calibration(const struct vdb_snapshot *s, uint32_t index, uint32_t number,
+                                     struct vdb_calibration_point *point)
+{
+    if (index >= s->generation->manifest.part_count) return VDB_NOT_FOUND;
+    const struct calibration *calibration = &s->generation->parts[index].calibration;
+    for (uint32_t i = 0; i < calibration->curve_count; i++) {
+        const struct calibration_curve *curve = &calibration->curves[i];
+        if (number < curve->point_count) {
+            const struct calibration_point *from = &curve->points[number];
+            *point = (struct vdb_calibration_point){
+                .k = curve->k,
+                .effort = from->effort,
+                .recall = (double)from->recall / CALIBRATION_RECALL_ONE,
+                .error = (double)from->error / CALIBRATION_RECALL_ONE,
+            };
+            return VDB_OK;
+        }
+        number -= curve->point_count;
+    }
+    return VDB_NOT_FOUND;
+}
+
+/* As search/search.c has it. */
+static uint32_t part_effort(const struct part *part, uint32_t k, double recall)
+{
+    if (!part->is_graph) return 0;
+    uint32_t effort =
+        calibration_effort(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
+    return effort ? effort : EFFORT_DEFAULT;
+}
+
+enum vdb_status vdb_part_effort(const struct vdb_snapshot *s, uint32_t index, uint32_t k,
+                                double recall, uint32_t *effort)
+{
+    if (index >= s->generation->manifest.part_count) return VDB_NOT_FOUND;
+    if (k == 0 || !(recall >= 0 && recall <= 1)) return VDB_INVALID;
+    *effort =
+        part_effort(&s->generation->parts[index], k < s->row_count ? k : s->row_count, recall);
     return VDB_OK;
 }

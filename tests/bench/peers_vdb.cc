@@ -10,6 +10,7 @@ struct Vdb : Peer {
     vdb *db = nullptr;
     const vdb_snapshot *snapshot = nullptr;
     vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+    vdb_searcher *searcher = nullptr;
     vdb_error err;
 
     void build(Matrix &, size_t) override { give_up("vdb", "is built by vdb-add"); }
@@ -43,13 +44,20 @@ struct Vdb : Peer {
     /* The library normalises where its metric asks for it. */
     void prepare(Matrix &) override {}
 
-    void set_effort(const char *effort) override { options.ef = (uint32_t)atoi(effort); }
+    void set_effort(const char *effort) override
+    {
+        vdb_searcher_close(searcher);
+        searcher = nullptr;
+        options.ef = (uint32_t)atoi(effort);
+        if (vdb_searcher_open(snapshot, &options, &searcher, &err))
+            give_up(index, err.message);
+    }
 
     void search(const float *query, size_t, uint32_t *ids) override
     {
         vdb_hit hits[K];
         uint32_t found;
-        if (vdb_search(snapshot, query, 1, &options, hits, &found, &err))
+        if (vdb_searcher_search(searcher, query, hits, &found, &err))
             give_up(index, err.message);
         for (size_t i = 0; i < K; i++) ids[i] = i < found ? hits[i].row : UINT32_MAX;
     }

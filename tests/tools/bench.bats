@@ -186,6 +186,21 @@ for aim, object, line in zip(aims, objects, lines):
 assert recalls[1] < recalls[2] < recalls[0], recalls
 END
     grep -q 'aim' aims.svg
+    # EF is the effort that this comes to: by hand it finds as much.
+    for line in 1 2 3; do
+        ef=$(sed -n ${line}p lines | cut -f 1)
+        same "$(vdb-bench --ef "$ef" "$T/graph.vdb" "$T/queries.jsonl" | cut -f 1-3)" \
+            "$(sed -n ${line}p lines | cut -f 1-3)"
+    done
+    # With a tail it is that of the one graph; of two graphs, and of none, there is no one effort.
+    cp "$T/graph.vdb" x.vdb
+    head -200 "$T/data.jsonl" | sed 's/"id": "/&t/' | vdb-add -q x.vdb
+    [ "$(vdb-bench --recall 0.9 x.vdb "$T/queries.jsonl" | cut -f 1)" = "$(sed -n 3p lines | cut -f 1)" ]
+    sed 's/"id": "/&u/' "$T/data.jsonl" | head -2200 | vdb-add -q x.vdb
+    [ "$(vdb-stat x.vdb | grep -c '^effort')" -eq 2 ]
+    [ "$(vdb-bench --recall 0.9 x.vdb "$T/queries.jsonl" | cut -f 1)" = - ]
+    [[ $(vdb-bench --json --recall 0.9 x.vdb "$T/queries.jsonl") == '{"ef":null,"target_recall":0.9,'* ]]
+    [ "$(vdb-bench --recall 0.9 "$T/flat.vdb" "$T/queries.jsonl" | cut -f 1)" = - ]
     [ "$(vdb-bench --recall 0.5,1 "$T/flat.vdb" "$T/queries.jsonl" | cut -f 2 | sort -u)" = 1.00000 ]
 }
 

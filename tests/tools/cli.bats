@@ -42,10 +42,11 @@ setup() {
 
 @test "options whose time has not come are unknown, not ignored" {
     for tool in add rm get search compact; do
-        for option in --where --at --recall --keep-history --if-needed; do
+        for option in --where --at --keep-history --if-needed; do
             refused 2 "unknown option $option*" vdb-$tool $option x x.vdb
         done
     done
+    for tool in add rm get compact; do refused 2 "unknown option --recall*" vdb-$tool --recall 1 x.vdb; done
     for tool in rm get search; do refused 2 "unknown option --codes*" vdb-$tool --codes i8 x.vdb; done
     refused 2 "*hybrid*" vdb-add --index hybrid x.vdb
     refused 2 "*ivf*" vdb-compact --index ivf x.vdb

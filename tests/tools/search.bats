@@ -81,7 +81,7 @@ origin() { printf '{"vector":[0,0]}\n'; }
     vdb-compact -q --index graph big.vdb
     [[ $(vdb-stat big.vdb) == *$'part\t0\tgraph\t3000\t'* ]]
     brute expect l2 10 big.jsonl queries.jsonl >expected
-    vdb-search --ef 10 big.vdb queries.jsonl >little
+    vdb-search --ef 4 big.vdb queries.jsonl >little
     vdb-search --ef 800 big.vdb queries.jsonl >much
     vdb-search --exact big.vdb queries.jsonl >exact
     brute same expected exact
@@ -327,13 +327,63 @@ END
     sed -n 10001,10100p one | cmp - some
 }
 
+# A program may ask, read the answer and ask again: nothing is kept back until more comes.
+@test "a query from a pipe is answered before the next one comes" {
+    for threads in 1 3; do
+        mkfifo in out
+        vdb-search -k 1 -j $threads "$T/line.vdb" <in >out &
+        exec 7>in 8<out
+        for query in "0 0 a" "3 4 b" "6 8 c"; do
+            read -r x y id <<<"$query"
+            printf '{"id":"q","vector":[%s,%s]}\n' "$x" "$y" >&7
+            read -r -t 20 answer <&8
+            [ "$answer" = $'q\t1\t'"$id"$'\t0' ]
+        done
+        # Two at once, then the end.
+        printf '{"vector":[0,0]}\n{"vector":[3,4]}\n' >&7
+        exec 7>&-
+        [ "$(cat <&8)" = $'3\t1\ta\t0\n4\t1\tb\t0' ]
+        exec 8<&-
+        wait $!
+        rm in out
+    done
+}
+
+@test "answers of any size and any number come whole and in order, for any -j" {
+    brute make 700 9 5 q >many.jsonl
+    python3 -c 'import json
+for line in open("many.jsonl"):
+    row = json.loads(line)
+    row["metadata"] = {"text": row["id"] * 2000}
+    print(json.dumps(row))' | vdb-add -q --create m.vdb
+    for options in "-k 1" "-k 400" "--json -k 30" "--format ivecs" "-k 20 --with-metadata" "--radius 9"; do
+        # shellcheck disable=SC2086 # options, one word each
+        for threads in 1 2 5; do
+            vdb-search -j $threads $options m.vdb many.jsonl >found-$threads
+            vdb-search -j $threads $options m.vdb - < <(cat many.jsonl) | cmp - found-$threads
+        done
+        cmp found-1 found-2
+        cmp found-1 found-5
+    done
+    vdb-search -k 20 --with-metadata m.vdb many.jsonl | cut -f 1,2 >order
+    [ "$(cat order)" = "$(for q in $(seq 0 699); do printf "q$q\t%s\n" {1..20}; done)" ]
+    seq 40000 | awk '{print "r" $1 "\t" $1}' | vdb-add -q --create line.vdb --format tsv -
+    printf '{"vector":[%s]}\n' 0 -1 -2 | vdb-search -k 40000 -j 2 line.vdb >found
+    [ "$(wc -l <found)" -eq 120000 ]
+    for q in 0 1 2; do
+        awk -v q=$q '$1 == q {print $3}' found | cmp - <(seq 40000 | sed 's/^/r/')
+    done
+}
+
 # ---- what is wrong --------------------------------------------------------------------------
 
 @test "wrong usage is exit 2 with a hint, and prints nothing" {
     for options in "-k 0" "-k x" "-k -1" "-k 5000000000" "--ef 0" "--ef many" "--radius near" \
         "--radius nan" "--exact --ef 10" "--json --format ivecs" "--format jsonl" "--format" \
         "--with-metadata --format ivecs" "--query-format paper" "-j 0" "--wait -1" \
-        "--recall 0.9" "--where x==1" "--at 1" "--codes i8" "--nonsense" "-Z"; do
+        "--recall 0" "--recall 1.01" "--recall -0.5" "--recall nan" "--recall most" "--recall 1e-400" \
+        "--recall 0.9 --ef 10" "--ef 10 --recall 0.9" "--recall 0.9 --exact" "--exact --recall 1" \
+        "--where x==1" "--at 1" "--codes i8" "--nonsense" "-Z"; do
         # shellcheck disable=SC2086 # options, one word each
         echo "$options"
         refused 2 "*" vdb-search "$T/line.vdb" $options
@@ -346,7 +396,7 @@ END
 }
 
 @test "options that later versions have are unknown, not ignored" {
-    for option in --recall --where --at; do
+    for option in --where --at; do
         refused 2 "*unknown option $option*" vdb-search "$T/line.vdb" $option 1
     done
 }
@@ -357,6 +407,13 @@ END
     [ "$status" -eq 65 ]
     [ "$output" = $'ok\t1\ta\t0' ]
     [[ $stderr == "vdb-search: q.jsonl:2: "*" 3 dimensions, "* ]]
+    { brute make 999 2 1; echo '{"id":"no","vector":[1]}'; brute make 999 2 1; } >many.jsonl
+    for threads in 1 4; do
+        run --separate-stderr vdb-search -k 1 -j $threads "$T/line.vdb" many.jsonl
+        [ "$status" -eq 65 ]
+        [ "${#lines[@]}" -eq 999 ]
+        [[ $stderr == "vdb-search: many.jsonl:1000: "*" 1 dimensions, "* ]]
+    done
     printf '{"vector":[1,2,3]}\n' > q.jsonl
     refused 65 "*" vdb-search "$T/line.vdb" q.jsonl
     [ "$stderr" = "vdb-search: q.jsonl:1: vector has 3 dimensions, index $T/line.vdb has 2" ]
@@ -398,6 +455,7 @@ END
 }
 
 @test "an index or queries that are missing are exit 66" {
+    refused 66 "*none.vdb*" vdb-search --like a --like b none.vdb
     refused 66 "*none.vdb*" vdb-search none.vdb <<< '{"vector":[0,0]}'
     refused 66 ".*" vdb-search . <<< '{"vector":[0,0]}'
     refused 66 "*none.jsonl*" vdb-search "$T/line.vdb" none.jsonl
@@ -422,6 +480,11 @@ END
     refused 73 "*" vdb-search --output . "$T/line.vdb" <<< '{"vector":[0,0]}'
     refused 2 "*the index itself*" vdb-search --output "$T/line.vdb" "$T/line.vdb" <<< '{"vector":[0,0]}'
     refused 74 "*standard output*" sh -c "vdb-search '$T/line.vdb' '$T/line.jsonl' > /dev/full"
+    brute make 3000 2 4 >many.jsonl
+    for threads in 1 4; do
+        refused 74 "standard output: No space left on device" \
+            sh -c "vdb-search -j $threads '$T/line.vdb' many.jsonl >/dev/full"
+    done
     refused 74 "*/dev/full*" vdb-search --output /dev/full "$T/line.vdb" "$T/line.jsonl"
 }
 

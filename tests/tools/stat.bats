@@ -175,6 +175,53 @@ assert text["part"] == f"0\tgraph\t3\t{part['bytes']}"
 END
 }
 
+@test "the calibration of a graph: its curves, and the effort of a usual search" {
+    many 3000 5 >many.jsonl
+    vdb-add -q --create many.vdb many.jsonl
+    vdb-compact -q --index graph many.vdb
+    vdb-stat many.vdb >text
+    vdb-stat --json many.vdb >json
+    layout list many.vdb | awk '$1 == "calibration" {print $2}' >place
+    python3 - "$(cat place)" <<'END'
+import json, struct, sys
+# By the tables of format-spec/calibration.md.
+data, at = open("many.vdb", "rb").read(), int(sys.argv[1])
+magic, count = struct.unpack_from("<4sI", data, at)
+assert magic == b"VCAL"
+curves = [struct.unpack_from("<3I", data, at + 64 + 16 * i) for i in range(count)]
+at += 64 + 16 * count
+points = []
+for k, _, length in curves:
+    for _ in range(length):
+        points.append((k, *struct.unpack_from("<3I", data, at)))
+        at += 12
+assert len(points) >= 6, points
+lines = [line.rstrip("\n").split("\t") for line in open("text")]
+told = [line[1:] for line in lines if line[0] == "calibration"]
+assert [(int(k), int(effort)) for _, k, effort, _ in told] == [p[:2] for p in points]
+for (part, _, _, recall), point in zip(told, points):
+    assert part == "0" and abs(float(recall) - point[2] / 1e6) <= 5e-5, (recall, point)
+part, = json.load(open("json"))["parts"]
+assert [(p["k"], p["effort"], round(p["recall"] * 1e6), round(p["error"] * 1e6))
+        for p in part["calibration"]] == points
+# The effort for 0.95 lies between those that were measured on both sides of it.
+(_, number, k, recall, effort), = [line for line in lines if line[0] == "effort"]
+assert (number, k, recall, int(effort)) == ("0", "10", "0.95", part["effort"])
+safe = [(p[1], (p[2] - p[3]) / 1e6) for p in points if p[0] == 10]
+above = min(e for e, r in safe if r >= 0.95)
+below = max([e for e, r in safe if r < 0.95] or [1])
+assert below <= int(effort) <= above, (below, effort, above)
+END
+    ! vdb-stat --prometheus many.vdb | grep -q calibration
+    # Flat: nothing to tell. Of few rows: no curves, and an effort all the same.
+    vdb-compact -q --index flat many.vdb
+    ! vdb-stat many.vdb | grep -E '^(calibration|effort)'
+    ! vdb-stat --json many.vdb | grep -E 'calibration|effort'
+    vdb-compact -q --index graph abc.vdb
+    [ "$(vdb-stat abc.vdb | grep -E '^(calibration|effort)')" = $'effort\t0\t10\t0.95\t64' ]
+    [[ $(vdb-stat --json abc.vdb) == *'"effort":64,"calibration":[],'* ]]
+}
+
 @test "--prometheus: each gauge once, with help and type, labelled with the path" {
     vdb-compact -q --index flat abc.vdb
     cp abc.vdb 'a"b\c.vdb'

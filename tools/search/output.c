@@ -71,23 +71,22 @@ static void print_json(FILE *out, const struct answer *a)
     fputs("}\n", out);
 }
 
-static int print_hits(struct output *o, const char *query, const struct vdb_hit *hits,
-                      uint32_t found)
+enum vdb_status output_print(const struct output *o, FILE *to, const char *query,
+                             const struct vdb_hit *hits, uint32_t found, struct vdb_error *err)
 {
     for (uint32_t i = 0; i < found; i++) {
         struct answer a = {.query = query, .rank = i + 1, .distance = hits[i].distance};
-        struct vdb_error err = {0};
-        if (vdb_row_id(o->snapshot, hits[i].row, &a.id, &a.id_len, &err) != VDB_OK ||
-            (o->with_metadata && vdb_row_metadata(o->snapshot, hits[i].row, &a.metadata,
-                                                  &a.metadata_len, &err) != VDB_OK))
-            return cli_report(o->cli, &err);
+        enum vdb_status status = vdb_row_id(o->snapshot, hits[i].row, &a.id, &a.id_len, err);
+        if (status == VDB_OK && o->with_metadata)
+            status = vdb_row_metadata(o->snapshot, hits[i].row, &a.metadata, &a.metadata_len, err);
+        if (status != VDB_OK) return status;
         if (o->format == OUTPUT_JSON)
-            print_json(o->out, &a);
+            print_json(to, &a);
         else
-            print_text(o->out, &a, o->with_metadata);
+            print_text(to, &a, o->with_metadata);
         free(a.metadata);
     }
-    return CLI_OK;
+    return VDB_OK;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */
@@ -110,6 +109,20 @@ static void write_ivecs(const struct output *o)
 {
     write_i32(o->out, (int32_t)o->k);
     for (uint32_t i = 0; i < o->k; i++) write_i32(o->out, o->row_numbers[i]);
+}
+
+int output_write_row(struct output *o, const struct vdb_hit *hits, uint32_t found)
+{
+    fill_row(o, hits, found);
+    if (o->format == OUTPUT_IVECS) {
+        write_ivecs(o);
+        return ferror(o->out) ? CLI_IOERR : CLI_OK;
+    }
+    if (hdf5_write_row(o->writer, o->neighbors, o->row_numbers) &&
+        hdf5_write_row(o->writer, o->distances, o->row_distances))
+        return CLI_OK;
+    o->hdf5_failed = true; /* closing it tells why */
+    return CLI_IOERR;
 }
 
 static int prepare_numbers(struct output *o)
@@ -174,28 +187,9 @@ static int open_hdf5(struct output *o)
 
 int output_open(struct output *o)
 {
-    bool numbers = o->format == OUTPUT_IVECS || o->format == OUTPUT_HDF5;
-    int status = numbers ? prepare_numbers(o) : CLI_OK;
+    int status = output_is_numbers(o->format) ? prepare_numbers(o) : CLI_OK;
     if (status != CLI_OK) return status;
     return o->format == OUTPUT_HDF5 ? open_hdf5(o) : open_stream(o);
-}
-
-int output_write(struct output *o, const char *query, const struct vdb_hit *hits, uint32_t found)
-{
-    if (o->format == OUTPUT_TEXT || o->format == OUTPUT_JSON) {
-        int status = print_hits(o, query, hits, found);
-        if (status != CLI_OK) return status;
-    } else {
-        fill_row(o, hits, found);
-        if (o->format == OUTPUT_IVECS) {
-            write_ivecs(o);
-        } else if (!hdf5_write_row(o->writer, o->neighbors, o->row_numbers) ||
-                   !hdf5_write_row(o->writer, o->distances, o->row_distances)) {
-            o->hdf5_failed = true; /* closing it tells why */
-            return CLI_IOERR;
-        }
-    }
-    return o->out && ferror(o->out) ? CLI_IOERR : CLI_OK;
 }
 
 static int close_hdf5(struct output *o, int status)

@@ -17,6 +17,11 @@
 
 enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_IVECS, OUTPUT_HDF5 };
 
+static inline bool output_is_numbers(enum output_format format)
+{
+    return format == OUTPUT_IVECS || format == OUTPUT_HDF5;
+}
+
 struct output {
     /* by the caller */
     const struct cli *cli;
@@ -37,10 +42,17 @@ struct output {
     float *row_distances;
 };
 
-/* Each returns an exit status and has told what was wrong. */
+/* Returns an exit status and has told what was wrong. */
 int output_open(struct output *output);
-int output_write(struct output *output, const char *query, const struct vdb_hit *hits,
-                 uint32_t found);
+
+/* Of text and JSON: prints the answer to one query on any stream. Several threads may do so at
+ * once, each on a stream of its own. */
+enum vdb_status output_print(const struct output *output, FILE *to, const char *query,
+                             const struct vdb_hit *hits, uint32_t found, struct vdb_error *err);
+
+/* Of ivecs and HDF5: writes the answer to one query. Returns an exit status, and leaves it to
+ * output_close to tell what was wrong. */
+int output_write_row(struct output *output, const struct vdb_hit *hits, uint32_t found);
 
 /* Completes the output where `status` says that the answers are whole (0 or 1), else gives it up.
  * Returns `status`, or what went wrong here. Standard output is left to cli_finish. */
