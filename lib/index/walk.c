@@ -258,8 +258,9 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
 
 static void clear_visited(struct walk *walk, const struct front *front, uint32_t rows)
 {
-    if (front->wrapped) {
-        memset(walk->visited, 0, ((size_t)rows / 64 + 1) * sizeof *walk->visited);
+    size_t words = (size_t)rows / 64 + 1;
+    if (front->wrapped || front->met > words / 8) { /* a cache line has eight */
+        memset(walk->visited, 0, words * sizeof *walk->visited);
         return;
     }
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
