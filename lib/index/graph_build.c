@@ -52,7 +52,7 @@ void graph_params_default(struct graph_params *params, uint32_t dimension)
     if (params->alpha_milli == 0) params->alpha_milli = 1100;
 }
 
-/* Under ip the longest rows are pivots, and few of them are enough. */
+/* Under ip groups of what is near would not tell where large products are. */
 uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric)
 {
     bool many = metric != VDB_METRIC_IP && rows >= GROUPS_FROM;
@@ -436,9 +436,7 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     if (status != VDB_OK) return status;
     builder->distinct = graph_order(builder->representative, rows, builder->order);
     if (builder->rise) {
-        status = graph_rise(codes, builder->workers, builder->order, builder->distinct,
-                            pivot_count / 2, builder->rise, &builder->space.shift, err);
-        if (status != VDB_OK) return status;
+        graph_rise(codes, builder->workers, builder->rise, &builder->space.shift);
         builder->space.rise = builder->rise;
     }
     choose_pivots(builder, pivots, pivot_count);

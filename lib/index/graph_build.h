@@ -90,11 +90,8 @@ void pool_measure(struct pruner *pruner, const struct space *space, const uint32
  * their number. */
 uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *order);
 
-/* Under ip: fills rise[], one a row, and shift (space.h), and moves the `longest` longest of the
- * `distinct` rows of order[] to its front. */
-enum vdb_status graph_rise(const struct codes *codes, unsigned threads, uint32_t *order,
-                           uint32_t distinct, uint32_t longest, uint64_t *rise, uint32_t *shift,
-                           struct vdb_error *err);
+/* Under ip: fills rise[], one a row, and shift (space.h). */
+void graph_rise(const struct codes *codes, unsigned threads, uint64_t *rise, uint32_t *shift);
 
 /* Moves the rows that have levels above 0 to the front of order[], higher levels first: a row is of
  * level l or above with a probability of degree^-l, by a hash of its number. Fills sizes[] and

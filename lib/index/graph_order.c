@@ -1,4 +1,4 @@
-/* graph_order.c: the order in which rows enter a graph, and under ip their lengths.
+/* graph_order.c: the order in which rows enter a graph, and under ip what their lengths come to.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 
@@ -54,14 +54,6 @@ uint32_t graph_order_levels(uint32_t *order, uint32_t distinct, uint32_t degree,
     return count;
 }
 
-static uint32_t isqrt(uint64_t x)
-{
-    uint64_t root = 0;
-    for (uint64_t bit = (uint64_t)1 << 31; bit; bit >>= 1)
-        if ((root | bit) * (root | bit) <= x) root |= bit;
-    return (uint32_t)root;
-}
-
 struct lengths {
     const struct codes *codes;
     uint64_t *squared; /* |x|^2 a row, in units of the codes' scale */
@@ -83,39 +75,14 @@ static void length_job(void *context, unsigned worker, size_t begin, size_t end)
     }
 }
 
-/* Moves the `count` longest rows to the front of the order. */
-static enum vdb_status longest_first(const uint64_t *squared, uint32_t *order, uint32_t rows,
-                                     uint32_t count, struct vdb_error *err)
-{
-    if (count == 0) return VDB_OK;
-    struct pool longest = {.keys = malloc(((size_t)count + 1) * sizeof *longest.keys)};
-    if (!longest.keys) return error_no_memory(err);
-    pool_reset(&longest, count);
-    for (uint32_t i = 0; i < rows; i++) {
-        uint64_t key = pool_key(UINT32_MAX - isqrt(squared[order[i]]), order[i]);
-        if (key < longest.limit) pool_insert(&longest, key);
-    }
-    for (uint32_t i = 0, front = 0; i < rows && front < count; i++) {
-        uint64_t key = pool_key(UINT32_MAX - isqrt(squared[order[i]]), order[i]);
-        if (key <= longest.keys[longest.count - 1]) swap_rows(&order[i], &order[front++]);
-    }
-    free(longest.keys);
-    return VDB_OK;
-}
-
-enum vdb_status graph_rise(const struct codes *codes, unsigned threads, uint32_t *order,
-                           uint32_t distinct, uint32_t longest, uint64_t *rise, uint32_t *shift,
-                           struct vdb_error *err)
+void graph_rise(const struct codes *codes, unsigned threads, uint64_t *rise, uint32_t *shift)
 {
     struct lengths lengths = {codes, rise};
     par_for(threads, codes->rows, 1024, length_job, &lengths);
-    enum vdb_status status = longest_first(rise, order, distinct, longest, err);
-    if (status != VDB_OK) return status;
     uint64_t most = 0;
     for (uint32_t row = 0; row < codes->rows; row++)
         if (rise[row] > most) most = rise[row];
     for (uint32_t row = 0; row < codes->rows; row++) rise[row] = most - rise[row];
     *shift = 1;
     while (4 * most >> *shift > UINT32_MAX) ++*shift;
-    return VDB_OK;
 }

@@ -205,9 +205,10 @@ static enum vdb_status mend(struct mending *m, unsigned workers, struct vdb_erro
     enum vdb_status status = VDB_OK;
     if (m->space.kind == SPACE_PRODUCT) {
         rise = malloc(m->graph->rows * sizeof *rise);
-        status = !rise
-                     ? error_no_memory(err)
-                     : graph_rise(m->space.codes, workers, NULL, 0, 0, rise, &m->space.shift, err);
+        if (rise)
+            graph_rise(m->space.codes, workers, rise, &m->space.shift);
+        else
+            status = error_no_memory(err);
         m->space.rise = rise;
     }
     if (!status) par_for(workers, m->graph->rows, CHUNK, mend_job, m);

@@ -56,9 +56,7 @@ static enum vdb_status assign_levels(struct hnsw *hnsw, struct graph_levels *lev
     if (status != VDB_OK) return status;
     ground->distinct = graph_order(ground->representative, codes->rows, ground->order);
     if (ground->rise) {
-        status = graph_rise(codes, ground->workers, ground->order, ground->distinct, 0,
-                            ground->rise, &ground->space.shift, err);
-        if (status != VDB_OK) return status;
+        graph_rise(codes, ground->workers, ground->rise, &ground->space.shift);
         ground->space.rise = ground->rise;
     }
     *levels = (struct graph_levels){.degree = ground->params.degree / 2};

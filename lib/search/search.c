@@ -21,12 +21,10 @@
 #include "search/query.h"
 #include "search/scan.h"
 
-#define EF_DEFAULT     64 /* where there is no calibration */
-#define RECALL_DEFAULT 0.95
-#define RERANK_ERRORS  2.5 /* an estimate is rarely off by more than so many times its error */
-#define FETCH_AHEAD    4
-#define FETCH_MAX      4096 /* bytes of a vector; what is behind them follows by itself */
-#define CHUNK          32   /* queries that a thread takes at a time */
+#define RERANK_ERRORS 2.5 /* an estimate is rarely off by more than so many times its error */
+#define FETCH_AHEAD   4
+#define FETCH_MAX     4096 /* bytes of a vector; what is behind them follows by itself */
+#define CHUNK         32   /* queries that a thread takes at a time */
 
 struct searcher { /* one thread's */
     const struct vdb_snapshot *s;
@@ -106,10 +104,7 @@ static uint32_t for_all_rows(const struct searcher *s, uint64_t n, uint32_t rows
 
 static uint32_t effort_for(const struct searcher *s, const struct part *part)
 {
-    if (s->options->ef) return s->options->ef;
-    double recall = s->options->recall > 0 ? s->options->recall : RECALL_DEFAULT;
-    uint32_t effort = calibration_effort(&part->calibration, s->k, recall);
-    return effort ? effort : EF_DEFAULT;
+    return s->options->ef ? s->options->ef : part_effort(part, s->k, s->options->recall);
 }
 
 static enum vdb_status walk_part(struct searcher *s, const struct part *part, struct query *query,

@@ -12,6 +12,9 @@
 #include "format/tombstone.h"
 #include "vector/vtype.h"
 
+#define RECALL_DEFAULT 0.95
+#define EFFORT_DEFAULT 64 /* where there is no calibration */
+
 struct opener { /* what every step needs */
     const struct manifest *manifest;
     const uint8_t *file;
@@ -166,4 +169,12 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
     out->is_graph = entry->kind == DISK_PART_GRAPH;
     if (!status && out->is_graph) status = open_graph(&o, out, err);
     return status;
+}
+
+uint32_t part_effort(const struct part *part, uint32_t k, double recall)
+{
+    if (!part->is_graph) return 0;
+    uint32_t effort =
+        calibration_effort(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
+    return effort ? effort : EFFORT_DEFAULT;
 }

@@ -35,4 +35,8 @@ struct part {
 enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const uint8_t *file,
                           uint64_t file_len, struct part *out, struct vdb_error *err);
 
+/* The effort of a walk for a recall@k of `recall`, above 0 to 1, or 0 for the usual 0.95: what the
+ * part's calibration says, or where it has none, 64. 0 where the part has no graph. */
+uint32_t part_effort(const struct part *part, uint32_t k, double recall);
+
 #endif

@@ -11,9 +11,6 @@
 #include "base/utf8.h"
 #include "vector/vtype.h"
 
-#define RECALL_DEFAULT 0.95
-#define EFFORT_DEFAULT 64 /* where there is no calibration */
-
 /* ---- making -------------------------------------------------------------------------------- */
 
 enum vdb_status snapshot_create(struct generation *generation, uint64_t file_len,
@@ -518,15 +515,6 @@ enum vdb_status vdb_part_calibration(const struct vdb_snapshot *s, uint32_t inde
         number -= curve->point_count;
     }
     return VDB_NOT_FOUND;
-}
-
-/* As search/search.c has it. */
-static uint32_t part_effort(const struct part *part, uint32_t k, double recall)
-{
-    if (!part->is_graph) return 0;
-    uint32_t effort =
-        calibration_effort(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
-    return effort ? effort : EFFORT_DEFAULT;
 }
 
 enum vdb_status vdb_part_effort(const struct vdb_snapshot *s, uint32_t index, uint32_t k,
