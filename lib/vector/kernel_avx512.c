@@ -71,6 +71,15 @@ static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query,
     _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
 }
 
+/* Modulo 2^32, which _mm512_reduce_add_epi32 is not made for. */
+KERNEL_INLINE uint32_t add_words(__m512i words)
+{
+    uint32_t lanes[16], sum = 0;
+    _mm512_storeu_si512(lanes, words);
+    for (int i = 0; i < 16; i++) sum += lanes[i];
+    return sum;
+}
+
 /* MAXPS and MINPS return their second operand where one is a NaN, as the comparisons of the
  * portable kernel do. */
 static void avx512_encode_u8(const float *x, size_t n, float inverse, float zero, uint8_t *code,
@@ -79,7 +88,7 @@ static void avx512_encode_u8(const float *x, size_t n, float inverse, float zero
     __m512 inverses = _mm512_set1_ps(inverse), zeros = _mm512_set1_ps(zero);
     __m512i sum = _mm512_setzero_si512(), squares = sum;
     for (size_t i = 0; i < n; i += 16) {
-        __mmask16 mask = n - i >= 16 ? 0xffff : (__mmask16)((1u << (n - i)) - 1);
+        __mmask16 mask = (__mmask16)(n - i >= 16 ? 0xffffu : (1u << (n - i)) - 1);
         __m512 t = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), inverses);
         t = _mm512_max_ps(_mm512_add_ps(t, zeros), _mm512_setzero_ps());
         t = _mm512_add_ps(_mm512_min_ps(t, _mm512_set1_ps(255.0f)), _mm512_set1_ps(0.5f));
@@ -88,8 +97,8 @@ static void avx512_encode_u8(const float *x, size_t n, float inverse, float zero
         squares = _mm512_add_epi32(squares, _mm512_madd_epi16(c, c));
         _mm512_mask_cvtepi32_storeu_epi8(code + i, mask, c);
     }
-    sums[0] = (uint32_t)_mm512_reduce_add_epi32(sum);
-    sums[1] = (uint32_t)_mm512_reduce_add_epi32(squares);
+    sums[0] = add_words(sum);
+    sums[1] = add_words(squares);
 }
 
 static int32_t avx512_dot_u8i8(const uint8_t *code, const int8_t *query, size_t bytes, uint8_t flip)
