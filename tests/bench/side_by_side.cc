@@ -28,8 +28,8 @@
 static const size_t K = 10, ROUNDS = 5;
 /* Efforts above this only finish the curve, and answer a quarter of the slice: they are slow. */
 static const size_t EF_FIGURES = 250;
-static const std::vector<size_t> EFS = {10, 12, 14,  17,  20,  24,  28,  34,  40, 50,
-                                        60, 80, 100, 130, 160, 200, 300, 400, 800};
+static const std::vector<size_t> EFS = {4,  6,  8,  10, 12,  14,  17,  20,  24,  28,  34,
+                                        40, 50, 60, 80, 100, 130, 160, 200, 300, 400, 800};
 
 /* ---- truth --------------------------------------------------------------------------------- */
 
@@ -138,7 +138,8 @@ static Side vdb_side(const char *path)
         fail(path, err.message);
     vdb_info info;
     vdb_snapshot_info(now, &info);
-    printf("# %s: kernels %s, %u part(s), %llu rows in the tail; one query a call of vdb_search\n",
+    printf("# %s: kernels %s, %u part(s), %llu rows in the tail; one query a call of "
+           "vdb_searcher_search\n",
            path, info.isa, info.parts, (unsigned long long)info.tail_rows);
     for (uint32_t row = 0; row < info.rows; row++) {
         const char *id;
@@ -149,13 +150,21 @@ static Side vdb_side(const char *path)
     static vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
     options.k = (uint32_t)K;
     options.threads = 1;
-    return {"vdb", [](size_t ef) { options.ef = (uint32_t)ef; },
+    static vdb_searcher *searcher;
+    return {"vdb",
+            [](size_t ef) {
+                vdb_error error;
+                vdb_searcher_close(searcher);
+                options.ef = (uint32_t)ef;
+                if (vdb_searcher_open(now, &options, &searcher, &error))
+                    fail("vdb_searcher_open", error.message);
+            },
             [](const float *query, uint32_t *rows) {
                 vdb_hit hits[K];
                 uint32_t found;
                 vdb_error error;
-                if (vdb_search(now, query, 1, &options, hits, &found, &error))
-                    fail("vdb_search", error.message);
+                if (vdb_searcher_search(searcher, query, hits, &found, &error))
+                    fail("vdb_searcher_search", error.message);
                 for (size_t i = 0; i < K; i++) rows[i] = i < found ? hits[i].row : UINT32_MAX;
             },
             std::vector<Point>(EFS.size())};
@@ -166,7 +175,7 @@ static Side hnsw_side(const char *path, size_t dim)
     static hnswlib::L2Space space(dim);
     static hnswlib::HierarchicalNSW<float> index(&space, path);
     printf("# %s: hnswlib, M 16, efConstruction 200, float\n", path);
-    return {"hnswlib", [](size_t ef) { index.setEf(ef); },
+    return {"hnswlib", [](size_t ef) { index.setEf(std::max(ef, K)); },
             [](const float *query, uint32_t *rows) {
                 auto result = index.searchKnn(query, K);
                 std::fill(rows, rows + K, UINT32_MAX);
@@ -323,8 +332,8 @@ int main(int argc, char **argv)
             bench.measure(round % 2 ? vdb : hnsw, e, round);
         }
     print_curves(vdb, hnsw);
-    print_figure(vdb, hnsw, 0.95, 2.0);
-    print_figure(vdb, hnsw, 0.99, 2.0);
+    print_figure(vdb, hnsw, 0.95, 4.6);
+    print_figure(vdb, hnsw, 0.99, 6.6);
     print_figure(vdb, hnsw, 0.999, 0);
     return 0;
 }
