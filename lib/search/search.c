@@ -4,11 +4,10 @@
  *           -> flat parts and tail: exact distances of every row
  *           -> one list of the k best
  *
- * A walk orders by codes; what it hands over is measured on the stored vectors, nearest codes
- * first, until k and some more have been and the next one's code is too far for its row to be among
- * the best. Deleted rows are walked through and dropped then; effort grows with their share, and
- * where still too few are left it is doubled.
- * SPDX-License-Identifier: BSD-2-Clause */
+ * A walk orders by codes; what it hands over is measured on the stored vectors, nearest estimates
+ * first, until k have been and the next one's is too far for its row to be among the best. Deleted
+ * rows are walked through and dropped then; effort grows with their share, and where still too few
+ * are left it is doubled. SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>

@@ -129,15 +129,40 @@ static void renames(void **state)
     assert_int_equal(osfile_unlink(store_path("b")), ENOENT);
 }
 
+/* Large ranges lie where huge pages fit, and hold the same bytes after they were settled, what was
+ * not yet synced among them. */
+static void large_mappings(void **state)
+{
+    (void)state;
+    enum { HUGE = 2 << 20, LEN = 5 * HUGE / 2 };
+    static uint8_t bytes[LEN];
+    struct osfile file;
+    assert_int_equal(osfile_create(&file, store_path("a"), 0600), 0);
+    for (size_t i = 0; i < LEN; i++) bytes[i] = (uint8_t)(i * 2654435761u >> 24);
+    assert_int_equal(osfile_write(&file, 0, bytes, LEN), 0);
+    assert_int_equal(osfile_sync_data(&file), 0);
+    assert_int_equal(osfile_write(&file, HUGE + 5, "new", 3), 0);
+    memcpy(bytes + HUGE + 5, "new", 3);
+    static const size_t offs[] = {0, 4096, 100000};
+    for (size_t i = 0; i < 3; i++) {
+        const uint8_t *mapping;
+        size_t off = offs[i], len = LEN - off;
+        osfile_settle(&file, off, len);
+        assert_int_equal(osfile_map(&file, off, len, &mapping), 0);
+        assert_int_equal(((uintptr_t)mapping - off) % HUGE, 0);
+        osfile_want_huge_pages(mapping, len);
+        assert_memory_equal(mapping, bytes + off, len);
+        osfile_unmap(mapping, len);
+    }
+    osfile_close(&file);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(opening),
-        test(reading_and_mapping),
-        test(locks),
-        test(renames),
+        test(opening), test(reading_and_mapping), test(large_mappings), test(locks), test(renames),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
