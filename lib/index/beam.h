@@ -24,6 +24,8 @@ struct walk {
     size_t visited_words;
     uint32_t *met;
     size_t met_room, met_limit;
+    uint32_t *distances; /* of the rows that are measured: room for those of one list */
+    size_t distances_room;
     struct probe probe;
     size_t probe_room;
     float *scratch;

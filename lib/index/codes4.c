@@ -209,7 +209,7 @@ static int32_t round_bytes(const float *y, size_t n, float inverse, int8_t *byte
 }
 
 void codes4_prepare(const struct codes4 *codes, const float *query, bool ip, float *scratch,
-                    int8_t *query8, struct codes4_query *prepared)
+                    int8_t *values, struct kernel_query4 *prepared)
 {
     uint32_t dim = codes->dim, h = half(dim);
     size_t bytes = codes4_bytes(dim);
@@ -223,12 +223,14 @@ void codes4_prepare(const struct codes4 *codes, const float *query, bool ip, flo
     float inverse = largest > LARGEST_MIN ? 127.0f / largest : 0.0f;
     int8_t *rounded = (int8_t *)(scratch + padded(dim));
     int32_t sum = round_bytes(q, padded(dim), inverse, rounded);
-    memset(query8, 0, 2 * bytes);
-    memcpy(query8, rounded, h);
-    memcpy(query8 + bytes, rounded + h, dim - h);
-    *prepared = (struct codes4_query){
+    memset(values, 0, 2 * bytes);
+    memcpy(values, rounded, h);
+    memcpy(values + bytes, rounded + h, dim - h);
+    *prepared = (struct kernel_query4){
+        .values = values,
         .scale = inverse > 0.0f ? largest / 127.0f : 0.0f,
         .offset = 15 * sum,
         .norm = (float)norm,
+        .inner = ip,
     };
 }

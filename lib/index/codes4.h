@@ -42,12 +42,6 @@ struct codes4_factors {
     float f;    /* 2 |y|^2 / <w, y>, above 0; 0 where y is 0 */
 };
 
-struct codes4_query {
-    float scale;    /* s */
-    int32_t offset; /* 15 * sum q8 */
-    float norm;     /* |q|^2; for inner products <centre, query> */
-};
-
 /* Bytes of a row's code: half of dim, rounded up to a multiple of 64. With H = half of dim, itself
  * rounded up, byte j < H has dimension j in its low and dimension H + j in its high half; what is
  * beyond dim is zero. */
@@ -60,31 +54,9 @@ size_t codes4_scratch(uint32_t dim);
 void codes4_encode(const struct codes4 *codes, const float *x, float *scratch, uint8_t *code,
                    struct codes4_factors *factors);
 
-/* Codes a query, for inner products where `ip`, else for distances. query8 has twice codes4_bytes:
- * what dot4_u4i8 multiplies the low halves of a code with, then the high halves. */
+/* Codes a query, for inner products where `ip`, else for distances: what the kernel list_u4i8
+ * measures rows with. values has twice codes4_bytes, and is kept by the query. */
 void codes4_prepare(const struct codes4 *codes, const float *query, bool ip, float *scratch,
-                    int8_t *query8, struct codes4_query *prepared);
-
-/* Twice <y, q>, from what dot4_u4i8 gave for the row's code and the query. */
-static inline float codes4_twice_dot(const struct codes4_query *query,
-                                     const struct codes4_factors *factors, int32_t sum)
-{
-    return factors->f * (query->scale * (float)(2 * sum - query->offset));
-}
-
-/* Estimates the square of the distance: 0 or above. */
-static inline float codes4_l2sq(const struct codes4_query *query,
-                                const struct codes4_factors *factors, int32_t sum)
-{
-    float l2sq = query->norm + factors->norm - codes4_twice_dot(query, factors, sum);
-    return l2sq > 0.0f ? l2sq : 0.0f;
-}
-
-/* Estimates the inner product, for a query prepared for that. */
-static inline float codes4_ip(const struct codes4_query *query,
-                              const struct codes4_factors *factors, int32_t sum)
-{
-    return query->norm + 0.5f * codes4_twice_dot(query, factors, sum);
-}
+                    int8_t *values, struct kernel_query4 *prepared);
 
 #endif

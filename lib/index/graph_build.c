@@ -355,8 +355,9 @@ static void group_job(void *context, unsigned worker, size_t begin, size_t end)
     for (size_t i = begin; i < end; i++) {
         uint64_t best = UINT64_MAX;
         space_probe_row(space, g->pivots[i], probe);
-        for (uint32_t j = 0; j < g->leaders; j += 4) {
-            uint32_t n = g->leaders - j < 4 ? g->leaders - j : 4, distances[4];
+        for (uint32_t j = 0; j < g->leaders; j += GRAPH_DEGREE_MAX) {
+            uint32_t distances[GRAPH_DEGREE_MAX], n = g->leaders - j;
+            n = n < GRAPH_DEGREE_MAX ? n : GRAPH_DEGREE_MAX;
             space_measure(space, probe, g->pivots + j, n, distances);
             for (uint32_t k = 0; k < n; k++) {
                 uint64_t key = pool_key(distances[k], j + k);

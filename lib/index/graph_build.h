@@ -20,6 +20,7 @@ struct pruner {
     uint32_t room;
     uint32_t *rows, *places; /* candidates not yet decided, nearest first */
     uint32_t *fates;         /* by place */
+    uint32_t *distances;     /* room for all candidates, rounded up to a multiple of 4 */
     uint32_t *others;        /* room for all pivots */
 };
 

@@ -24,7 +24,7 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
     pruner->walk = walk_create();
     pruner->probe.query = aligned_alloc(64, bytes);
     pruner->room = room;
-    pruner->rows = malloc(3 * (size_t)room * sizeof *pruner->rows);
+    pruner->rows = malloc((4 * (size_t)room + 3) * sizeof *pruner->rows);
     uint32_t pivots = graph_pivot_count(space->codes->rows, space->codes->metric);
     pruner->others = malloc((size_t)pivots * sizeof *pruner->others + 1);
     uint32_t pool = ef > room ? ef : room;
@@ -36,6 +36,7 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
     }
     pruner->places = pruner->rows + room;
     pruner->fates = pruner->places + room;
+    pruner->distances = pruner->fates + room;
     return pruner;
 }
 
@@ -53,12 +54,13 @@ void pool_measure(struct pruner *pruner, const struct space *space, const uint32
                   uint32_t n)
 {
     struct pool *pool = &pruner->walk->pool;
-    for (uint32_t i = 0; i < n; i++) space_prefetch(space, rows[i]);
-    for (uint32_t i = 0; i < n; i += 4) {
-        uint32_t m = n - i < 4 ? n - i : 4, distances[4];
-        space_measure(space, &pruner->walk->probe, rows + i, m, distances);
-        for (uint32_t j = 0; j < m; j++) {
-            uint64_t key = pool_key(distances[j], rows[i + j]);
+    uint32_t distances[GRAPH_DEGREE_MAX];
+    for (uint32_t m; n > 0; rows += m, n -= m) {
+        m = n < GRAPH_DEGREE_MAX ? n : GRAPH_DEGREE_MAX;
+        space_prefetch(space, rows, m);
+        space_measure(space, &pruner->walk->probe, rows, m, distances);
+        for (uint32_t i = 0; i < m; i++) {
+            uint64_t key = pool_key(distances[i], rows[i]);
             if (key < pool->limit) pool_insert(pool, key);
         }
     }
@@ -99,20 +101,18 @@ static uint32_t take_first(struct choice *choice, uint32_t left)
     uint32_t taker = choice->taken, stay = 0;
     take(choice, pruner->places[0]);
     space_probe_row(choice->space, choice->out[taker], &pruner->probe);
-    for (uint32_t i = 1; i < left; i += 4) {
-        uint32_t m = left - i < 4 ? left - i : 4, distances[4];
-        space_measure(choice->space, &pruner->probe, pruner->rows + i, m, distances);
-        for (uint32_t j = 0; j < m; j++) {
-            uint32_t place = pruner->places[i + j], row = pruner->rows[i + j];
-            uint32_t from_row = pool_distance(choice->keys[place]);
-            int gone = distances[j] < from_row;
-            if (gone)
-                pruner->fates[place] =
-                    drops(choice->alpha2, distances[j], from_row) ? DROPPED : taker;
-            pruner->rows[stay] = row;
-            pruner->places[stay] = place;
-            stay += !gone;
-        }
+    uint32_t *distances = pruner->distances;
+    space_measure(choice->space, &pruner->probe, pruner->rows + 1, left - 1, distances);
+    for (uint32_t i = 1; i < left; i++) {
+        uint32_t place = pruner->places[i], row = pruner->rows[i];
+        uint32_t from_row = pool_distance(choice->keys[place]);
+        int gone = distances[i - 1] < from_row;
+        if (gone)
+            pruner->fates[place] =
+                drops(choice->alpha2, distances[i - 1], from_row) ? DROPPED : taker;
+        pruner->rows[stay] = row;
+        pruner->places[stay] = place;
+        stay += !gone;
     }
     return stay;
 }

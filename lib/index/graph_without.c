@@ -75,17 +75,14 @@ static void gather_candidates(const struct mending *m, struct mender *mender, ui
 {
     const struct graph *g = m->graph;
     const uint32_t *edges = g->edges + (size_t)from * g->degree;
-    uint32_t rows[4], distances[4], n = 0;
-    for (uint32_t i = 0; i < g->degree; i++)
-        if (edges[i] < g->rows) space_prefetch(&m->space, edges[i]);
+    uint32_t rows[GRAPH_DEGREE_MAX], distances[GRAPH_DEGREE_MAX], n = 0;
     for (uint32_t i = 0; i < g->degree; i++) {
         uint32_t to = edges[i];
         if (to < g->rows && to != row && !is_gone(m, to) && !list_has(list, to)) rows[n++] = to;
-        if (n < 4 && (i + 1 < g->degree || n == 0)) continue;
-        space_measure(&m->space, &mender->row, rows, n, distances);
-        for (uint32_t j = 0; j < n; j++) offer(&mender->candidates, distances[j], rows[j]);
-        n = 0;
     }
+    space_prefetch(&m->space, rows, n);
+    space_measure(&m->space, &mender->row, rows, n, distances);
+    for (uint32_t i = 0; i < n; i++) offer(&mender->candidates, distances[i], rows[i]);
 }
 
 /* Whether something in the list that is nearer to the row makes the candidate superfluous. */
@@ -137,11 +134,7 @@ static int mend_row(const struct mending *m, struct mender *mender, uint32_t row
     if (save(mender, row, edges, degree)) return -1;
 
     space_probe_row(&m->space, row, &mender->row);
-    for (uint32_t i = 0; i < list.count; i += 4) {
-        uint32_t distances[4], n = list.count - i < 4 ? list.count - i : 4;
-        space_measure(&m->space, &mender->row, list.rows + i, n, distances);
-        memcpy(list.distances + i, distances, n * sizeof *distances);
-    }
+    space_measure(&m->space, &mender->row, list.rows, list.count, list.distances);
     pool_reset(&mender->candidates, CANDIDATES);
     for (uint32_t i = 0; i < length; i++)
         if (is_gone(m, edges[i])) gather_candidates(m, mender, row, edges[i], &list);

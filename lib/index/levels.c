@@ -31,8 +31,9 @@ static uint32_t gather(const struct graph_levels *levels, uint32_t at, const str
         members[n] = list[i];
         found[n] = row_of(levels, list[i], rows);
         if (found[n] == GRAPH_NO_ROW) continue;
-        space_prefetch(space, found[n++]);
+        n++;
     }
+    space_prefetch(space, found, n);
     return n;
 }
 
@@ -40,16 +41,13 @@ static uint32_t gather(const struct graph_levels *levels, uint32_t at, const str
 static int step(const struct graph_levels *levels, uint32_t at, const struct space *space,
                 const struct probe *probe, uint32_t rows, struct place *place)
 {
-    uint32_t members[GRAPH_DEGREE_MAX], found[GRAPH_DEGREE_MAX], distances[4];
+    uint32_t members[GRAPH_DEGREE_MAX], found[GRAPH_DEGREE_MAX], distances[GRAPH_DEGREE_MAX];
     uint32_t n = gather(levels, at, space, rows, place->member, members, found);
     uint64_t before = place->key;
-    for (uint32_t i = 0; i < n; i += 4) {
-        uint32_t m = n - i < 4 ? n - i : 4;
-        space_measure(space, probe, found + i, m, distances);
-        for (uint32_t j = 0; j < m; j++) {
-            uint64_t key = pool_key(distances[j], found[i + j]);
-            if (key < place->key) *place = (struct place){members[i + j], key};
-        }
+    space_measure(space, probe, found, n, distances);
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t key = pool_key(distances[i], found[i]);
+        if (key < place->key) *place = (struct place){members[i], key};
     }
     return place->key < before;
 }

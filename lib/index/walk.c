@@ -13,10 +13,11 @@
 #include "index/beam.h"
 #include "index/levels.h"
 
-#define ENTRIES 2 /* pivots, the nearest, that a walk starts from */
-#define LEADERS 8 /* groups of pivots, of the nearest leaders, that it looks into */
-#define SOON    3 /* an entry so near to the next one is about to be expanded: edges are fetched */
-#define AHEAD   2 /* likewise those of so many entries behind the one that is expanded */
+#define ENTRIES 2  /* pivots, the nearest, that a walk starts from */
+#define LEADERS 8  /* groups of pivots, of the nearest leaders, that it looks into */
+#define SOON    3  /* an entry so near to the next one is about to be expanded: edges are fetched */
+#define PIVOTS  64 /* measured in one go */
+#define AHEAD   2  /* likewise those of so many entries behind the one that is expanded */
 
 /* ---- scratch space ------------------------------------------------------------------------- */
 
@@ -31,6 +32,7 @@ void walk_free(struct walk *walk)
     free(walk->pool.keys);
     free(walk->visited);
     free(walk->met);
+    free(walk->distances);
     free(walk->probe.query);
     free(walk->scratch);
     free(walk->found);
@@ -66,6 +68,13 @@ static int reserve_visited(struct walk *walk, uint32_t rows, uint32_t degree)
         free(walk->met);
         walk->met = met;
         walk->met_room = room;
+    }
+    if (degree > walk->distances_room) {
+        uint32_t *distances = malloc(((size_t)degree + 3) * sizeof *distances);
+        if (!distances) return 0;
+        free(walk->distances);
+        walk->distances = distances;
+        walk->distances_room = degree;
     }
     walk->met_limit = limit;
     return 1;
@@ -122,45 +131,42 @@ __attribute__((noinline)) static uint32_t meet(const uint32_t *edges, uint32_t d
 static struct gathered gather(struct walk *walk, struct front *front, const struct graph *graph,
                               uint32_t row)
 {
+    const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
     if (front->met > walk->met_limit) {
         front->met = 0;
         front->wrapped = 1;
     }
-    struct gathered gathered = {front->met,
-                                meet(graph->edges + (size_t)row * graph->degree, graph->degree,
-                                     graph->rows, walk->visited, walk->met + front->met)};
+    struct gathered gathered = {
+        front->met, meet(edges, graph->degree, graph->rows, walk->visited, walk->met + front->met)};
     front->met += gathered.count;
     return gathered;
 }
 
-/* Forced inline for the same reason as space_prefetch. */
-SPACE_INLINE void edges_prefetch(const struct graph *graph, uint32_t row)
+/* Forced inline: gcc 12 takes a function that only prefetches for one without effect and drops
+ * calls of it. */
+__attribute__((always_inline)) static inline void edges_prefetch(const struct graph *graph,
+                                                                 uint32_t row)
 {
     const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
     for (uint32_t i = 0; i < graph->degree; i += 16) __builtin_prefetch(edges + i, 0, 2);
 }
 
-/* Measures what is present and meanwhile fetches the rows ahead, a few at a time: the processor
- * stalls when more lines are asked for at once than it can wait for. */
-SPACE_INLINE void measure(struct walk *walk, const struct space *space, const struct graph *graph,
-                          const struct probe *probe, struct gathered present, struct gathered ahead)
+/* Measures what is present, and meanwhile the rows ahead are fetched. */
+static void measure(struct walk *walk, const struct space *space, const struct graph *graph,
+                    const struct probe *probe, struct gathered present, struct gathered ahead)
 {
-    const uint32_t *rows = walk->met + present.begin, *next = walk->met + ahead.begin;
-    const uint32_t *end = next + ahead.count;
+    const uint32_t *rows = walk->met + present.begin, *distances = walk->distances;
+    struct kernel_list list = {.rows = rows,
+                               .count = present.count,
+                               .ahead = walk->met + ahead.begin,
+                               .ahead_count = ahead.count};
     struct pool *pool = &walk->pool;
-    uint32_t share = 4 * ahead.count / (present.count + 1) + 1;
-    for (uint32_t i = 0; i < present.count; i += 4) {
-        const uint32_t *stop = end - next > (ptrdiff_t)share ? next + share : end;
-        while (next < stop) space_prefetch(space, *next++);
-        uint32_t n = present.count - i < 4 ? present.count - i : 4, distances[4];
-        space_measure(space, probe, rows + i, n, distances);
-        for (uint32_t j = 0; j < n; j++) {
-            uint64_t key = pool_key(distances[j], rows[i + j]);
-            if (key >= pool->limit) continue;
-            if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i + j]);
-        }
+    space_measure_list(space, probe, &list, walk->distances);
+    for (uint32_t i = 0; i < present.count; i++) {
+        uint64_t key = pool_key(distances[i], rows[i]);
+        if (key >= pool->limit) continue;
+        if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i]);
     }
-    while (next < end) space_prefetch(space, *next++);
 }
 
 static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows)
@@ -172,46 +178,24 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
 }
 
 /* Measures pivots [begin, end) and keeps the nearest, by number. */
-SPACE_INLINE void measure_pivots(const struct space *any, const struct graph *graph,
-                                 const struct probe *probe, uint32_t begin, uint32_t end,
-                                 struct pool *nearest, enum space_kind kind)
+static void measure_pivots(const struct space *space, const struct graph *graph,
+                           const struct probe *probe, uint32_t begin, uint32_t end,
+                           struct pool *nearest)
 {
-    struct space space = *any;
-    space.kind = kind;
-    for (uint32_t i = begin; i < end; i += 4) {
-        uint32_t numbers[4] = {i, i + 1, i + 2, i + 3}, distances[4];
-        uint32_t n = end - i < 4 ? end - i : 4;
-        if (!graph->pivot_codes)
-            for (uint32_t j = 0; j < n; j++)
-                numbers[j] = graph->pivots[i + j] < graph->rows ? graph->pivots[i + j] : 0;
-        space_measure(&space, probe, numbers, n, distances);
+    for (uint32_t i = begin; i < end; i += PIVOTS) {
+        uint32_t numbers[PIVOTS], distances[PIVOTS];
+        uint32_t n = end - i < PIVOTS ? end - i : PIVOTS;
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t number = i + j;
+            if (!graph->pivot_codes)
+                number = graph->pivots[number] < graph->rows ? graph->pivots[number] : 0;
+            numbers[j] = number;
+        }
+        space_measure(space, probe, numbers, n, distances);
         for (uint32_t j = 0; j < n; j++) {
             uint64_t key = pool_key(distances[j], i + j);
             if (key < nearest->limit) pool_insert(nearest, key);
         }
-    }
-}
-
-static void measure_range(const struct space *space, const struct graph *graph,
-                          const struct probe *probe, uint32_t begin, uint32_t end,
-                          struct pool *nearest)
-{
-    switch (space->kind) {
-    case SPACE_L2:
-        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_L2);
-        break;
-    case SPACE_DOT:
-        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_DOT);
-        break;
-    case SPACE_PRODUCT:
-        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_PRODUCT);
-        break;
-    case SPACE_FOUR:
-        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_FOUR);
-        break;
-    case SPACE_VECTORS:
-        measure_pivots(space, graph, probe, begin, end, nearest, SPACE_VECTORS);
-        break;
     }
 }
 
@@ -227,22 +211,22 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
     if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
     struct space pivots = *space;
     if (graph->pivot_codes) {
-        pivots.code = graph->pivot_codes;
-        pivots.code_stride = space->bytes;
-        pivots.norm = graph->pivot_norms;
-        pivots.norm_stride = codes_norm_bytes(space->codes->kind);
+        pivots.rows.code = graph->pivot_codes;
+        pivots.rows.stride = space->rows.bytes;
+        pivots.rows.factors = graph->pivot_norms;
+        pivots.rows.factors_stride = codes_norm_bytes(space->codes->kind);
     }
     pool_reset(&nearest, ENTRIES);
     pool_reset(&leaders, LEADERS);
     if (graph->leader_count)
-        measure_range(&pivots, graph, probe, 0, graph->leader_count, &leaders);
+        measure_pivots(&pivots, graph, probe, 0, graph->leader_count, &leaders);
     else
-        measure_range(&pivots, graph, probe, 0, graph->pivot_count, &nearest);
+        measure_pivots(&pivots, graph, probe, 0, graph->pivot_count, &nearest);
     for (uint32_t i = 0; i < leaders.count; i++) {
         uint32_t group = pool_row(leader_keys[i]);
         uint32_t begin = group ? graph->groups[group - 1] : graph->leader_count;
         if (leader_keys[i] < nearest.limit) pool_insert(&nearest, leader_keys[i]);
-        measure_range(&pivots, graph, probe, begin, graph->groups[group], &nearest);
+        measure_pivots(&pivots, graph, probe, begin, graph->groups[group], &nearest);
     }
     for (uint32_t i = 0; i <= nearest.count; i++) { /* the last: the first pivot of all */
         uint32_t number = i < nearest.count ? pool_row(keys[i]) : 0;
@@ -266,51 +250,24 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
-/* Copies of what does not change, and a kind known to the compiler, keep the loop short. */
-SPACE_INLINE void go(struct walk *walk, struct front *front, const struct space *any,
-                     const struct graph *graph_there, const struct probe *probe,
-                     enum space_kind kind)
-{
-    struct pool *pool = &walk->pool;
-    struct gathered present = {0, 0};
-    const struct graph graph = *graph_there;
-    struct space space = *any;
-    space.kind = kind;
-    for (;;) {
-        struct gathered ahead = {0, 0};
-        int going = pool_has_next(pool);
-        if (going) ahead = gather(walk, front, &graph, pool_take(pool));
-        for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
-            edges_prefetch(&graph, pool_row(pool->keys[i]));
-        measure(walk, &space, &graph, probe, present, ahead);
-        if (!going && present.count == 0) break;
-        present = ahead;
-    }
-}
-
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
               const struct probe *probe, uint32_t ef, uint32_t keep)
 {
     struct front front = {0, 0};
-    pool_reset(&walk->pool, keep < graph->rows ? keep : graph->rows);
-    walk->pool.effort = ef;
+    struct pool *pool = &walk->pool;
+    struct gathered present = {0, 0};
+    pool_reset(pool, keep < graph->rows ? keep : graph->rows);
+    pool->effort = ef;
     enter(walk, &front, space, graph, probe);
-    switch (space->kind) {
-    case SPACE_L2:
-        go(walk, &front, space, graph, probe, SPACE_L2);
-        break;
-    case SPACE_DOT:
-        go(walk, &front, space, graph, probe, SPACE_DOT);
-        break;
-    case SPACE_PRODUCT:
-        go(walk, &front, space, graph, probe, SPACE_PRODUCT);
-        break;
-    case SPACE_FOUR:
-        go(walk, &front, space, graph, probe, SPACE_FOUR);
-        break;
-    case SPACE_VECTORS:
-        go(walk, &front, space, graph, probe, SPACE_VECTORS);
-        break;
+    for (;;) {
+        struct gathered ahead = {0, 0};
+        int going = pool_has_next(pool);
+        if (going) ahead = gather(walk, &front, graph, pool_take(pool));
+        for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
+            edges_prefetch(graph, pool_row(pool->keys[i]));
+        measure(walk, space, graph, probe, present, ahead);
+        if (!going && present.count == 0) break;
+        present = ahead;
     }
     clear_visited(walk, &front, graph->rows);
 }

@@ -8,12 +8,43 @@
 #ifndef VDB_VECTOR_KERNEL_H
 #define VDB_VECTOR_KERNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "vdb.h"
 
 #define KERNEL_LANES 32
+
+/* Where the codes of rows lie, and what belongs to each. */
+struct kernel_codes {
+    const uint8_t *code;    /* of row 0 */
+    const uint8_t *factors; /* of row 0 */
+    size_t stride, factors_stride;
+    size_t bytes;       /* of a code, a multiple of 64 */
+    uint32_t lines;     /* cache lines of a code row that are worth fetching ahead */
+    bool factors_apart; /* the factors do not lie in these */
+};
+
+/* Rows to measure, and rows to fetch meanwhile, which are measured next. */
+struct kernel_list {
+    const uint32_t *rows, *ahead;
+    uint32_t count, ahead_count;
+};
+
+struct kernel_query8 {
+    const int8_t *values; /* one a byte of a code */
+    uint32_t base;
+    uint8_t flip; /* 0 or 0x80 */
+    bool inner;
+};
+
+struct kernel_query4 {
+    const int8_t *values; /* those that the low halves meet, then those of the high halves */
+    float scale, norm;
+    int32_t offset;
+    bool inner;
+};
 
 struct kernels {
     const char *name; /* "portable", "avx2", "avx512" */
@@ -25,17 +56,27 @@ struct kernels {
                       uint8_t flip, int32_t sums[4]);
     int32_t (*dot_u8i8)(const uint8_t *code, const int8_t *query, size_t bytes, uint8_t flip);
 
+    /* Distances of listed rows, modulo 2^32: norm - 2 * sum + base, the norm being the row's first
+     * factor, an i32; or, where the query is `inner`, base - sum. The sum is that of dot_u8i8.
+     * distances[] has room for list->count rounded up to a multiple of 4, and any of it may be
+     * written. */
+    void (*list_u8i8)(const struct kernel_codes *codes, const struct kernel_list *list,
+                      const struct kernel_query8 *query, uint32_t *distances);
+
     /* Codes n floats on a grid: code[i] = trunc(min(max(x[i] * inverse + zero, 0), 255) + 0.5), a
      * NaN giving 0. sums[0] and sums[1] become the sums of the codes and of their squares, modulo
      * 2^32. Nothing beyond n elements is read or written. */
     void (*encode_u8)(const float *x, size_t n, float inverse, float zero, uint8_t *code,
                       uint32_t sums[2]);
 
-    /* Codes of 4 bits, two a byte. Sum over i < bytes of the low half of code[i] times query[i]
-     * and the high half times query[bytes + i], for four codes at once. `bytes` is a multiple of
-     * 64, at most 32,768; neither codes nor query need alignment. */
-    void (*dot4_u4i8)(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                      int32_t sums[4]);
+    /* Codes of 4 bits, two a byte. The sum is that over i < bytes of the low half of code[i] times
+     * values[i] and the high half times values[bytes + i]; `bytes` is at most 32,768. With a row's
+     * factors (norm, f), two binary32, and x = f * (scale * (2 * sum - offset)), which are rounded
+     * one by one, its distance is (query's norm + norm) - x or 0 where that is not above 0; or,
+     * where the query is `inner`, -(query's norm + 0.5 * x): as integers that order as floats do,
+     * space_order in index/space.h. distances[] as in list_u8i8. */
+    void (*list_u4i8)(const struct kernel_codes *codes, const struct kernel_list *list,
+                      const struct kernel_query4 *query, uint32_t *distances);
 
     /* Stored vectors of each type against a query of n floats: sum of (x-q)^2, sum of x*q, and
      * sum of x*x. Neither pointer needs alignment; nothing beyond n elements is read. */

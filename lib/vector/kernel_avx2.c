@@ -22,6 +22,8 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
+#include "vector/kernel_x86.h"
+
 /* ---- codes --------------------------------------------------------------------------------- */
 
 /* VPMADDUBSW would saturate: 255 * -128 twice does not fit its i16. So even and odd bytes are
@@ -52,8 +54,8 @@ KERNEL_INLINE __m128i add_across4(__m256i a, __m256i b, __m256i c, __m256i d)
     return _mm_add_epi32(_mm256_castsi256_si128(abcd), _mm256_extracti128_si256(abcd, 1));
 }
 
-static void avx2_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                           uint8_t flip, int32_t sums[4])
+KERNEL_INLINE __m128i dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                                uint8_t flip)
 {
     const uint8_t *a = codes[0], *b = codes[1], *c = codes[2], *d = codes[3];
     __m256i flips = _mm256_set1_epi8((char)flip);
@@ -65,7 +67,13 @@ static void avx2_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, s
         sum_c = dot_step(sum_c, c + i, q, flips);
         sum_d = dot_step(sum_d, d + i, q, flips);
     }
-    _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
+    return add_across4(sum_a, sum_b, sum_c, sum_d);
+}
+
+static void avx2_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                           uint8_t flip, int32_t sums[4])
+{
+    _mm_storeu_si128((__m128i *)sums, dot4_u8i8(codes, query, bytes, flip));
 }
 
 /* MAXPS and MINPS return their second operand where one is a NaN, as the comparisons of the
@@ -133,8 +141,7 @@ KERNEL_INLINE __m256i nibbles_step(__m256i sum, const uint8_t *code, const __m25
     return _mm256_add_epi32(sum, _mm256_madd_epi16(products, _mm256_set1_epi16(1)));
 }
 
-static void avx2_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                           int32_t sums[4])
+KERNEL_INLINE __m128i dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes)
 {
     const uint8_t *a = codes[0], *b = codes[1], *c = codes[2], *d = codes[3];
     __m256i sum_a = _mm256_setzero_si256(), sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
@@ -148,8 +155,26 @@ static void avx2_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, s
         sum_c = nibbles_step(sum_c, c + i, q);
         sum_d = nibbles_step(sum_d, d + i, q);
     }
-    _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
+    return add_across4(sum_a, sum_b, sum_c, sum_d);
 }
+
+KERNEL_INLINE void four_u8i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query8 *query = any;
+    __m128i sums = dot4_u8i8(codes, query->values, bytes, query->flip);
+    _mm_storeu_si128((__m128i *)distances, distances8(query, factors, sums));
+}
+
+KERNEL_INLINE void four_u4i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query4 *query = any;
+    __m128i sums = dot4_u4i8(codes, query->values, bytes);
+    _mm_storeu_si128((__m128i *)distances, distances4(query, factors, sums));
+}
+
+LIST_KERNELS(avx2)
 
 /* ---- stored vectors ------------------------------------------------------------------------ */
 
@@ -360,8 +385,9 @@ const struct kernels kernels_avx2 = {
     .name = "avx2",
     .dot4_u8i8 = avx2_dot4_u8i8,
     .dot_u8i8 = avx2_dot_u8i8,
+    .list_u8i8 = avx2_list_u8i8,
     .encode_u8 = avx2_encode_u8,
-    .dot4_u4i8 = avx2_dot4_u4i8,
+    .list_u4i8 = avx2_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),

@@ -20,6 +20,8 @@
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c")
 #endif
 
+#include "vector/kernel_x86.h"
+
 /* ---- codes --------------------------------------------------------------------------------- */
 
 /* Keeps the compiler from moving a sum to another register and back in every step of a loop, as
@@ -55,8 +57,8 @@ KERNEL_INLINE __m128i add_across4(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
 }
 
-static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                             uint8_t flip, int32_t sums[4])
+KERNEL_INLINE __m128i dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                                uint8_t flip)
 {
     const uint8_t *a = codes[0], *b = codes[1], *c = codes[2], *d = codes[3];
     __m512i flips = _mm512_set1_epi8((char)flip);
@@ -68,7 +70,13 @@ static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query,
         sum_c = dot_step(sum_c, c + i, q, flips);
         sum_d = dot_step(sum_d, d + i, q, flips);
     }
-    _mm_storeu_si128((__m128i *)sums, add_across4(sum_a, sum_b, sum_c, sum_d));
+    return add_across4(sum_a, sum_b, sum_c, sum_d);
+}
+
+static void avx512_dot4_u8i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
+                             uint8_t flip, int32_t sums[4])
+{
+    _mm_storeu_si128((__m128i *)sums, dot4_u8i8(codes, query, bytes, flip));
 }
 
 /* Modulo 2^32, which _mm512_reduce_add_epi32 is not made for. */
@@ -137,8 +145,7 @@ KERNEL_INLINE __m512i nibbles_sum(struct nibble_sums sums)
     return _mm512_add_epi32(sums.low, _mm512_srai_epi32(sums.high, 4));
 }
 
-static void avx512_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                             int32_t sums[4])
+KERNEL_INLINE __m128i dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes)
 {
     const uint8_t *code_a = codes[0], *code_b = codes[1], *code_c = codes[2], *code_d = codes[3];
     struct nibble_sums a = {_mm512_setzero_si512(), _mm512_setzero_si512()}, b = a, c = a, d = a;
@@ -149,9 +156,26 @@ static void avx512_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query,
         c = nibbles_step(c, code_c + i, low, high);
         d = nibbles_step(d, code_d + i, low, high);
     }
-    _mm_storeu_si128((__m128i *)sums,
-                     add_across4(nibbles_sum(a), nibbles_sum(b), nibbles_sum(c), nibbles_sum(d)));
+    return add_across4(nibbles_sum(a), nibbles_sum(b), nibbles_sum(c), nibbles_sum(d));
 }
+
+KERNEL_INLINE void four_u8i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query8 *query = any;
+    __m128i sums = dot4_u8i8(codes, query->values, bytes, query->flip);
+    _mm_storeu_si128((__m128i *)distances, distances8(query, factors, sums));
+}
+
+KERNEL_INLINE void four_u4i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query4 *query = any;
+    __m128i sums = dot4_u4i8(codes, query->values, bytes);
+    _mm_storeu_si128((__m128i *)distances, distances4(query, factors, sums));
+}
+
+LIST_KERNELS(avx512)
 
 /* ---- stored vectors ------------------------------------------------------------------------ */
 
@@ -365,8 +389,9 @@ const struct kernels kernels_avx512 = {
     .name = "avx512",
     .dot4_u8i8 = avx512_dot4_u8i8,
     .dot_u8i8 = avx512_dot_u8i8,
+    .list_u8i8 = avx512_list_u8i8,
     .encode_u8 = avx512_encode_u8,
-    .dot4_u4i8 = avx512_dot4_u4i8,
+    .list_u4i8 = avx512_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),

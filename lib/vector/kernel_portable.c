@@ -61,11 +61,43 @@ static int32_t portable_dot_u4i8(const uint8_t *code, const int8_t *query, size_
     return (int32_t)sum;
 }
 
-static void portable_dot4_u4i8(const uint8_t *const codes[4], const int8_t *query, size_t bytes,
-                               int32_t sums[4])
+static uint32_t ordered(float x)
 {
-    for (int k = 0; k < 4; k++) sums[k] = portable_dot_u4i8(codes[k], query, bytes);
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits ^ (0x80000000u | (0 - (bits >> 31)));
 }
+
+KERNEL_INLINE void four_u8i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query8 *query = any;
+    for (int k = 0; k < 4; k++) {
+        uint32_t norm,
+            sum = (uint32_t)portable_dot_u8i8(codes[k], query->values, bytes, query->flip);
+        memcpy(&norm, factors[k], sizeof norm);
+        distances[k] = query->inner ? query->base - sum : norm - 2 * sum + query->base;
+    }
+}
+
+KERNEL_INLINE void four_u4i8(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                             size_t bytes, const void *any, uint32_t distances[4])
+{
+    const struct kernel_query4 *query = any;
+    for (int k = 0; k < 4; k++) {
+        float factor[2];
+        int32_t sum = portable_dot_u4i8(codes[k], query->values, bytes);
+        memcpy(factor, factors[k], sizeof factor);
+        float x = factor[1] * (query->scale * (float)(2 * sum - query->offset));
+        float l2sq = query->norm + factor[0] - x;
+        if (query->inner)
+            distances[k] = ordered(-(query->norm + 0.5f * x));
+        else
+            distances[k] = ordered(l2sq > 0.0f ? l2sq : 0.0f);
+    }
+}
+
+LIST_KERNELS(portable)
 
 KERNEL_INLINE double element(enum vdb_type type, const void *x, size_t i)
 {
@@ -194,8 +226,9 @@ const struct kernels kernels_portable = {
     .name = "portable",
     .dot4_u8i8 = portable_dot4_u8i8,
     .dot_u8i8 = portable_dot_u8i8,
+    .list_u8i8 = portable_list_u8i8,
     .encode_u8 = portable_encode_u8,
-    .dot4_u4i8 = portable_dot4_u4i8,
+    .list_u4i8 = portable_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),

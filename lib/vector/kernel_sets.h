@@ -21,6 +21,65 @@ extern const struct kernels kernels_avx512;
  * used, and only once inlined does the choice by type disappear from the loop. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
+/* Fetches what measuring a row will read. Forced inline: gcc 12 takes a function that only
+ * prefetches for one without effect and drops calls of it. */
+KERNEL_INLINE void kernel_fetch(const struct kernel_codes *codes, uint32_t row)
+{
+    const uint8_t *code = codes->code + (size_t)row * codes->stride;
+    __builtin_prefetch(code, 0, 2);
+    for (uint32_t i = 1; i < codes->lines; i++) __builtin_prefetch(code + (size_t)64 * i, 0, 2);
+    if (codes->factors_apart)
+        __builtin_prefetch(codes->factors + (size_t)row * codes->factors_stride);
+}
+
+/* Measures four rows: their codes and factors, the length of a code, and the query. */
+typedef void (*kernel_four_fn)(const uint8_t *const codes[4], const uint8_t *const factors[4],
+                               size_t bytes, const void *query, uint32_t distances[4]);
+
+/* Measures a list four by four and meanwhile fetches the rows ahead, a few at a time: the processor
+ * stalls when more lines are asked for at once than it can wait for. `bytes` is codes->bytes, which
+ * the compiler may know. */
+KERNEL_INLINE void kernel_measure(const struct kernel_codes *any, const struct kernel_list *list,
+                                  const void *query, size_t bytes, kernel_four_fn measure,
+                                  uint32_t *distances)
+{
+    const struct kernel_codes codes = *any;
+    const uint32_t *rows = list->rows, *next = list->ahead, *end = next + list->ahead_count;
+    uint32_t count = list->count, share = 4 * list->ahead_count / (count + 1) + 1;
+    for (uint32_t i = 0; i < count; i += 4) {
+        const uint8_t *code[4], *factors[4];
+        const uint32_t *stop = (size_t)(end - next) > share ? next + share : end;
+        while (next < stop) kernel_fetch(&codes, *next++);
+        for (uint32_t j = 0; j < 4; j++) {
+            uint32_t row = rows[i + j < count ? i + j : i];
+            code[j] = codes.code + (size_t)row * codes.stride;
+            factors[j] = codes.factors + (size_t)row * codes.factors_stride;
+        }
+        measure(code, factors, bytes, query, distances + i);
+    }
+    while (next < end) kernel_fetch(&codes, *next++);
+}
+
+/* The list kernels of a set, from what measures four rows. Codes of one and two cache lines are the
+ * most frequent ones and have loops of their own. */
+#define LIST_KERNELS(set)                                                                          \
+    static void set##_list_u8i8(const struct kernel_codes *codes, const struct kernel_list *list,  \
+                                const struct kernel_query8 *query, uint32_t *distances)            \
+    {                                                                                              \
+        if (codes->bytes == 128)                                                                   \
+            kernel_measure(codes, list, query, 128, four_u8i8, distances);                         \
+        else                                                                                       \
+            kernel_measure(codes, list, query, codes->bytes, four_u8i8, distances);                \
+    }                                                                                              \
+    static void set##_list_u4i8(const struct kernel_codes *codes, const struct kernel_list *list,  \
+                                const struct kernel_query4 *query, uint32_t *distances)            \
+    {                                                                                              \
+        if (codes->bytes == 64)                                                                    \
+            kernel_measure(codes, list, query, 64, four_u4i8, distances);                          \
+        else                                                                                       \
+            kernel_measure(codes, list, query, codes->bytes, four_u4i8, distances);                \
+    }
+
 /* One function for each operation on elements of `type`, from the generic ones
  * l2sq_of, dot_of and sumsq_of of the file that uses it. */
 #define FLOAT_KERNELS(suffix, type)                                                                \

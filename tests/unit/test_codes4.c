@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "index/codes4.h"
+#include "index/space.h"
 #include "points.h"
 
 static const uint32_t dims[] = {1,   2,   3,   4,   63,  64,  65,  100, 127,  128,
@@ -45,8 +45,8 @@ struct sample {
     int8_t *query8;
     size_t bytes;
     struct codes4_factors factors;
-    struct codes4_query prepared;
-    int32_t sum;
+    struct kernel_query4 prepared;
+    float estimate;
 };
 
 static void sample_init(struct sample *sample, const struct kernels *kernels, uint32_t dim,
@@ -94,20 +94,25 @@ static void sample_code(struct sample *sample, bool ip)
     codes4_encode(&sample->codes, sample->row, sample->scratch, sample->code, &sample->factors);
     codes4_prepare(&sample->codes, sample->query, ip, sample->scratch, sample->query8,
                    &sample->prepared);
-    const uint8_t *const four[4] = {sample->code, sample->code, sample->code, sample->code};
-    int32_t sums[4];
-    sample->codes.kernels->dot4_u4i8(four, sample->query8, sample->bytes, sums);
-    sample->sum = sums[3];
+    struct kernel_codes from = {.code = sample->code,
+                                .factors = (const uint8_t *)&sample->factors,
+                                .bytes = sample->bytes,
+                                .lines = 1};
+    static const uint32_t rows[4] = {0, 0, 0, 0};
+    struct kernel_list list = {.rows = rows, .count = 4};
+    uint32_t distances[4];
+    sample->codes.kernels->list_u4i8(&from, &list, &sample->prepared, distances);
+    sample->estimate = space_disorder(distances[3]);
 }
 
 static float sample_l2sq(const struct sample *sample)
 {
-    return codes4_l2sq(&sample->prepared, &sample->factors, sample->sum);
+    return sample->estimate;
 }
 
 static float sample_ip(const struct sample *sample)
 {
-    return codes4_ip(&sample->prepared, &sample->factors, sample->sum);
+    return -sample->estimate;
 }
 
 static double dot(const float *x, const float *y, uint32_t n)
@@ -257,8 +262,10 @@ static void sets_agree_bit_for_bit(void **state)
                 assert_memory_equal(other.code, first.code, first.bytes);
                 assert_memory_equal(other.query8, first.query8, 2 * first.bytes);
                 assert_memory_equal(&other.factors, &first.factors, sizeof first.factors);
-                assert_memory_equal(&other.prepared, &first.prepared, sizeof first.prepared);
-                assert_int_equal(other.sum, first.sum);
+                assert_true(other.prepared.scale == first.prepared.scale);
+                assert_true(other.prepared.norm == first.prepared.norm);
+                assert_int_equal(other.prepared.offset, first.prepared.offset);
+                assert_memory_equal(&other.estimate, &first.estimate, sizeof first.estimate);
                 sample_release(&other);
             }
             sample_release(&first);

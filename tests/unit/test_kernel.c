@@ -329,28 +329,160 @@ static void code_kernels_hold_the_extremes(void **state)
     assert_int_equal(expected_integer(codes_buffer, (const int8_t[]){-128}, 1, 0), -32640);
 }
 
+/* ---- lists of rows ------------------------------------------------------------------------- */
+
+#define LIST_MAX 11
+
+/* Every length of a list, rows in any order and more than once, and rows to be fetched. */
+struct listing {
+    uint32_t rows[LIST_MAX];
+    struct kernel_list list;
+    uint32_t distances[LIST_MAX + 2];
+};
+
+static void listing_init(struct listing *l, uint32_t count)
+{
+    static const uint32_t ahead[] = {3, 0, 1, 2, 2};
+    for (uint32_t i = 0; i < count; i++) l->rows[i] = i == 0 ? 3 : random_u32() % 4;
+    l->list = (struct kernel_list){l->rows, ahead, count, random_u32() % 6};
+    for (size_t i = 0; i < LIST_MAX + 2; i++) l->distances[i] = 12345;
+}
+
+static void check_room(const struct listing *l, const char *set)
+{
+    for (size_t i = (l->list.count + 3) / 4 * 4; i < LIST_MAX + 2; i++)
+        if (l->distances[i] != 12345) fail_msg("%s wrote behind the list's room", set);
+}
+
+static uint32_t ordered(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+
 /* Four codes with `bytes` bytes each behind one another, two values a byte, and one query of twice
- * that, which the low halves meet first. */
+ * that, which the low halves meet first. The offset leaves 7 of the row's sum, so that no sum is
+ * too large for a float to show it. */
 static void check_nibbles(const uint8_t *codes, const int8_t *query, size_t bytes, size_t gap)
 {
-    const uint8_t *placed_codes[4];
-    int64_t expected[4] = {0};
-    for (size_t k = 0; k < 4; k++) {
-        const uint8_t *code = codes + k * bytes;
-        placed_codes[k] = placed((int)k, code, bytes, k == 0 ? gap : 0);
-        for (size_t i = 0; i < 2 * bytes; i++)
-            expected[k] += (i < bytes ? code[i] % 16 : code[i - bytes] / 16) * query[i];
-    }
+    const uint8_t *code = placed(0, codes, 4 * bytes, gap);
     const int8_t *placed_query = placed(4, query, 2 * bytes, gap);
+    float factors[4][2];
+    for (uint32_t k = 0; k < 4; k++) {
+        int64_t expected = 0;
+        for (size_t i = 0; i < 2 * bytes; i++)
+            expected +=
+                (i < bytes ? codes[k * bytes + i] % 16 : codes[k * bytes + i - bytes] / 16) *
+                query[i];
+        for (uint32_t j = 0; j < 4; j++) {
+            factors[j][0] = 0.1f + (float)j;
+            factors[j][1] = k == j ? 0.3f : 0.0f;
+        }
+        struct kernel_codes from = {.code = code,
+                                    .factors = (const uint8_t *)factors,
+                                    .stride = bytes,
+                                    .factors_stride = sizeof factors[0],
+                                    .bytes = bytes,
+                                    .lines = 1 + random_u32() % 3,
+                                    .factors_apart = random_u32() % 2};
+        for (int inner = 0; inner < 2; inner++) {
+            struct kernel_query4 q = {placed_query, 0.7f, 5.5f, (int32_t)(2 * expected - 7), inner};
+            for (size_t s = 0; s < sets_count; s++) {
+                struct listing l;
+                listing_init(&l, 1 + random_u32() % LIST_MAX);
+                sets[s]->list_u4i8(&from, &l.list, &q, l.distances);
+                check_room(&l, sets[s]->name);
+                for (uint32_t i = 0; i < l.list.count; i++) {
+                    volatile float x = 0.7f * 7.0f;
+                    x = l.rows[i] == k ? 0.3f * x : 0.0f;
+                    volatile float near = 5.5f + factors[l.rows[i]][0], half = 0.5f * x;
+                    float wanted = inner ? -(5.5f + half) : near - x;
+                    if (l.distances[i] != ordered(wanted))
+                        fail_msg("%s: %zu bytes, row %u of a list: %x, expected %x", sets[s]->name,
+                                 bytes, l.rows[i], l.distances[i], ordered(wanted));
+                }
+            }
+        }
+    }
+}
 
-    for (size_t s = 0; s < sets_count; s++) {
-        int32_t sums[5] = {0, 0, 0, 0, 12345};
-        sets[s]->dot4_u4i8(placed_codes, placed_query, bytes, sums);
-        assert_int_equal(sums[4], 12345);
-        for (int k = 0; k < 4; k++)
-            if (sums[k] != expected[k])
-                fail_msg("%s: %zu bytes, code %d: %d, expected %lld", sets[s]->name, bytes, k,
-                         sums[k], (long long)expected[k]);
+static void check_bytes(const uint8_t *codes, const int8_t *query, size_t bytes, size_t gap)
+{
+    const uint8_t *code = placed(0, codes, 4 * bytes, gap);
+    const int8_t *placed_query = placed(4, query, bytes, gap);
+    static const uint32_t norms[4] = {0, 77777, 0xfffffff0, 0x80000000};
+    for (int flip = 0; flip <= 0x80; flip += 0x80)
+        for (int inner = 0; inner < 2; inner++) {
+            struct kernel_codes from = {.code = code,
+                                        .factors = (const uint8_t *)norms,
+                                        .stride = bytes,
+                                        .factors_stride = sizeof norms[0],
+                                        .bytes = bytes,
+                                        .lines = 1 + random_u32() % 3};
+            struct kernel_query8 q = {placed_query, 0x80000001, (uint8_t)flip, inner};
+            for (size_t s = 0; s < sets_count; s++) {
+                struct listing l;
+                listing_init(&l, 1 + random_u32() % LIST_MAX);
+                sets[s]->list_u8i8(&from, &l.list, &q, l.distances);
+                check_room(&l, sets[s]->name);
+                for (uint32_t i = 0; i < l.list.count; i++) {
+                    const uint8_t *row = codes + l.rows[i] * bytes;
+                    uint32_t sum = (uint32_t)expected_integer(row, query, bytes, flip);
+                    uint32_t wanted = 0x80000001 - sum - (inner ? 0 : sum - norms[l.rows[i]]);
+                    if (l.distances[i] != wanted)
+                        fail_msg("%s: %zu bytes, row %u of a list: %u, expected %u", sets[s]->name,
+                                 bytes, l.rows[i], l.distances[i], wanted);
+                }
+            }
+        }
+}
+
+static void lists_of_bytes_are_measured(void **state)
+{
+    (void)state;
+    for (size_t bytes = 64; bytes <= 65536; bytes += bytes < 1024 ? 64 : 21504)
+        for (size_t round = 0; round < 12; round++) {
+            random_elements(VDB_TYPE_U8, round % 2 ? EDGES : WILD, codes_buffer, 4 * bytes);
+            random_elements(VDB_TYPE_I8, round % 3 ? EDGES : WILD, (uint8_t *)query_buffer, bytes);
+            check_bytes(codes_buffer, query_buffer, bytes, round * 7);
+        }
+}
+
+/* What a damaged file may hold: all sets make the same of it. */
+static void lists_agree_on_damaged_factors(void **state)
+{
+    (void)state;
+    static const float wild[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e38f, -1e38f, 1e-45f};
+    random_elements(VDB_TYPE_U8, WILD, codes_buffer, 4 * 64);
+    random_elements(VDB_TYPE_I8, WILD, (uint8_t *)query_buffer, 128);
+    for (size_t round = 0; round < 400; round++) {
+        float factors[4][2];
+        for (size_t i = 0; i < 8; i++) factors[i / 2][i % 2] = wild[random_u32() % 7];
+        struct kernel_codes from = {.code = codes_buffer,
+                                    .factors = (const uint8_t *)factors,
+                                    .stride = 64,
+                                    .factors_stride = sizeof factors[0],
+                                    .bytes = 64,
+                                    .lines = 1};
+        struct kernel_query4 q = {query_buffer, 0.7f, wild[random_u32() % 7], 5, round % 2};
+        static const uint32_t rows[4] = {0, 1, 2, 3};
+        struct kernel_list list = {.rows = rows, .count = 4};
+        uint32_t first[4];
+        for (size_t s = 0; s < sets_count; s++) {
+            uint32_t got[4];
+            sets[s]->list_u4i8(&from, &list, &q, got);
+            if (s == 0) memcpy(first, got, sizeof got);
+            for (int i = 0; i < 4; i++) {
+                float a, b;
+                uint32_t turned[2] = {got[i], first[i]};
+                for (int j = 0; j < 2; j++)
+                    turned[j] = turned[j] >> 31 ? turned[j] & 0x7fffffff : ~turned[j];
+                memcpy(&a, &turned[0], sizeof a);
+                memcpy(&b, &turned[1], sizeof b);
+                assert_true(got[i] == first[i] || (isnan(a) && isnan(b)));
+            }
+        }
     }
 }
 
@@ -473,6 +605,8 @@ int main(void)
         cmocka_unit_test(code_kernels_hold_the_extremes),
         cmocka_unit_test(nibble_kernels_are_exact),
         cmocka_unit_test(nibble_kernels_hold_the_extremes),
+        cmocka_unit_test(lists_of_bytes_are_measured),
+        cmocka_unit_test(lists_agree_on_damaged_factors),
         cmocka_unit_test(float_kernels_agree_bit_for_bit),
         cmocka_unit_test(float_kernels_need_no_alignment),
         cmocka_unit_test(float_kernels_agree_on_damaged_values),

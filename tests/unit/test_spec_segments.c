@@ -24,6 +24,7 @@
 #include "format/tombstone.h"
 #include "index/codes.h"
 #include "index/codes4.h"
+#include "index/space.h"
 #include "points.h"
 #include "vector/vtype.h"
 
@@ -383,7 +384,7 @@ static void code4_row(const struct example *e, const struct codes4 *four, const 
     uint8_t code[64];
     int8_t query8[128];
     struct codes4_factors factors;
-    struct codes4_query prepared;
+    struct kernel_query4 prepared;
     assert_in_range(codes4_scratch(DIM4), 1, sizeof scratch / sizeof *scratch);
     assert_int_equal(item_numbers(e, "row", i, x, DIM4), DIM4);
     assert_int_equal(item_numbers(e, "code", i, said, DIM4), DIM4);
@@ -395,12 +396,14 @@ static void code4_row(const struct example *e, const struct codes4 *four, const 
     memcpy(code + 56, &factors, sizeof factors);
     assert_memory_equal(code, row, sizeof code);
 
-    int32_t sums[4];
-    const uint8_t *const codes[4] = {code, code, code, code};
+    struct kernel_codes from = {
+        .code = code, .factors = (const uint8_t *)&factors, .bytes = sizeof code, .lines = 1};
+    struct kernel_list list = {.rows = (const uint32_t[]){0}, .count = 1};
+    uint32_t distances[4];
     assert_int_equal(field_numbers(e, "query", query, DIM4), DIM4);
     codes4_prepare(four, query, false, scratch, query8, &prepared);
-    kernels_best()->dot4_u4i8(codes, query8, 64, sums);
-    float estimate = codes4_l2sq(&prepared, &factors, sums[0]);
+    kernels_best()->list_u4i8(&from, &list, &prepared, distances);
+    float estimate = space_disorder(distances[0]);
     assert_float_equal(estimate, one_number(e, "estimate", i), 0.3);
 }
 
