@@ -46,6 +46,8 @@ struct kernel_query4 {
     bool inner;
 };
 
+struct kernel_scan;
+
 struct kernels {
     const char *name; /* "portable", "avx2", "avx512" */
 
@@ -86,6 +88,11 @@ struct kernels {
 
     /* Rotates x[0..n), n above 0, in place, as rotation.h has it. */
     void (*rotate)(float *x, uint32_t n);
+
+    /* Scans 4-bit codes by look-up tables, as kernel_scan.h has it, from the first block on.
+     * Stops where all blocks are done or fewer than 16 places are left, and returns the number of
+     * blocks done. */
+    uint32_t (*scan_u4)(struct kernel_scan *scan);
 };
 
 /* The set of that name, or, for NULL, the best that this CPU runs. VDB_UNSUPPORTED where the name

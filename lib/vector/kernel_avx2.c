@@ -392,6 +392,7 @@ const struct kernels kernels_avx2 = {
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = avx2_rotate,
+    .scan_u4 = avx2_scan_u4,
 };
 
 #endif

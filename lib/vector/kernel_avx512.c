@@ -396,6 +396,7 @@ const struct kernels kernels_avx512 = {
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = avx512_rotate,
+    .scan_u4 = avx512_scan_u4,
 };
 
 #endif

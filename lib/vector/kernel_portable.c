@@ -233,4 +233,5 @@ const struct kernels kernels_portable = {
     .dot = FLOAT_KERNEL_TABLE(dot),
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = portable_rotate,
+    .scan_u4 = portable_scan_u4,
 };

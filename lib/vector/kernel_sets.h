@@ -17,6 +17,13 @@ extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
 #endif
 
+/* The kernels that have files of their own. */
+uint32_t portable_scan_u4(struct kernel_scan *scan);
+#if defined(__x86_64__)
+uint32_t avx2_scan_u4(struct kernel_scan *scan);
+uint32_t avx512_scan_u4(struct kernel_scan *scan);
+#endif
+
 /* The generic kernels take the element type as a parameter that is a constant wherever they are
  * used, and only once inlined does the choice by type disappear from the loop. */
 #define KERNEL_INLINE static inline __attribute__((always_inline))

@@ -1,0 +1,68 @@
+/* kernel_scan.h: what a scan of 4-bit codes by look-up tables is given, and what it gives.
+ *
+ * A block holds 16 rows, in KERNEL_SCAN_HEADER + groups * KERNEL_SCAN_GROUP bytes: the rows' b as
+ * 16 little-endian f16, their f as another 16, and then their codes, 8 of each row to a group: in
+ * group g, byte 4 * row + j (j < 4) has code 8g + j in its low half and code 8g + 4 + j in its high
+ * half. The table has for each of the codes 16 bytes, what its values add to the sum, in the order
+ * of the codes: KERNEL_SCAN_TABLE bytes a group. The estimate of a row is
+ *
+ *     base + (unit_b * b - f * (scale * (float)sum + offset))
+ *
+ * in binary32, each operation rounded, which gives the same bits in every kernel set.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_VECTOR_KERNEL_SCAN_H
+#define VDB_VECTOR_KERNEL_SCAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define KERNEL_SCAN_ROWS       16
+#define KERNEL_SCAN_HEADER     64
+#define KERNEL_SCAN_GROUP      64
+#define KERNEL_SCAN_TABLE      128
+#define KERNEL_SCAN_GROUPS_MAX 8192 /* up to which a sum is below 2^24, and a float holds it */
+
+struct kernel_scan {
+    /* Read, and left as they are. Neither blocks nor table need alignment. */
+    const uint8_t *blocks;
+    uint32_t block_count;
+    uint32_t groups; /* at most KERNEL_SCAN_GROUPS_MAX */
+    const uint8_t *table;
+    float base, unit_b, scale, offset;
+    float limit;         /* rows are kept whose estimate is below: no NaN is, nor +inf */
+    uint32_t first_slot; /* of the first block's first row; the others follow, modulo 2^32 */
+
+    /* Rows that are kept, in the order of their slots, go to [count), and count grows. Places from
+     * count to `room` may be written beyond what is kept. count is at most room. */
+    uint32_t *slots;
+    float *estimates;
+    uint32_t count, room;
+};
+
+static inline size_t kernel_scan_block_bytes(uint32_t groups)
+{
+    return KERNEL_SCAN_HEADER + (size_t)groups * KERNEL_SCAN_GROUP;
+}
+
+/* Whether a block that starts now has a place for each of its rows, and so have `blocks` of them.
+ */
+static inline int kernel_scan_has_room(const struct kernel_scan *scan, uint32_t blocks)
+{
+    return scan->room - scan->count >= blocks * KERNEL_SCAN_ROWS;
+}
+
+/* How many groups have anything in the table for their high halves: all, or all but the last. A
+ * number of codes that is no multiple of 8 leaves the last one's empty as often as not, and its
+ * look-ups can be spared. */
+static inline uint32_t kernel_scan_whole_groups(const struct kernel_scan *scan)
+{
+    if (scan->groups == 0) return 0;
+    const uint8_t *table = scan->table + (size_t)(scan->groups - 1) * KERNEL_SCAN_TABLE;
+    uint64_t high[8], any = 0;
+    memcpy(high, table + KERNEL_SCAN_TABLE / 2, sizeof high);
+    for (int i = 0; i < 8; i++) any |= high[i];
+    return any ? scan->groups : scan->groups - 1;
+}
+
+#endif

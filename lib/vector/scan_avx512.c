@@ -1,0 +1,172 @@
+/* scan_avx512.c: the scan by look-up tables for CPUs with AVX-512, its byte dot product (VNNI) and
+ * its permutation of bytes (VBMI).
+ *
+ * The set asks for no VBMI, as its other kernels do without: where a CPU has none (Intel's before
+ * Ice Lake), the scan is that of the AVX2 set.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "vector/kernel_sets.h"
+
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "vector/kernel_scan.h"
+
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,f16c"))), \
+    apply_to = function)
+#define UNROLL _Pragma("unroll")
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,f16c")
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
+/* Blocks at a time, which share what is loaded of the table, and whose sums do not wait for one
+ * another. */
+#define BATCH 4
+
+/* Keeps the compiler from loading again what is used twice. */
+KERNEL_INLINE __m512i in_register(__m512i x)
+{
+    __asm__("" : "+v"(x));
+    return x;
+}
+
+/* VPERMB looks 64 bytes up in a table of 64: byte j of each row's four in the j-th of four tables
+ * of 16, by an index of 16 * j + code. VPDPBUSD with ones adds up the row's four. `codes` have the
+ * code in their low halves. */
+KERNEL_INLINE __m512i look_up(__m512i sums, __m512i table, __m512i codes)
+{
+    const __m512i low = _mm512_set1_epi8(15), which = _mm512_set1_epi32(0x30201000);
+    __m512i index = _mm512_ternarylogic_epi32(codes, low, which, 0xea); /* codes & low | which */
+    return in_register(
+        _mm512_dpbusd_epi32(sums, _mm512_permutexvar_epi8(index, table), _mm512_set1_epi8(1)));
+}
+
+/* Blocks behind one another, `bytes` each. The lines of the next batch, `ahead` of theirs, are
+ * fetched meanwhile: many processors' own fetching stops at the end of a page of 4 KiB. */
+struct batch {
+    const uint8_t *block;
+    size_t bytes, ahead;
+};
+
+KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, int k, size_t offset)
+{
+    const uint8_t *line = batch->block + (size_t)k * batch->bytes + offset;
+    _mm_prefetch((const char *)line + batch->ahead, _MM_HINT_T0);
+    return line;
+}
+
+KERNEL_INLINE void batch_sums(const struct kernel_scan *scan, uint32_t whole,
+                              const struct batch *batch, int count, __m512i sums[BATCH])
+{
+    const uint8_t *table = scan->table;
+    size_t offset = KERNEL_SCAN_HEADER;
+    UNROLL for (int k = 0; k < count; k++)
+    {
+        sums[k] = _mm512_setzero_si512();
+    }
+    for (uint32_t g = 0; g < whole; g++) {
+        __m512i low = in_register(_mm512_loadu_si512(table));
+        __m512i high = in_register(_mm512_loadu_si512(table + 64));
+        UNROLL for (int k = 0; k < count; k++)
+        {
+            __m512i c = in_register(_mm512_loadu_si512(line_of(batch, k, offset)));
+            sums[k] = look_up(sums[k], low, c);
+            sums[k] = look_up(sums[k], high, _mm512_srli_epi32(c, 4));
+        }
+        offset += KERNEL_SCAN_GROUP;
+        table += KERNEL_SCAN_TABLE;
+    }
+    if (whole == scan->groups) return;
+    UNROLL for (int k = 0; k < count; k++)
+    {
+        __m512i c = _mm512_loadu_si512(line_of(batch, k, offset));
+        sums[k] = look_up(sums[k], _mm512_loadu_si512(table), c);
+    }
+}
+
+struct terms {
+    __m512 base, unit_b, scale, offset, limit;
+};
+
+KERNEL_INLINE __m512 estimate(const struct terms *t, const uint8_t *block, __m512i sums)
+{
+    __m512 b = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block));
+    __m512 f = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block + 1));
+    __m512 product = _mm512_add_ps(_mm512_mul_ps(t->scale, _mm512_cvtepi32_ps(sums)), t->offset);
+    __m512 rest = _mm512_sub_ps(_mm512_mul_ps(t->unit_b, b), _mm512_mul_ps(f, product));
+    return _mm512_add_ps(t->base, rest);
+}
+
+/* Writes all 16 places, for which there is room: compressing right into memory takes far longer on
+ * some CPUs (Zen 4) than into a register. */
+static void keep(struct kernel_scan *scan, uint32_t slot, __m512 estimates, __mmask16 kept)
+{
+    const __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i slots = _mm512_add_epi32(_mm512_set1_epi32((int)slot), rows);
+    _mm512_storeu_si512(scan->slots + scan->count, _mm512_maskz_compress_epi32(kept, slots));
+    _mm512_storeu_ps(scan->estimates + scan->count, _mm512_maskz_compress_ps(kept, estimates));
+    scan->count += (uint32_t)__builtin_popcount(kept);
+}
+
+KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
+                              const struct batch *batch, int count, uint32_t slot)
+{
+    __m512i sums[BATCH];
+    __m512 estimates[BATCH];
+    __mmask16 kept[BATCH];
+    unsigned any = 0;
+    batch_sums(scan, whole, batch, count, sums);
+    UNROLL for (int k = 0; k < count; k++)
+    {
+        estimates[k] = estimate(t, line_of(batch, k, 0), sums[k]);
+        kept[k] = _mm512_cmp_ps_mask(estimates[k], t->limit, _CMP_LT_OQ);
+        any |= kept[k];
+    }
+    if (__builtin_expect(any == 0, 1)) return;
+    UNROLL for (int k = 0; k < count; k++)
+    {
+        if (kept[k]) keep(scan, slot + (uint32_t)k * KERNEL_SCAN_ROWS, estimates[k], kept[k]);
+    }
+}
+
+/* Goes on in batches of `count` blocks for as long as there are so many, and places for them. */
+KERNEL_INLINE uint32_t scan_batches(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
+                                    uint32_t done, uint32_t count)
+{
+    const size_t bytes = kernel_scan_block_bytes(scan->groups);
+    for (; scan->block_count - done >= count && kernel_scan_has_room(scan, count); done += count) {
+        size_t ahead = scan->block_count - done >= 2 * count ? count * bytes : 0;
+        const struct batch batch = {scan->blocks + done * bytes, bytes, ahead};
+        scan_batch(scan, t, whole, &batch, (int)count, scan->first_slot + done * KERNEL_SCAN_ROWS);
+    }
+    return done;
+}
+
+static uint32_t scan_u4(struct kernel_scan *scan)
+{
+    const struct terms t = {_mm512_set1_ps(scan->base), _mm512_set1_ps(scan->unit_b),
+                            _mm512_set1_ps(scan->scale), _mm512_set1_ps(scan->offset),
+                            _mm512_set1_ps(scan->limit)};
+    const uint32_t whole = kernel_scan_whole_groups(scan);
+    uint32_t done = scan_batches(scan, &t, whole, 0, BATCH);
+    done = scan_batches(scan, &t, whole, done, 2);
+    return scan_batches(scan, &t, whole, done, 1);
+}
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+uint32_t avx512_scan_u4(struct kernel_scan *scan)
+{
+    return __builtin_cpu_supports("avx512vbmi") ? scan_u4(scan) : avx2_scan_u4(scan);
+}
+
+#endif
