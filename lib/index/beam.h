@@ -42,6 +42,10 @@ struct walk {
 int walk_reserve_probe(struct walk *walk, size_t bytes);
 int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t keep);
 
+/* Room in the pool, and in what walk_take_found puts its entries in, for their number. */
+int walk_reserve_found(struct walk *walk, uint32_t room);
+uint32_t walk_take_found(struct walk *walk, const struct candidate **candidates);
+
 /* Leaves the `keep` nearest rows met in walk->pool, of which the first `ef` are expanded.
  * graph->rows is at most the codes' rows. */
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,

@@ -80,17 +80,42 @@ static int reserve_visited(struct walk *walk, uint32_t rows, uint32_t degree)
     return 1;
 }
 
+static int reserve_pool(struct walk *walk, size_t room)
+{
+    if (room < walk->pool_room) return 1;
+    uint64_t *keys = malloc((room + 1) * sizeof *keys);
+    if (!keys) return 0;
+    free(walk->pool.keys);
+    walk->pool.keys = keys;
+    walk->pool_room = room + 1;
+    return 1;
+}
+
 int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t keep)
 {
-    size_t room = keep < rows ? keep : rows;
-    if (room >= walk->pool_room) {
-        uint64_t *keys = malloc((room + 1) * sizeof *keys);
-        if (!keys) return 0;
-        free(walk->pool.keys);
-        walk->pool.keys = keys;
-        walk->pool_room = room + 1;
-    }
-    return reserve_visited(walk, rows, degree);
+    return reserve_pool(walk, keep < rows ? keep : rows) && reserve_visited(walk, rows, degree);
+}
+
+int walk_reserve_found(struct walk *walk, uint32_t room)
+{
+    if (!reserve_pool(walk, room)) return 0;
+    if (room < walk->found_room) return 1;
+    struct candidate *found = malloc(((size_t)room + 1) * sizeof *found);
+    if (!found) return 0;
+    free(walk->found);
+    walk->found = found;
+    walk->found_room = (size_t)room + 1;
+    return 1;
+}
+
+uint32_t walk_take_found(struct walk *walk, const struct candidate **candidates)
+{
+    const struct pool *pool = &walk->pool;
+    for (uint32_t i = 0; i < pool->count; i++)
+        walk->found[i] =
+            (struct candidate){pool_row(pool->keys[i]), pool_distance(pool->keys[i])};
+    *candidates = walk->found;
+    return pool->count;
 }
 
 /* ---- the walk ------------------------------------------------------------------------------ */
@@ -407,22 +432,10 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
     if (keep == 0) keep = 1;
-    if (!walk_reserve(walk, bounded.rows, bounded.degree, keep)) return error_no_memory(err);
-
     uint32_t room = keep < bounded.rows ? keep : bounded.rows;
-    if (room >= walk->found_room) {
-        struct candidate *found = malloc(((size_t)room + 1) * sizeof *found);
-        if (!found) return error_no_memory(err);
-        free(walk->found);
-        walk->found = found;
-        walk->found_room = (size_t)room + 1;
-    }
-
+    if (!walk_reserve(walk, bounded.rows, bounded.degree, room) || !walk_reserve_found(walk, room))
+        return error_no_memory(err);
     walk_run(walk, &walk->space, &bounded, &walk->probe, ef, keep);
-    for (uint32_t i = 0; i < walk->pool.count; i++)
-        walk->found[i] =
-            (struct candidate){pool_row(walk->pool.keys[i]), pool_distance(walk->pool.keys[i])};
-    *candidates = walk->found;
-    *count = walk->pool.count;
+    *count = walk_take_found(walk, candidates);
     return VDB_OK;
 }
