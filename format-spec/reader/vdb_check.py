@@ -8,8 +8,9 @@ import math
 import struct
 
 from vdb_file import (CALIBRATION, CALIBRATION_CURVE, CALIBRATION_HEADER, CALIBRATION_POINT, CODE, CODE_HEADER, GRAPH,
-                      GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH, ID_HASH_HEADER, METADATA,
-                      NO_ROW, OPERATIONS, RECORD, SEGMENT_NAMES, TOMBSTONE, VECTOR, Damaged, Ids, Packed, Texts, View)
+                      GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH, ID_HASH_HEADER, IVF,
+                      IVF_HEADER, IVF_LIST, METADATA, NO_ROW, OPERATIONS, RECORD, SEGMENT_NAMES, TOMBSTONE, VECTOR,
+                      Damaged, Ids, Packed, Texts, View)
 from xxh3 import xxh3_64
 
 
@@ -129,6 +130,87 @@ def check_sq4(file, views, rows, codes, norms):
             raise Damaged("code: the codes or factors of row %d are not those of its vector" % row)
 
 
+def check_ivf(file, views, rows):
+    view, dim = views[IVF], file.manifest.dim
+    head = view.read(IVF_HEADER)
+    if head.row_count != rows or not 1 <= head.list_count <= rows or head.flags & ~3 or head.sub_dim not in (1, 2, 4):
+        raise Damaged("ivf: its counts or flags are impossible")
+    if not 1 <= head.out_dim <= dim or not head.flags & 2 and (head.out_dim != dim or head.matrix_off) or (
+            head.code_count, head.code_bytes) != (-(-head.out_dim // head.sub_dim), (dim + 63) // 64 * 64):
+        raise Damaged("ivf: its codes do not fit %d dimensions" % dim)
+    if not 0 < head.scale < math.inf or any(math.frexp(unit)[0] != 0.5 for unit in (head.unit_b, head.unit_f)):
+        raise Damaged("ivf: its grid or units are impossible")
+    if not head.survivors_1 <= head.survivors_10 <= head.survivors_100:
+        raise Damaged("ivf: its survivors fall")
+    offs = [head.centroids_off, head.centroid_norms_off, head.lists_off, head.slot_rows_off, head.codebook_off,
+            head.matrix_off, head.matrix_scales_off, head.slot_codes_off, head.slot_code_stride]
+    if any(off % 64 for off in offs) or head.blocks_off % 4096 or (head.slot_codes_off == 0) != (offs[-1] == 0):
+        raise Damaged("ivf: its arrays cannot lie where they do")
+    for number, norm in enumerate(view.numbers("i", head.centroid_norms_off, head.list_count)):
+        code = view.bytes(head.centroids_off + number * head.code_bytes, head.code_bytes)
+        check_code(code, dim, norm, "centroid", number)
+    count = head.out_dim if head.flags & 2 else 0
+    weights = [view.bytes(head.matrix_off + i * head.code_bytes, head.code_bytes) for i in range(count)]
+    floats = view.numbers("f", head.codebook_off, head.code_count * 16 * head.sub_dim)
+    if any(any(row[dim:]) for row in weights) or not all(
+            map(math.isfinite, floats + view.numbers("f", head.matrix_scales_off, count))):
+        raise Damaged("ivf: its codebook or matrix is impossible")
+    check_slots(file, views, rows, head)
+
+
+def check_code(code, dim, norm, what, number, flip=0):
+    if any(code[dim:]) or norm != sum((c ^ flip) * ((c ^ flip) - 256) for c in code[:dim]):
+        raise Damaged("ivf: the norm of %s %d is not that of its code, or zeros are missing behind it" % (what, number))
+
+
+def ivf_places(view, head):
+    """Of every slot: list, number, is it for a row, block, place in the block."""
+    size, block, page = 64 + 64 * -(-head.code_count // 8), 0, 0
+    for number in range(head.list_count):
+        entry = view.read(IVF_LIST, head.lists_off + 16 * number)
+        count = -(-entry.row_count // 16)
+        if entry.first_block != block or count and entry.page < page:
+            raise Damaged("ivf: list %d does not follow the one before" % number)
+        for slot in range(16 * count):
+            at = head.blocks_off + 4096 * entry.page + slot // 16 * size
+            yield number, 16 * block + slot, slot < entry.row_count, view.bytes(at, size), slot % 16
+        page = entry.page - (-count * size // 4096) if count else page
+        block += count
+    if 16 * block != head.slot_count:
+        raise Damaged("ivf: its lists have %d slots, not %d" % (16 * block, head.slot_count))
+
+
+def check_slots(file, views, rows, head):
+    view, dim, seen, own = views[IVF], file.manifest.dim, {}, not head.slot_codes_off
+    if own and (file.manifest.type not in (3, 4) or file.manifest.metric == 2):
+        raise Damaged("ivf: it has no slot codes, and vectors are not their own codes")
+    for number, slot, there, block, place in ivf_places(view, head):
+        row, = view.numbers("I", head.slot_rows_off + 4 * slot, 1)
+        norm, = view.numbers("i", head.slot_norms_off + slot * head.slot_norm_stride, 1)
+        (b,), (f,) = (struct.unpack_from("<e", block, at + 2 * place) for at in (0, 32))
+        bytes_of = [block[at + 4 * place + i] for at in range(64, len(block), 64) for i in range(4)]
+        codes = [half for i in range(0, len(bytes_of), 4) for half in
+                 [b & 15 for b in bytes_of[i:i + 4]] + [b >> 4 for b in bytes_of[i:i + 4]]]
+        if not there and (row != NO_ROW or b != math.inf or f or any(codes)):
+            raise Damaged("ivf: slot %d has no row and is not empty" % slot)
+        if there and (row >= rows or number in seen.setdefault(row, [])):
+            raise Damaged("ivf: slot %d is no other row of its list" % slot)
+        if there and (not math.isfinite(b) or not math.isfinite(f) or any(codes[head.code_count:])):
+            raise Damaged("ivf: what stands in slot %d of the blocks is impossible" % slot)
+        if there:
+            seen[row].append(number)
+        code, behind = bytes(dim), head.slot_norms_off - head.slot_codes_off
+        if not own:
+            code = view.bytes(head.slot_codes_off + slot * head.slot_code_stride, head.slot_code_stride)
+            if head.slot_norm_stride == len(code) and dim <= behind < len(code):
+                code = code[:behind] + bytes(4) + code[behind + 4:]
+        elif there:
+            code = views[VECTOR].bytes(row * file.stride, dim)
+        check_code(code, dim, norm, "slot", slot, 128 if own and there and file.manifest.type == 3 else 0)
+    if any(not 1 <= len(seen.get(row, ())) <= 1 + (head.flags & 1) for row in range(rows)):
+        raise Damaged("ivf: a row stands in no list, or in too many")
+
+
 def check_calibration(view):
     head = view.read(CALIBRATION_HEADER)
     if head.magic != b"VCAL" or not 1 <= head.curve_count <= 8:
@@ -215,6 +297,8 @@ def check_part(file, part):
         yield lambda: check_tombstones(views[TOMBSTONE], rows)
     if GRAPH in views:
         yield lambda: check_graph(views[GRAPH], rows)
+    if IVF in views:
+        yield lambda: check_ivf(file, views, rows)
     if CALIBRATION in views:
         yield lambda: check_calibration(views[CALIBRATION])
     if CODE in views:

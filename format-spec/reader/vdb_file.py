@@ -18,11 +18,11 @@ MAGIC = b"\x8fVDB\r\n\x1a\n"
 TYPES = {1: ("f32", "f", 4), 2: ("f16", "e", 2), 3: ("i8", "b", 1), 4: ("u8", "B", 1)}
 CODES = {0: "auto", 1: "none", 2: "i8", 3: "i4"}
 METRICS = {1: "l2", 2: "cosine", 3: "ip"}
-PART_KINDS = {1: "flat", 2: "graph"}
-VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION = range(1, 10)
+PART_KINDS = {1: "flat", 2: "graph", 3: "ivf"}
+VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION, IVF = range(1, 11)
 SEGMENT_NAMES = {VECTOR: "vector", CODE: "code", GRAPH: "graph", ID: "id", ID_HASH: "id-hash",
                  METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history",
-                 CALIBRATION: "calibration"}
+                 CALIBRATION: "calibration", IVF: "ivf"}
 OPTIONAL = 1
 BLOCK_MAX = 16384 + 4 + 16777216
 OPERATIONS = {1: "add", 2: "update", 3: "delete", 4: "restore"}
@@ -66,6 +66,11 @@ CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfiffQ56x", "kind flags row_count
 GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQI4xQ16x", "row_count degree pivot_count ef_construction pivots_off edges_off "
                       "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count level_degree "
                       "member_count level_sizes_off members_off level_edges_off leader_count groups_off")
+IVF_HEADER = layout("IvfHeader", "8Ififf4I10QII40x", "row_count list_count slot_count code_count sub_dim out_dim flags "
+                    "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 seed centroids_off "
+                    "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "
+                    "slot_codes_off slot_norms_off slot_code_stride slot_norm_stride")
+IVF_LIST = layout("IvfList", "III4x", "page first_block row_count")
 CALIBRATION_HEADER = layout("CalibrationHeader", "4sI56x", "magic curve_count")
 CALIBRATION_CURVE = layout("CalibrationCurve", "III4x", "k query_count point_count")
 CALIBRATION_POINT = layout("CalibrationPoint", "III", "effort recall error")
@@ -296,7 +301,7 @@ class File:
             if (segment.row_begin, segment.row_end) != (part.row_begin, part.row_end) or segment.type in views:
                 raise Damaged("manifest: a part's segments have other rows, or a type occurs twice")
             views[segment.type] = self.view(segment.off, segment.len, SEGMENT_NAMES[segment.type])
-        needed = {VECTOR, ID, ID_HASH} | ({GRAPH} if part.kind == 2 else set())
+        needed = {VECTOR, ID, ID_HASH} | {2: {GRAPH}, 3: {IVF}}.get(part.kind, set())
         if needed - set(views):
             raise Damaged("manifest: a part has no %s segment" % SEGMENT_NAMES[min(needed - set(views))])
         return views

@@ -95,7 +95,7 @@ struct disk_manifest {
     le64 check; /* XXH3-64 of the manifest's length bytes with this field zero */
 };
 
-enum { DISK_PART_FLAT = 1, DISK_PART_GRAPH = 2 };
+enum { DISK_PART_FLAT = 1, DISK_PART_GRAPH = 2, DISK_PART_IVF = 3 };
 
 struct disk_part {
     le16 kind;
@@ -118,7 +118,8 @@ enum {
     DISK_SEGMENT_METADATA = 6,
     DISK_SEGMENT_TOMBSTONE = 7,
     DISK_SEGMENT_HISTORY = 8,
-    DISK_SEGMENT_CALIBRATION = 9
+    DISK_SEGMENT_CALIBRATION = 9,
+    DISK_SEGMENT_IVF = 10
 };
 
 #define DISK_SEGMENT_OPTIONAL 1u /* flags: a reader that does not know the type skips it */
@@ -306,6 +307,50 @@ struct disk_graph_header {
     le32 reserved0;
     le64 groups_off; /* u32 a leader: where its group ends among the pivots */
     uint8_t reserved1[16];
+};
+
+#define VDB_IVF_PAGE  4096 /* a list's blocks begin at a multiple of it, from blocks_off */
+#define VDB_IVF_BLOCK 16   /* slots a block */
+
+/* Flags of an IVF: rows may stand in two lists; residuals are transformed by a matrix. */
+#define DISK_IVF_SPILLED 1u
+#define DISK_IVF_MATRIX  2u
+
+struct disk_ivf_header { /* offsets are from the start of the segment */
+    le32 row_count;
+    le32 list_count;
+    le32 slot_count; /* places for rows: VDB_IVF_BLOCK times the blocks of all lists */
+    le32 code_count; /* 4-bit codes a slot */
+    le32 sub_dim;    /* dimensions a code */
+    le32 out_dim;    /* dimensions after the transform */
+    le32 flags;
+    le32 code_bytes; /* of an 8-bit code: dim, up to a multiple of 64 */
+    le32 scale;      /* f32: value = scale * (code - zero), of centroids and of slot codes */
+    le32 zero;
+    le32 unit_b; /* f32, as is the next: what b and f of the blocks are multiplied by */
+    le32 unit_f;
+    le32 survivors[3]; /* for k 1, 10, 100: how many of the least estimates are looked at again */
+    le32 seed;
+    le64 centroids_off;      /* code_bytes a list */
+    le64 centroid_norms_off; /* i32 a list */
+    le64 lists_off;          /* disk_ivf_list a list */
+    le64 slot_rows_off;      /* u32 a slot: its row, counted from row_begin, or VDB_NO_ROW */
+    le64 codebook_off;       /* f32 [code_count][16][sub_dim] */
+    le64 matrix_off;         /* code_bytes of i8 a dimension after the transform; 0: no matrix */
+    le64 matrix_scales_off;  /* f32 a dimension after the transform; likewise */
+    le64 blocks_off;         /* a multiple of VDB_IVF_PAGE */
+    le64 slot_codes_off;     /* 8-bit codes a slot; 0: the stored vectors are their own codes */
+    le64 slot_norms_off;     /* i32 a slot */
+    le32 slot_code_stride;   /* bytes from slot to slot; 0 without slot codes */
+    le32 slot_norm_stride;
+    uint8_t reserved[40];
+};
+
+struct disk_ivf_list {
+    le32 page;        /* its blocks begin at blocks_off + VDB_IVF_PAGE * page */
+    le32 first_block; /* its slots begin at VDB_IVF_BLOCK * first_block */
+    le32 row_count;
+    le32 reserved;
 };
 
 #define VDB_CALIBRATION_MAGIC "VCAL"

@@ -25,6 +25,7 @@ const char *segment_type_name(unsigned type)
         [DISK_SEGMENT_TOMBSTONE] = "tombstone",
         [DISK_SEGMENT_HISTORY] = "history",
         [DISK_SEGMENT_CALIBRATION] = "calibration",
+        [DISK_SEGMENT_IVF] = "ivf",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }
@@ -316,6 +317,7 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
     unsigned needed =
         1u << DISK_SEGMENT_VECTOR | 1u << DISK_SEGMENT_ID | 1u << DISK_SEGMENT_ID_HASH;
     if (part->kind == DISK_PART_GRAPH) needed |= 1u << DISK_SEGMENT_GRAPH;
+    if (part->kind == DISK_PART_IVF) needed |= 1u << DISK_SEGMENT_IVF;
     if (needed & ~seen)
         return error_set_corrupt(err, SEGMENT, at, "part has no %s segment",
                                  segment_type_name((unsigned)__builtin_ctz(needed & ~seen)));
@@ -342,7 +344,7 @@ static enum vdb_status get_parts(const struct source *from, const uint8_t *entri
             .segment_count = le32_get(disk.segment_count),
             .commit = le64_get(disk.commit),
         };
-        if ((part->kind != DISK_PART_FLAT && part->kind != DISK_PART_GRAPH) ||
+        if (part->kind < DISK_PART_FLAT || part->kind > DISK_PART_IVF ||
             le16_get(disk.version) != 1)
             return error_set(err, VDB_UNSUPPORTED, "part kind %u version %u is not known here",
                              part->kind, le16_get(disk.version));

@@ -3,7 +3,8 @@
 
 usage: make_examples.py format-spec            fill in the `hexdump` and `values` blocks of the pages
        make_examples.py --check format-spec    exit 1 where a block is not what it should be
-       make_examples.py --file PATH format-spec    write the example file to PATH
+       make_examples.py [--ivf] --file PATH format-spec    write the example file to PATH;
+                                               --ivf: the same rows in an ivf part
 
 Structures are laid out by the tables of the pages, so nothing here is shared with the library that
 its output is held against. The example file is described in format-spec/README.md.
@@ -50,6 +51,8 @@ def encode(name, values):
             continue
         if type_name in SCALARS:
             out[offset:offset + size] = struct.pack("<" + SCALARS[type_name], value)
+        elif isinstance(value, tuple):
+            out[offset:offset + size] = struct.pack("<%d%s" % (len(value), SCALARS[type_name.split("[")[0]]), *value)
         elif type_name in layouts:
             out[offset:offset + size] = encode(type_name, value)
         else:
@@ -83,6 +86,8 @@ def listed(name, values, prefix=""):
             lines.append((prefix + field, "%016x" % value))
         elif field == "magic":
             lines.append((prefix + field, value.hex(" ")))
+        elif isinstance(value, tuple):
+            lines.append((prefix + field, " ".join(map(str, value))))
         elif isinstance(value, bytes):
             lines.append((prefix + field, value.decode() if field == "name" else value.hex()))
         else:
@@ -320,6 +325,71 @@ def graph_of(edges, pivots, degree, codes, norms):
     return data
 
 
+def dot(a, b):
+    return math.fsum(x * y for x, y in zip(a, b))
+
+
+def ivf_of(rows, codes, norms, lists, centroids, weights, query):
+    """Lists of row numbers with centroids, as codes; `weights` are the rows of the matrix, times 128."""
+    unit_b, unit_f, slots, code_count = 0.5, 0.25, 16 * len(lists), len(weights)
+    codebook = [[(2 * v - 15) / 32 * (1 + s) for v in range(16)] for s in range(code_count)]
+    transform = lambda x: [dot([w / 128 for w in row], x) for row in weights]  # noqa: E731
+    slot_rows, table, pages, slot_codes, slot_lines, list_lines, centroid_norms = [], b"", b"", b"", [], [], []
+    for number, members in enumerate(lists):
+        entry = {"page": number, "first_block": number, "row_count": len(members)}
+        table += encode("disk_ivf_list", entry)
+        list_lines += listed("disk_ivf_list", entry, "list[%d]." % number)
+        centroid_norms.append(sum(code * code - 256 * code for code in centroids[number]))
+        list_lines += [("centroid[%d]" % number, " ".join(map(str, centroids[number]))),
+                       ("centroid_norm[%d]" % number, centroid_norms[number])]
+        c = [SCALE * (code - ZERO) for code in centroids[number]]
+        bs, fs, group = [], [], bytearray(64)
+        for place, row in enumerate(members):
+            r = [x - y for x, y in zip(rows[row], c)]
+            pr = transform(r)
+            v = [min(range(16), key=lambda v: abs(entries[v] - y)) for entries, y in zip(codebook, pr)]
+            u = [codebook[s][v[s]] for s in range(code_count)]
+            group[4 * place:4 * place + code_count] = bytes(v)  # up to four codes: low halves alone
+            fs.append(struct.unpack("<e", struct.pack("<e", 2 * dot(pr, pr) / dot(pr, u) / unit_f))[0])
+            b = dot(r, r) + unit_f * fs[-1] * dot(transform(c), u)
+            bs.append(struct.unpack("<e", struct.pack("<e", b / unit_b))[0])
+            apart = [x - y for x, y in zip(query, c)]
+            estimate = dot(apart, apart) + unit_b * bs[-1] - unit_f * fs[-1] * dot(transform(query), u)
+            slot = "slot[%d]" % (16 * number + place)
+            distance = math.fsum((x - y) ** 2 for x, y in zip(rows[row], query))
+            slot_lines += [(slot + ".row", row), (slot + ".codes", " ".join(map(str, v))),
+                           (slot + ".b", "%.9g" % bs[-1]), (slot + ".f", "%.9g" % fs[-1]),
+                           (slot + ".slot_code", " ".join(map(str, codes[row]))), (slot + ".norm", norms[row]),
+                           (slot + ".estimate", "%.6g" % estimate), (slot + ".distance_squared", "%.6g" % distance)]
+        empty = 16 - len(members)
+        slot_rows += members + [0xFFFFFFFF] * empty
+        pages = align(pages, 4096) + struct.pack("<16e16e", *bs, *[math.inf] * empty, *fs, *[0] * empty) + bytes(group)
+        slot_codes += b"".join(bytes(codes[row]).ljust(60, b"\0") + struct.pack("<i", norms[row]) for row in members)
+        slot_codes += bytes(64 * empty)
+    data, offs = bytes(size_of("disk_ivf_header")), {}
+    for name, array in (("centroids", b"".join(align(bytes(code)) for code in centroids)),
+                        ("centroid_norms", struct.pack("<%di" % len(lists), *centroid_norms)), ("lists", table),
+                        ("codebook", struct.pack("<%df" % (16 * code_count), *sum(codebook, []))),
+                        ("matrix", b"".join(align(struct.pack("<%db" % len(row), *row)) for row in weights)),
+                        ("matrix_scales", struct.pack("<f", 1 / 128) * code_count),
+                        ("slot_rows", struct.pack("<%dI" % slots, *slot_rows)),
+                        ("blocks", pages), ("slot_codes", slot_codes)):
+        data = align(data, 4096) if name == "blocks" else data
+        offs[name + "_off"] = len(data)
+        data += align(array)
+    values = {"row_count": len(rows), "list_count": len(lists), "slot_count": slots, "code_count": code_count,
+              "sub_dim": 1, "out_dim": code_count, "flags": 3, "code_bytes": 64, "scale": SCALE, "zero": ZERO,
+              "unit_b": unit_b, "unit_f": unit_f, "survivors": (20, 60, 300), "seed": 7, **offs,
+              "slot_norms_off": offs["slot_codes_off"] + 60, "slot_code_stride": 64, "slot_norm_stride": 64}
+    lines = listed("disk_ivf_header", values) + list_lines
+    lines += [("codebook[%d]" % s, numbers(entry)) for s, entry in enumerate(codebook)]
+    lines += [("weights[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(weights)]
+    lines += [("matrix_scale[%d]" % i, 1 / 128) for i in range(code_count)]
+    data = encode("disk_ivf_header", values) + data[size_of("disk_ivf_header"):]
+    example("ivf", data, lines + [("query", numbers(query))] + slot_lines)
+    return data
+
+
 def calibration_of(curves):
     head = {"magic": b"VCAL", "curve_count": len(curves)}
     data, points = encode("disk_calibration_header", head), b""
@@ -421,7 +491,7 @@ def segment(file, kind, off, data, rows=3, stride=0):
             "check": xxh3(data)}
 
 
-def part_segments(file):
+def part_segments(file, with_ivf):
     vectors, at = vectors_of(ROWS), 65536
     example("vectors", vectors, [("row[%d]" % i, " ".join(map(repr, row))) for i, row in enumerate(ROWS)])
     ids, values = ids_of(IDS)
@@ -433,8 +503,11 @@ def part_segments(file):
     code, codes, norms = codes_of(ROWS, 2 * at)
     hnsw_of([[1, 2], [0], [0, 1]], 4, [1, 0], [[[1], [0]], [[]]], 2)
     graph = graph_of([[1, 2], [0], [0, 1]], [0], 4, codes, norms)
-    return [segment(file, 1, at, vectors, stride=16), segment(file, 2, 2 * at, code),
-            segment(file, 3, 3 * at, graph), segment(file, 4, 4 * at, ids),
+    ivf = ivf_of(ROWS, codes, norms, [[0, 2], [1, 2]], [[160, 112, 160, 168], [96, 176, 176, 96]],
+                 [[76, -38, -76, -57], [-36, 54, -18, -109]], [0.5, -0.5, 0.25, 0.0])
+    found_by = [segment(file, 10, 2 * at, ivf)] if with_ivf else [
+        segment(file, 2, 2 * at, code), segment(file, 3, 3 * at, graph)]
+    return [segment(file, 1, at, vectors, stride=16), *found_by, segment(file, 4, 4 * at, ids),
             segment(file, 5, 5 * at, id_hash_of(IDS, "id_hash")), segment(file, 6, 6 * at, metadata),
             segment(file, 7, 7 * at, tombstones)]
 
@@ -442,7 +515,8 @@ def part_segments(file):
 def manifest_of(generation, segments, log_off):
     """Generation 2 is the state of commit 3, and 3 that of commit 4, with a deleted row."""
     commit = generation + 1
-    part = {"kind": 2, "version": 1, "row_end": 3, "segment_count": len(segments) - 1, "commit": 3}
+    kind = 3 if any(entry["type"] == 10 for entry in segments) else 2
+    part = {"kind": kind, "version": 1, "row_end": 3, "segment_count": len(segments) - 1, "commit": 3}
     extent = {"off": log_off, "len": 4096, "first_commit": 4}
     snapshot = {"commit": 3, "commit_time_us": START + 3 * MINUTE, "created_us": START + 3 * MINUTE + 7,
                 "row_count": 3, "live_count": 3, "name_len": 7, "name": b"harvest"}
@@ -472,17 +546,17 @@ def superblock_of(values):
     return data, listed("disk_superblock", dict(head, check=xxh3(data[:4088])))
 
 
-def make():
-    """Everything: fills `examples` and returns the file's bytes."""
+def make(with_ivf=False):
+    """Everything: fills `examples` and returns the file's bytes; with lists in place of codes and graph, or without."""
     file = {}
-    segments = part_segments(file)
+    segments = part_segments(file, with_ivf)
     changes = [(2, START + 2 * MINUTE, 1, name) for name in IDS + ["fig"]]
     history, lines = history_of(changes + [(3, START + 3 * MINUTE, 3, "fig")])
     example("history", history, lines)
     segments.append(segment(file, 8, 8 * 65536, history, rows=0))
     manifest_off, log_off, second_off = 9 * 65536, 10 * 65536, 11 * 65536
     older_off = manifest_off + 4096
-    older = file[older_off] = manifest_of(2, segments[:6] + segments[7:], log_off)
+    older = file[older_off] = manifest_of(2, [s for s in segments if s["type"] != 7], log_off)
     manifest = file[manifest_off] = manifest_of(3, segments, log_off)
 
     fourth = commit_of(None, log_off, xxh3(FILE_ID), 4, START + 4 * MINUTE, 3, 2, [], [], [], [(1, 1)])
@@ -551,10 +625,11 @@ def main():
     parser = argparse.ArgumentParser(description="Makes the worked example of format-spec/.")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--file", metavar="PATH")
+    parser.add_argument("--ivf", action="store_true")
     parser.add_argument("directory")
     arguments = parser.parse_args()
     read_layouts(arguments.directory)
-    data = make()
+    data = make(arguments.ivf)
     if arguments.file:
         with open(arguments.file, "wb") as to:
             to.write(data)

@@ -132,6 +132,60 @@ EOF
     [ "$(wc -l <tool.jsonl)" -eq 3 ]
 }
 
+@test "an ivf part: the tools and the reader read its rows" {
+    python3 "$root/tests/spec/make_examples.py" --ivf --file ivf.data "$root/format-spec"
+    run python3 "$reader" check ivf.data
+    echo "$output"
+    [ "$status" -eq 0 ]
+    python3 "$reader" info ivf.data | grep -q '"kind": "ivf"'
+    vdb-get ivf.data >tool.jsonl
+    python3 "$reader" get ivf.data >reader.jsonl
+    same_records tool.jsonl reader.jsonl
+    [ "$(wc -l <tool.jsonl)" -eq 3 ]
+}
+
+@test "an ivf part: the reader finds what is wrong with its segment" {
+    python3 "$root/tests/spec/make_examples.py" --ivf --file ivf.data "$root/format-spec"
+    while read -r at bytes words; do
+        cp ivf.data bad.data
+        printf "$bytes" | dd of=bad.data bs=1 seek=$((131072 + at)) conv=notrunc status=none
+        run python3 "$reader" check bad.data
+        echo "$at: $output"
+        [ "$status" -eq 1 ]
+        [[ $output == *"ivf: $words"* ]]
+    done <<'EOF'
+0 \x04 its counts or flags are impossible
+4 \x04 its counts or flags are impossible
+16 \x03 its counts or flags are impossible
+24 \x07 its counts or flags are impossible
+24 \x01 its codes do not fit 4 dimensions
+12 \x03 its codes do not fit 4 dimensions
+34 \x80\x7f its grid or units are impossible
+42 \x40 its grid or units are impossible
+48 \x3d its survivors fall
+64 \xc1 its arrays cannot lie where they do
+144 \x00 its arrays cannot lie where they do
+324 \x01 the norm of centroid 1 is not that of its code
+260 \x01 the norm of centroid 1 is not that of its code
+450 \xc0\x7f its codebook or matrix is impossible
+580 \x01 its codebook or matrix is impossible
+400 \x00 list 1 does not follow the one before
+404 \x02 list 1 does not follow the one before
+8 \x30 its lists have 32 slots, not 48
+768 \x03 slot 0 is no other row of its list
+772 \x00 slot 1 is no other row of its list
+776 \x01\x00\x00\x00 slot 2 has no row and is not empty
+4168 \x10 slot 2 has no row and is not empty
+4096 \x00\x7c what stands in slot 0 of the blocks is impossible
+4160 \x1e what stands in slot 0 of the blocks is impossible
+832 \x00 a row stands in no list, or in too many
+24 \x02 a row stands in no list, or in too many
+8320 \x00 the norm of slot 0 is not that of its code
+8324 \x01 the norm of slot 0 is not that of its code
+8508 \x01 the norm of slot 2 is not that of its code
+EOF
+}
+
 @test "a writer goes on from the worked example, and the reader follows" {
     python3 "$root/tests/spec/make_examples.py" --file more.data "$root/format-spec"
     echo '{"id": "quince", "vector": [1, 2, 3, 4]}' | vdb-add -q more.data

@@ -183,7 +183,9 @@ static const struct damage DAMAGES[] = {
     {144, 4, 2, VDB_CORRUPT, "snapshot table"},
     {148, 4, 1, VDB_CORRUPT, "snapshot table"},
     /* the first part */
-    {PARTS_AT + 0, 2, 3, VDB_UNSUPPORTED, "part kind 3 version 1"},
+    {PARTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "part kind 0 version 1"},
+    {PARTS_AT + 0, 2, 4, VDB_UNSUPPORTED, "part kind 4 version 1"},
+    {PARTS_AT + 0, 2, 3, VDB_CORRUPT, "part has no ivf segment"},
     {PARTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "part kind 2 version 2"},
     {PARTS_AT + 8, 4, 1, VDB_CORRUPT, "begin at 0"},
     {PARTS_AT + 12, 4, 0, VDB_CORRUPT, "rows"},
@@ -199,7 +201,7 @@ static const struct damage DAMAGES[] = {
     {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
     /* segments */
-    {SEGMENTS_AT + 0, 2, 10, VDB_UNSUPPORTED, "segment type 10 version 1"},
+    {SEGMENTS_AT + 0, 2, 11, VDB_UNSUPPORTED, "segment type 11 version 1"},
     {SEGMENTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "segment type 0 version 1"},
     {SEGMENTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "segment type 1 version 2"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_ID, VDB_CORRUPT, "two id segments"},
@@ -309,7 +311,8 @@ static void names(void **state)
         assert_string_equal(segment_type_name(type), want[type]);
     assert_null(segment_type_name(0));
     assert_string_equal(segment_type_name(DISK_SEGMENT_CALIBRATION), "calibration");
-    assert_null(segment_type_name(10));
+    assert_string_equal(segment_type_name(DISK_SEGMENT_IVF), "ivf");
+    assert_null(segment_type_name(11));
 }
 
 /* With a checksum made right, as someone of ill will would. */

@@ -20,6 +20,7 @@
 #include "format/history.h"
 #include "format/id_hash.h"
 #include "format/ids.h"
+#include "format/ivf_header.h"
 #include "format/metadata.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
@@ -527,6 +528,114 @@ static void hnsw(void **state)
     example_release(&e);
 }
 
+/* Numbers of a field that are the bytes at p. */
+static void same_numbers(const struct example *e, const char *stem, unsigned i, const uint8_t *p,
+                         unsigned count)
+{
+    float said[16];
+    assert_int_equal(item_numbers(e, stem, i, said, 16), count);
+    for (unsigned j = 0; j < count; j++) assert_int_equal(p[j], (uint8_t)(int)said[j]);
+}
+
+/* The residual transformed, or a query: by the weights and scales of the matrix. */
+static void ivf_transform(const struct ivf_view *v, const float *x, double *out)
+{
+    for (unsigned i = 0; i < v->h.out_dim; i++) {
+        out[i] = 0;
+        for (unsigned j = 0; j < DIM; j++)
+            out[i] += (double)(int8_t)v->matrix[i * v->h.code_bytes + j] * x[j];
+        out[i] *= v->matrix_scales[i];
+    }
+}
+
+/* One slot: what stands there, and what the page's formula makes of it. */
+static void ivf_slot(const struct example *e, const struct ivf_view *v, const float *query,
+                     unsigned list, const uint8_t *block, unsigned slot)
+{
+    unsigned place = slot % VDB_IVF_BLOCK;
+    char stem[32], field[64];
+    snprintf(stem, sizeof stem, "slot[%u]", slot);
+    snprintf(field, sizeof field, "%s.codes", stem);
+    float said[DIM], b = f16_to_f32(le16_at(block + 2 * place)),
+                     f = f16_to_f32(le16_at(block + 32 + 2 * place));
+    assert_int_equal(item_field(e, "slot", slot, "row"), v->slot_rows[slot]);
+    assert_int_equal(field_numbers(e, field, said, DIM), 2);
+    double pq[2], s = 0, apart = 0;
+    ivf_transform(v, query, pq);
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned code = block[64 + 4 * place + i];
+        assert_int_equal(code, (unsigned)said[i]);
+        s += pq[i] * v->codebook[i * 16 + code];
+    }
+    for (unsigned i = 0; i < DIM; i++) {
+        int code = v->centroids[list * v->h.code_bytes + i];
+        double d = query[i] - v->h.scale * (float)(code - v->h.zero);
+        apart += d * d;
+    }
+    snprintf(field, sizeof field, "%s.b", stem);
+    assert_true(field_numbers(e, field, said, DIM) == 1 && said[0] == b);
+    snprintf(field, sizeof field, "%s.f", stem);
+    assert_true(field_numbers(e, field, said, DIM) == 1 && said[0] == f);
+    snprintf(field, sizeof field, "%s.estimate", stem);
+    assert_int_equal(field_numbers(e, field, said, DIM), 1);
+    assert_float_equal((float)(apart + v->h.unit_b * b - v->h.unit_f * f * s), said[0], 1e-5);
+    snprintf(field, sizeof field, "%s.slot_code", stem);
+    assert_int_equal(field_numbers(e, field, said, DIM), DIM);
+    for (unsigned i = 0; i < DIM; i++)
+        assert_int_equal(v->slot_codes[slot * v->h.slot_code_stride + i], (int)said[i]);
+    snprintf(field, sizeof field, "%s.norm", stem);
+    assert_int_equal(field_numbers(e, field, said, DIM), 1);
+    assert_int_equal((int32_t)le32_at(v->slot_norms + slot * v->h.slot_norm_stride), (int)said[0]);
+}
+
+static void ivf(void **state)
+{
+    (void)state;
+    struct example e;
+    struct ivf_header header;
+    struct ivf_view v;
+    struct disk_ivf_header again;
+    float query[DIM];
+    example_read(&e, "ivf.md", "ivf");
+    const uint8_t *p = e.bytes.data;
+    assert_int_equal(ivf_header_decode(p, e.bytes.len, ROWS, DIM, 0, &header, NULL), VDB_OK);
+    assert_int_equal(ivf_header_validate(&header, p, 0, NULL), VDB_OK);
+    assert_int_equal(header.code_count, example_number(&e, "code_count"));
+    assert_int_equal(header.sub_dim, example_number(&e, "sub_dim"));
+    assert_int_equal(header.flags, example_number(&e, "flags"));
+    assert_int_equal(header.seed, example_number(&e, "seed"));
+    assert_int_equal(field_numbers(&e, "survivors", query, DIM), 3);
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(header.survivors[i], (unsigned)query[i]);
+    assert_int_equal(field_numbers(&e, "query", query, DIM), DIM);
+    ivf_view_init(&v, &header, p);
+    uint32_t list_rows[2];
+    for (unsigned i = 0; i < 2; i++) {
+        float said[16];
+        struct ivf_list list = ivf_view_list(&v, i);
+        list_rows[i] = list.row_count;
+        assert_int_equal(list.row_count, item_field(&e, "list", i, "row_count"));
+        assert_int_equal(list.first_slot, 16 * item_field(&e, "list", i, "first_block"));
+        assert_int_equal(list.blocks - v.blocks, 4096 * item_field(&e, "list", i, "page"));
+        same_numbers(&e, "centroid", i, v.centroids + i * header.code_bytes, DIM);
+        same_numbers(&e, "weights", i, v.matrix + i * header.code_bytes, DIM);
+        assert_int_equal(v.centroid_norms[i], (int)one_number(&e, "centroid_norm", i));
+        assert_true(v.matrix_scales[i] == one_number(&e, "matrix_scale", i));
+        assert_int_equal(item_numbers(&e, "codebook", i, said, 16), 16);
+        assert_memory_equal(v.codebook + i * 16, said, sizeof said);
+        for (unsigned j = 0; j < list.row_count; j++)
+            ivf_slot(&e, &v, query, i, list.blocks, list.first_slot + j);
+    }
+    struct disk_ivf_list lists[2];
+    struct ivf_header laid = header;
+    memset(&laid.centroids_off, 0, sizeof laid - offsetof(struct ivf_header, centroids_off));
+    laid.slot_count = laid.code_bytes = 0;
+    assert_int_equal(ivf_header_layout(&laid, list_rows, true, lists), e.bytes.len);
+    assert_memory_equal(lists, v.lists, sizeof lists);
+    ivf_header_encode(&laid, &again);
+    assert_memory_equal(&again, p, sizeof again);
+    example_release(&e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -534,7 +643,7 @@ int main(void)
         cmocka_unit_test(id_hash),   cmocka_unit_test(metadata), cmocka_unit_test(metadata_lz4),
         cmocka_unit_test(tombstone), cmocka_unit_test(history),  cmocka_unit_test(codes),
         cmocka_unit_test(rotation),  cmocka_unit_test(codes4),   cmocka_unit_test(graph),
-        cmocka_unit_test(hnsw),
+        cmocka_unit_test(hnsw),      cmocka_unit_test(ivf),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
