@@ -65,6 +65,13 @@ struct kernels {
     void (*list_u8i8)(const struct kernel_codes *codes, const struct kernel_list *list,
                       const struct kernel_query8 *query, uint32_t *distances);
 
+    /* Distances, as those of list_u8i8, of 16 * blocks rows whose codes stand by dimensions: a
+     * block of 16 rows has 64 bytes for every 4 dimensions, 4 * r + j being dimension j of these of
+     * row r. groups is how many fours of dimensions there are. query->flip is 0. Nothing needs
+     * alignment. */
+    void (*blocks_u8i8)(const uint8_t *codes, const int32_t *norms, size_t blocks, size_t groups,
+                        const struct kernel_query8 *query, uint32_t *distances);
+
     /* Codes n floats on a grid: code[i] = trunc(min(max(x[i] * inverse + zero, 0), 255) + 0.5), a
      * NaN giving 0. sums[0] and sums[1] become the sums of the codes and of their squares, modulo
      * 2^32. Nothing beyond n elements is read or written. */

@@ -176,6 +176,48 @@ KERNEL_INLINE void four_u4i8(const uint8_t *const codes[4], const uint8_t *const
 
 LIST_KERNELS(avx2)
 
+/* ---- blocks of rows ------------------------------------------------------------------------ */
+
+/* The four products of a row, in two sums. */
+KERNEL_INLINE __m256i add_fours(__m256i sum, const uint8_t *codes, __m256i query)
+{
+    __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)codes));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(wide, query));
+}
+
+/* Eight rows from two times four; VPHADDD adds within halves, so their middle quarters change
+ * places. */
+KERNEL_INLINE void put_eight(const struct kernel_query8 *query, __m256i low, __m256i high,
+                             const int32_t *norms, uint32_t *distances)
+{
+    __m256i sum = _mm256_permute4x64_epi64(_mm256_hadd_epi32(low, high), 0xd8);
+    __m256i base = _mm256_set1_epi32((int32_t)query->base), from = base, less = sum;
+    if (!query->inner) {
+        from = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(const void *)norms), base);
+        less = _mm256_add_epi32(sum, sum);
+    }
+    _mm256_storeu_si256((__m256i *)(void *)distances, _mm256_sub_epi32(from, less));
+}
+
+static void avx2_blocks_u8i8(const uint8_t *codes, const int32_t *norms, size_t blocks,
+                             size_t groups, const struct kernel_query8 *query, uint32_t *distances)
+{
+    for (size_t b = 0; b < blocks; b++, norms += 16, distances += 16) {
+        __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
+        for (size_t g = 0; g < groups; g++, codes += 64) {
+            int32_t four;
+            memcpy(&four, query->values + 4 * g, sizeof four);
+            __m256i q = _mm256_cvtepi8_epi16(_mm_set1_epi32(four));
+            s0 = add_fours(s0, codes, q);
+            s1 = add_fours(s1, codes + 16, q);
+            s2 = add_fours(s2, codes + 32, q);
+            s3 = add_fours(s3, codes + 48, q);
+        }
+        put_eight(query, s0, s1, norms, distances);
+        put_eight(query, s2, s3, norms + 8, distances + 8);
+    }
+}
+
 /* ---- stored vectors ------------------------------------------------------------------------ */
 
 /* Elements begin ... begin + 3 as doubles. */
@@ -386,6 +428,7 @@ const struct kernels kernels_avx2 = {
     .dot4_u8i8 = avx2_dot4_u8i8,
     .dot_u8i8 = avx2_dot_u8i8,
     .list_u8i8 = avx2_list_u8i8,
+    .blocks_u8i8 = avx2_blocks_u8i8,
     .encode_u8 = avx2_encode_u8,
     .list_u4i8 = avx2_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

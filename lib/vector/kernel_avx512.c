@@ -177,6 +177,54 @@ KERNEL_INLINE void four_u4i8(const uint8_t *const codes[4], const uint8_t *const
 
 LIST_KERNELS(avx512)
 
+/* ---- blocks of rows ------------------------------------------------------------------------ */
+
+KERNEL_INLINE __m512i four_of(const int8_t *values)
+{
+    int32_t four;
+    memcpy(&four, values, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+KERNEL_INLINE void put_block(const struct kernel_query8 *query, __m512i sum, const int32_t *norms,
+                             uint32_t *distances)
+{
+    __m512i base = _mm512_set1_epi32((int32_t)query->base);
+    __m512i from = query->inner ? base : _mm512_add_epi32(_mm512_loadu_si512(norms), base);
+    __m512i less = query->inner ? sum : _mm512_add_epi32(sum, sum);
+    _mm512_storeu_si512(distances, _mm512_sub_epi32(from, less));
+}
+
+/* Four blocks at a time, as each step waits for the last one on its sum. */
+static void avx512_blocks_u8i8(const uint8_t *codes, const int32_t *norms, size_t blocks,
+                               size_t groups, const struct kernel_query8 *query,
+                               uint32_t *distances)
+{
+    size_t b = 0, step = 64 * groups;
+    for (; b + 4 <= blocks; b += 4, codes += 4 * step) {
+        __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+        const uint8_t *at = codes;
+        for (size_t g = 0; g < groups; g++, at += 64) {
+            __m512i q = four_of(query->values + 4 * g);
+            s0 = add_products(s0, _mm512_loadu_si512(at), q);
+            s1 = add_products(s1, _mm512_loadu_si512(at + step), q);
+            s2 = add_products(s2, _mm512_loadu_si512(at + 2 * step), q);
+            s3 = add_products(s3, _mm512_loadu_si512(at + 3 * step), q);
+        }
+        put_block(query, s0, norms + 16 * b, distances + 16 * b);
+        put_block(query, s1, norms + 16 * b + 16, distances + 16 * b + 16);
+        put_block(query, s2, norms + 16 * b + 32, distances + 16 * b + 32);
+        put_block(query, s3, norms + 16 * b + 48, distances + 16 * b + 48);
+    }
+    for (; b < blocks; b++, codes += step) {
+        __m512i sum = _mm512_setzero_si512();
+        for (size_t g = 0; g < groups; g++)
+            sum = add_products(sum, _mm512_loadu_si512(codes + 64 * g),
+                               four_of(query->values + 4 * g));
+        put_block(query, sum, norms + 16 * b, distances + 16 * b);
+    }
+}
+
 /* ---- stored vectors ------------------------------------------------------------------------ */
 
 /* Elements begin ... begin + 7 as doubles, where the mask has a bit; the others are neither read
@@ -390,6 +438,7 @@ const struct kernels kernels_avx512 = {
     .dot4_u8i8 = avx512_dot4_u8i8,
     .dot_u8i8 = avx512_dot_u8i8,
     .list_u8i8 = avx512_list_u8i8,
+    .blocks_u8i8 = avx512_blocks_u8i8,
     .encode_u8 = avx512_encode_u8,
     .list_u4i8 = avx512_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

@@ -34,6 +34,21 @@ static void portable_dot4_u8i8(const uint8_t *const codes[4], const int8_t *quer
     for (int k = 0; k < 4; k++) sums[k] = portable_dot_u8i8(codes[k], query, bytes, flip);
 }
 
+static void portable_blocks_u8i8(const uint8_t *codes, const int32_t *norms, size_t blocks,
+                                 size_t groups, const struct kernel_query8 *query,
+                                 uint32_t *distances)
+{
+    for (size_t b = 0; b < blocks; b++, codes += 64 * groups, norms += 16, distances += 16) {
+        uint32_t sums[16] = {0};
+        for (size_t g = 0; g < groups; g++)
+            for (size_t i = 0; i < 64; i++)
+                sums[i / 4] += (uint32_t)(codes[64 * g + i] * query->values[4 * g + i % 4]);
+        for (int r = 0; r < 16; r++)
+            distances[r] = query->inner ? query->base - sums[r]
+                                        : (uint32_t)norms[r] - 2 * sums[r] + query->base;
+    }
+}
+
 static void portable_encode_u8(const float *x, size_t n, float inverse, float zero, uint8_t *code,
                                uint32_t sums[2])
 {
@@ -227,6 +242,7 @@ const struct kernels kernels_portable = {
     .dot4_u8i8 = portable_dot4_u8i8,
     .dot_u8i8 = portable_dot_u8i8,
     .list_u8i8 = portable_list_u8i8,
+    .blocks_u8i8 = portable_blocks_u8i8,
     .encode_u8 = portable_encode_u8,
     .list_u4i8 = portable_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

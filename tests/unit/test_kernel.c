@@ -449,6 +449,41 @@ static void lists_of_bytes_are_measured(void **state)
         }
 }
 
+/* Codes of up to 9 blocks of 16 rows, by dimensions, against those of each row by itself. */
+static void blocks_of_rows_are_measured(void **state)
+{
+    (void)state;
+    static uint8_t rows[9 * 16][512], blocks[9 * 16 * 512];
+    static int32_t norms[9 * 16];
+    for (uint32_t round = 0; round < 120; round++) {
+        uint32_t count = 1 + round % 9, groups = 1 + random_u32() % 128;
+        uint32_t wide = 4 * groups;
+        random_elements(VDB_TYPE_U8, round % 2 ? EDGES : WILD, rows[0], sizeof rows);
+        random_elements(VDB_TYPE_I8, round % 3 ? EDGES : WILD, (uint8_t *)query_buffer, wide);
+        for (uint32_t i = 0; i < 16 * count; i++) {
+            norms[i] = (int32_t)random_u32();
+            for (uint32_t j = 0; j < wide; j++)
+                blocks[(size_t)i / 16 * 16 * wide + j / 4 * 64 + i % 16 * 4 + j % 4] = rows[i][j];
+        }
+        const uint8_t *codes = placed(0, blocks, (size_t)16 * count * wide, round % 5);
+        struct kernel_query8 q = {placed(4, query_buffer, wide, round % 7), random_u32(), 0,
+                                  round % 2};
+        for (size_t s = 0; s < sets_count; s++) {
+            uint32_t got[9 * 16 + 1];
+            got[16 * count] = 12345;
+            sets[s]->blocks_u8i8(codes, placed(1, norms, count * 64, 0), count, groups, &q, got);
+            assert_int_equal(got[16 * count], 12345);
+            for (uint32_t i = 0; i < 16 * count; i++) {
+                uint32_t sum = (uint32_t)expected_integer(rows[i], query_buffer, wide, 0);
+                uint32_t wanted = q.base - sum - (q.inner ? 0 : sum - (uint32_t)norms[i]);
+                if (got[i] != wanted)
+                    fail_msg("%s: row %u of %u blocks, %u groups: %u, expected %u", sets[s]->name,
+                             i, count, groups, got[i], wanted);
+            }
+        }
+    }
+}
+
 /* What a damaged file may hold: all sets make the same of it. */
 static void lists_agree_on_damaged_factors(void **state)
 {
@@ -607,6 +642,7 @@ int main(void)
         cmocka_unit_test(nibble_kernels_hold_the_extremes),
         cmocka_unit_test(lists_of_bytes_are_measured),
         cmocka_unit_test(lists_agree_on_damaged_factors),
+        cmocka_unit_test(blocks_of_rows_are_measured),
         cmocka_unit_test(float_kernels_agree_bit_for_bit),
         cmocka_unit_test(float_kernels_need_no_alignment),
         cmocka_unit_test(float_kernels_agree_on_damaged_values),
