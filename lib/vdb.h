@@ -44,6 +44,8 @@ extern "C" {
 #define VDB_DIM_MAX      65535
 #define VDB_ID_MAX       1023
 #define VDB_METADATA_MAX 16777216
+/* The longest age, in seconds, that rows of a hybrid index count as recent for: a thousand years. */
+#define VDB_RECENT_SECONDS_MAX 31536000000
 
 /* ---- errors -------------------------------------------------------------------------------- */
 
@@ -98,15 +100,23 @@ enum vdb_index_kind {
     VDB_INDEX_FLAT = 1,
     VDB_INDEX_GRAPH = 2,
     VDB_INDEX_HNSW =
-        3 /* a graph with the levels of Malkov and Yashunin, for who asks for it by name */
+        3, /* a graph with the levels of Malkov and Yashunin, for who asks for it by name */
+    VDB_INDEX_IVF = 4, /* an inverted file: lists of rows around centroids, of which searches scan
+                          the nearest */
+    VDB_INDEX_HYBRID = 5 /* by age: recent rows lie in graphs, older ones in inverted files */
 };
 
-/* What guides a walk in place of the stored vectors. Answers' distances are exact with all. */
+/* What guides a walk, or the scan of an inverted file's lists, in place of the stored vectors.
+ * Answers' distances are exact with all. */
 enum vdb_codes {
-    VDB_CODES_AUTO = 0, /* what needs the least work on a sample of the rows */
-    VDB_CODES_NONE = 1, /* no copy: the stored vectors themselves */
-    VDB_CODES_I8 = 2,   /* 8 bits a dimension, one grid for all rows */
-    VDB_CODES_I4 = 3    /* 4 bits a dimension of the rotated rows, and two factors a row */
+    VDB_CODES_AUTO = 0, /* of graphs, what needs the least work on a sample of the rows; of inverted
+                           files, what suits their dimensions */
+    VDB_CODES_NONE = 1, /* not of inverted files: no copy, the stored vectors themselves */
+    VDB_CODES_I8 = 2,   /* not of inverted files: 8 bits a dimension, one grid for all rows */
+    VDB_CODES_I4 = 3,   /* 4 bits a dimension, and two factors a row; of graphs, rotated before */
+    VDB_CODES_PQ = 4,   /* of inverted files alone, which they ask for under VDB_INDEX_AUTO, as do
+                           the next: 4 bits for two dimensions */
+    VDB_CODES_B1 = 5    /* 4 bits for four dimensions */
 };
 
 /* Called from time to time during long work, from the calling thread. `phase` is a short constant
@@ -127,12 +137,22 @@ struct vdb_create_options {
     uint32_t degree; /* R: neighbours a row in graphs, 4 to 256; with VDB_INDEX_HNSW twice its M,
                         which is 4 to 128, so 8 to 256 and even; 0: chosen by the library */
     uint32_t ef_construction; /* candidates looked at per insertion, 8 to 4,096; 0: chosen */
-    enum vdb_codes codes;
+    enum vdb_codes codes;     /* of VDB_INDEX_HYBRID those that a part cannot have become
+                                 VDB_CODES_AUTO for it */
+    /* VDB_INDEX_HYBRID: recent are the newest so many live rows, or those committed in the last so
+     * many seconds, 1 to VDB_RECENT_SECONDS_MAX: one of the two is given and the other is 0, as are
+     * both for other kinds. Where a row lies is decided when a part is built, and anew by
+     * compaction. */
+    uint32_t recent_rows;
+    uint64_t recent_seconds;
+    /* Minutes of the day in UTC, 0 to 1,439, between which vdb_maintain does its work, also over
+     * midnight; equal: at all hours. */
+    uint32_t quiet_begin, quiet_end;
 };
 #define VDB_CREATE_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(struct vdb_create_options), 0, VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_AUTO, 0, 0,   \
-            VDB_CODES_AUTO                                                                         \
+            VDB_CODES_AUTO, 0, 0, 0, 0                                                             \
     }
 
 struct vdb_open_options {
@@ -193,19 +213,43 @@ struct vdb_info {
                             log; vdb_compact gives the rest back */
     enum vdb_codes codes;             /* as asked for at creation */
     uint32_t degree, ef_construction; /* as asked for at creation; 0: left to the library */
+    uint64_t recent_rows, recent_seconds; /* VDB_INDEX_HYBRID: one of them; else 0 */
+    uint32_t quiet_begin, quiet_end; /* minutes of the day in UTC; equal: maintenance at all hours */
 };
 
 struct vdb_part_info {
     enum vdb_index_kind kind;
     uint64_t row_begin, row_end; /* [row_begin, row_end) */
     uint64_t bytes;              /* of its segments */
-    uint64_t vector_bytes, code_bytes, graph_bytes, id_bytes, metadata_bytes;
+    uint64_t vector_bytes, code_bytes, graph_bytes, ivf_bytes, id_bytes, metadata_bytes;
     uint32_t degree;         /* graphs: R */
     int codes_are_vectors;   /* 1: the stored vectors serve as codes and no copy is kept */
-    enum vdb_codes codes;    /* graphs: VDB_CODES_NONE, I8 or I4 */
-    uint32_t row_code_bytes; /* graphs: bytes of a row that a walk reads to measure it */
+    enum vdb_codes codes;    /* graphs: VDB_CODES_NONE, I8 or I4; inverted files: I4, PQ or B1 */
+    uint32_t row_code_bytes; /* of a row, that a walk or a list's scan reads to measure it */
     int rotated;             /* graphs: 1: codes are of the rotated vectors */
     uint32_t levels; /* VDB_INDEX_HNSW: how many, that of all rows included; M is half the degree */
+    /* VDB_INDEX_IVF, the rest, which is 0 of other kinds: */
+    uint32_t lists;
+    uint32_t list_rows_min, list_rows_max; /* rows of a list, deleted ones included */
+    double list_rows_mean, list_rows_deviation;
+    double imbalance;      /* how many times the rows of even lists searches read; 1 or more */
+    uint32_t code_dim;     /* dimensions that 4-bit codes are of: fewer than the vectors', where
+                              these are taken along principal axes */
+    uint32_t sub_dim;      /* dimensions a 4-bit code: 1, 2 or 4 */
+    int spilled;           /* 1: rows may stand in two lists */
+    uint32_t survivors[3]; /* rows of the least estimates that are measured by 8-bit codes, for the
+                              1, 10 and 100 nearest; all 0: not measured */
+    /* When the oldest and the newest of its rows were committed, deleted ones included, to within a
+     * second, in microseconds since 1970; 0: not recorded. */
+    int64_t oldest_us, newest_us;
+    /* Why the part has this index, of what is not flat: the intrinsic dimension of its rows, 0 if
+     * not measured; their hubness, the skewness of how often a row of a sample is among the 10
+     * nearest of another; the estimated nanoseconds of a search for recall@10 0.95 (`cost` of
+     * vdb_calibration_point), and those of the kind that was tried beside it. A cost is 0 where
+     * that recall was not reached or nothing was measured. */
+    double dimension, hubness, cost;
+    enum vdb_index_kind rival; /* VDB_INDEX_AUTO: none was tried */
+    double rival_cost;
 };
 
 VDB_API void vdb_snapshot_info(const struct vdb_snapshot *snapshot, struct vdb_info *info);
@@ -214,19 +258,33 @@ VDB_API void vdb_snapshot_info(const struct vdb_snapshot *snapshot, struct vdb_i
 VDB_API enum vdb_status vdb_part_info(const struct vdb_snapshot *snapshot, uint32_t part,
                                       struct vdb_part_info *info);
 
-/* One measurement of a part's calibration (format-spec/calibration.md): the mean recall that walks
- * had with rows of the part for queries, each left out of the graph for it. It tells of queries
- * like the rows, and of a part in which none is deleted. */
+/* The centroid of a list of an inverted file: vector[0..dim) as searches compare it, on the grid of
+ * the part's 8-bit codes. Under cosine it is that of rows divided by their length. `list` counts
+ * from 0 to the `lists` of vdb_part_info less 1. VDB_NOT_FOUND, `vector` left alone, where there is
+ * no such part or list. */
+VDB_API enum vdb_status vdb_part_centroid(const struct vdb_snapshot *snapshot, uint32_t part,
+                                          uint32_t list, float *vector);
+
+/* One measurement of a part's calibration (format-spec/calibration.md): the recall that searches of
+ * its index had with rows of the part for queries, each kept from its own answer, and left out of
+ * the graph where that is walked. It tells of queries like the rows, and of a part in which none is
+ * deleted. */
 struct vdb_calibration_point {
     uint32_t k;      /* the recall is recall@k: the share of the true k nearest that were found */
-    uint32_t effort; /* the `ef` of the walks */
+    uint32_t effort; /* the `ef` of the walks; of an inverted file, the lists that are read, or
+                        where there is but one, the rows that are measured again */
     double recall;   /* 0 to 1 */
     double error;    /* the standard error of that mean */
+    double p5;       /* 5th percentile: the recall that 95% of the queries reached */
+    double p5_error; /* the standard error of that */
+    double zero;     /* the share of queries that found none of their k */
+    double cost;     /* nanoseconds of a search on one core: an estimate that follows from counts
+                        of what it did, the same on every machine; 0: not known */
 };
 
 /* Measurement `index` of a part, from 0: those of one k stand together, k rises, and so do the
  * efforts of one k. VDB_NOT_FOUND, `point` left alone, where there is no such part and past the
- * last one: flat parts have none, nor have graphs over few rows. */
+ * last one: flat parts have none, nor have indexes over few rows. */
 VDB_API enum vdb_status vdb_part_calibration(const struct vdb_snapshot *snapshot, uint32_t part,
                                              uint32_t index, struct vdb_calibration_point *point);
 
@@ -300,9 +358,11 @@ VDB_API enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const fl
                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err);
 
 /* Searches one query after another with the same options: the room that a search works in is kept,
- * so that no search but the first, or one that needs more than all before it, asks for memory, and
- * none takes a lock. A searcher belongs to one thread at a time; any number of threads may each
- * have one over the same snapshot, which it keeps. `threads` of the options does not matter here.
+ * so that no search but the first, or one that needs more than all before it, asks for memory. A
+ * searcher belongs to one thread at a time; any number of threads may each have one over the same
+ * snapshot, which it keeps. With `threads` above 1, a query is searched in several parts at once,
+ * where there are several large ones, by threads that wait in the searcher; with 0 or 1 there are
+ * none, and no search takes a lock.
  * Errors: as vdb_search. */
 struct vdb_searcher;
 VDB_API enum vdb_status vdb_searcher_open(const struct vdb_snapshot *snapshot,
@@ -369,14 +429,18 @@ struct vdb_maintain_options {
     unsigned threads; /* 0: as the handle was opened */
     vdb_progress_fn progress;
     void *context;
+    int64_t now_us; /* by which ages and quiet hours go, in microseconds since 1970; 0: the clock */
 };
 #define VDB_MAINTAIN_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        sizeof(struct vdb_maintain_options), 0, NULL, NULL                                         \
+        sizeof(struct vdb_maintain_options), 0, NULL, NULL, 0                                      \
     }
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
- * parts into it; otherwise does nothing. Other processes read and commit meanwhile.
+ * parts into it; otherwise does nothing. Where the index has quiet hours and it is none of them,
+ * the tail may grow to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what
+ * holds recent rows, and old rows that lie in an inverted file stay there.
+ * Other processes read and commit meanwhile.
  * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_CANCELLED. */
 VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
                                      struct vdb_error *err);
@@ -394,19 +458,37 @@ struct vdb_compact_options {
     /* As in struct vdb_create_options, used and kept; 0: as the index has them, but a degree that
      * was given for an HNSW is none for a graph, nor the other way round. */
     uint32_t degree, ef_construction;
+    /* An inverted file gets a list around each of these, in this order, in place of lists found by
+     * clustering: centroid_count times dim numbers, 1 to as many vectors as there are live rows,
+     * whose grid of 8-bit codes they are rounded to; what lies outside of it becomes its nearest
+     * end. Under cosine they are taken as they are, among rows of length 1. They are not kept for
+     * later builds. NULL and 0: none are given. */
+    const float *centroids;
+    uint32_t centroid_count;
+    /* As in struct vdb_create_options, used and kept. Both 0: as the index has them. */
+    uint32_t recent_rows;
+    uint64_t recent_seconds;
+    uint32_t quiet_begin, quiet_end; /* likewise, where `set_quiet` is 1; equal: no quiet hours */
+    int set_quiet;
+    int64_t now_us; /* by which ages go, in microseconds since 1970; 0: the clock */
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL,                \
-            VDB_CODES_AUTO, 0, 0, 0                                                                \
+            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0                                     \
     }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into
  * `output`, or into a new file that then takes the index's place. Rows are numbered anew.
- * The bytes of an `output` depend on rows, their order and options alone.
+ * Of VDB_INDEX_HYBRID, old rows get an inverted file and recent ones a graph, a part each. A row's
+ * age is that of its commit; one whose time is not recorded is old.
+ * The bytes of an `output` depend on rows, their order and options alone, and where rows are told
+ * apart by age, on their times.
  * Readers go on undisturbed; commits made meanwhile are taken along.
- * Errors: VDB_INVALID, VDB_BUSY, VDB_READ_ONLY, VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT,
- * VDB_CANCELLED. */
+ * Codes that the index was made with and that its new kind cannot have become VDB_CODES_AUTO.
+ * Errors: VDB_INVALID (codes that the kind cannot have; centroids where no inverted file is built,
+ * too many of them, or one with a number that is not finite), VDB_BUSY, VDB_READ_ONLY,
+ * VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT, VDB_CANCELLED. */
 VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
                                     struct vdb_error *err);
 

@@ -15,7 +15,9 @@
 #include "add/options.h"
 #include "cli.h"
 #include "input/input.h"
+#include "kinds.h"
 #include "newfile.h"
+#include "policy.h"
 #include "vdb.h"
 
 struct add {
@@ -117,6 +119,10 @@ static int make_index(struct add *add, uint32_t dim)
     how.codes = o->codes_given ? o->codes : VDB_CODES_AUTO;
     how.degree = 2 * o->m;
     how.ef_construction = o->ef_construction;
+    how.recent_rows = o->recent_rows;
+    how.recent_seconds = o->recent_seconds;
+    how.quiet_begin = o->quiet_begin;
+    how.quiet_end = o->quiet_end;
     struct vdb_error err = {0};
     cli_hold_signals(true);
     enum vdb_status made = vdb_create(add->fresh.path, &how, &err);
@@ -182,6 +188,7 @@ static void maintain(struct add *add)
     how.threads = add->cli->threads;
     how.progress = cli_progress;
     how.context = &add->progress;
+    how.now_us = policy_time(add->cli);
     struct vdb_error err = {0};
     enum vdb_status status = vdb_maintain(add->db, &how, &err);
     cli_progress_end(&add->progress);
@@ -332,6 +339,11 @@ static int run(struct add *add)
         cli_message(add->cli, "%s: %s; --create makes an index", add->cli->index, strerror(ENOENT));
         return CLI_NOINPUT;
     }
+    bool recent = add->options->recent_rows || add->options->recent_seconds;
+    bool hybrid = add->options->index_given && add->options->index == VDB_INDEX_HYBRID;
+    if (missing && recent && !hybrid) cli_usage_error(add->cli, "--recent is for --index hybrid");
+    if (missing && hybrid && !recent)
+        cli_usage_error(add->cli, "--index hybrid takes --recent AGE or --recent ROWS");
     if (missing && !newfile_init(&add->fresh, add->cli->index)) {
         cli_message(add->cli, "%s: %s", add->cli->index, strerror(errno));
         return CLI_CANTCREAT;
@@ -369,6 +381,14 @@ int main(int argc, char **argv)
         cli_usage_error(&cli, "--ids and --metadata go with one INPUT");
     if (options.m && !(options.index_given && options.index == VDB_INDEX_HNSW))
         cli_usage_error(&cli, "--m is for --index hnsw");
+    bool recent = options.recent_rows || options.recent_seconds;
+    if (recent && options.index_given && options.index != VDB_INDEX_HYBRID)
+        cli_usage_error(&cli, "--recent is for --index hybrid");
+    (void)policy_time(&cli); /* wrong usage is told of before anything is done */
+    const char *misfit = options.index_given && options.codes_given
+                             ? kind_refuses(options.index, options.codes)
+                             : NULL;
+    if (misfit) cli_usage_error(&cli, "%s", misfit);
     struct add add = {.cli = &cli, .options = &options};
     add.progress.cli = &cli;
     int status = run(&add);

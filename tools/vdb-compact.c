@@ -13,48 +13,88 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "compact/centroids.h"
+#include "kinds.h"
+#include "policy.h"
 #include "vdb.h"
 
-enum { OPT_INDEX = 1, OPT_M, OPT_EF_CONSTRUCTION, OPT_CODES, OPT_OUTPUT };
+enum { OPT_INDEX = 1, OPT_M, OPT_EF_CONSTRUCTION, OPT_CODES, OPT_CENTROIDS, OPT_RECENT, OPT_QUIET_HOURS, OPT_OUTPUT };
 
 static const struct cli_option options[] = {
-    {"index", 0, "KIND", "build a graph, an hnsw, a flat part, or what suits (auto)", OPT_INDEX},
+    {"index", 0, "KIND", "graph, hnsw, ivf, flat, hybrid, or what suits (auto)", OPT_INDEX},
     {"m", 0, "M", "of an hnsw: neighbours a row, twice that on level 0", OPT_M},
     {"ef-construction", 0, "N", "candidates looked at per insertion", OPT_EF_CONSTRUCTION},
-    {"codes", 0, "CODES", "what guides walks: none, i8, i4 or auto", OPT_CODES},
+    {"codes", 0, "CODES", "what guides searches: none, i8, i4, pq, b1 or auto", OPT_CODES},
+    {"centroids", 0, "FILE", "of an ivf: lists around these vectors", OPT_CENTROIDS},
+    {"recent", 0, "AGE|ROWS", "of a hybrid: rows in graphs, by age (30d, 12h, 90m) or number",
+     OPT_RECENT},
+    {"quiet-hours", 0, "HH:MM-HH:MM", "when maintenance runs, in UTC; none: at all hours",
+     OPT_QUIET_HOURS},
     {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
     {NULL, 0, NULL, NULL, 0},
 };
 
+struct options {
+    struct vdb_compact_options how;
+    const char *centroids; /* NULL: not given */
+};
+
 static void take_codes(struct cli *cli, struct vdb_compact_options *how, const char *value)
 {
-    static const char *const names[] = {"auto", "none", "i8", "i4"};
-    for (int codes = VDB_CODES_AUTO; codes <= VDB_CODES_I4; codes++) {
-        if (strcmp(value, names[codes]) != 0) continue;
+    for (int codes = 0; codes_names[codes]; codes++) {
+        if (strcmp(value, codes_names[codes]) != 0) continue;
         how->codes = (enum vdb_codes)codes;
         how->set_codes = 1;
         return;
     }
-    cli_usage_error(cli, "--codes takes none, i8, i4 or auto, not '%s'", value);
+    cli_usage_error(cli, "--codes takes none, i8, i4, pq, b1 or auto, not '%s'", value);
 }
 
-static void take(struct cli *cli, void *context, int id, const char *value)
+static void take_index(struct cli *cli, struct vdb_compact_options *how, const char *value)
 {
-    static const char *const kinds[] = {"auto", "flat", "graph", "hnsw"};
-    struct vdb_compact_options *how = context;
-    if (id == OPT_OUTPUT) how->output = value;
-    if (id == OPT_CODES) take_codes(cli, how, value);
-    if (id == OPT_M) how->degree = 2 * (uint32_t)cli_number(cli, "--m", value, 4, 128);
-    if (id == OPT_EF_CONSTRUCTION)
-        how->ef_construction = (uint32_t)cli_number(cli, "--ef-construction", value, 8, 4096);
-    if (id != OPT_INDEX) return;
-    for (int kind = VDB_INDEX_AUTO; kind <= VDB_INDEX_HNSW; kind++) {
-        if (strcmp(value, kinds[kind]) != 0) continue;
+    for (int kind = 0; kind_names[kind]; kind++) {
+        if (strcmp(value, kind_names[kind]) != 0) continue;
         how->index = (enum vdb_index_kind)kind;
         how->set_index = 1;
         return;
     }
-    cli_usage_error(cli, "--index takes graph, hnsw, flat or auto, not '%s'", value);
+    cli_usage_error(cli, "--index takes graph, hnsw, ivf, flat, hybrid or auto, not '%s'", value);
+}
+
+static void take(struct cli *cli, void *context, int id, const char *value)
+{
+    struct options *o = context;
+    struct vdb_compact_options *how = &o->how;
+    if (id == OPT_OUTPUT) how->output = value;
+    if (id == OPT_CENTROIDS) o->centroids = value;
+    if (id == OPT_INDEX) take_index(cli, how, value);
+    if (id == OPT_CODES) take_codes(cli, how, value);
+    if (id == OPT_RECENT) policy_recent(cli, value, &how->recent_rows, &how->recent_seconds);
+    if (id == OPT_QUIET_HOURS) {
+        policy_quiet(cli, value, &how->quiet_begin, &how->quiet_end);
+        how->set_quiet = 1;
+    }
+    if (id == OPT_M) how->degree = 2 * (uint32_t)cli_number(cli, "--m", value, 4, 128);
+    if (id == OPT_EF_CONSTRUCTION)
+        how->ef_construction = (uint32_t)cli_number(cli, "--ef-construction", value, 8, 4096);
+}
+
+/* Options that go with some kinds of index, held against that which will be built. */
+static void check_kind(const struct cli *cli, const struct options *o, const struct vdb_info *info)
+{
+    const struct vdb_compact_options *how = &o->how;
+    enum vdb_index_kind kind = how->set_index ? how->index : info->index;
+    enum vdb_codes codes = how->set_codes ? how->codes : info->codes;
+    const char *misfit = how->set_codes ? kind_refuses(kind, codes) : NULL;
+    if (how->degree && kind != VDB_INDEX_HNSW) cli_usage_error(cli, "--m is for --index hnsw");
+    if (misfit) cli_usage_error(cli, "%s", misfit);
+    bool given = how->recent_rows || how->recent_seconds;
+    if (given && kind != VDB_INDEX_HYBRID) cli_usage_error(cli, "--recent is for --index hybrid");
+    if (!given && kind == VDB_INDEX_HYBRID && info->index != VDB_INDEX_HYBRID)
+        cli_usage_error(cli, "--index hybrid takes --recent AGE or --recent ROWS");
+    bool listed = kind == VDB_INDEX_IVF || kind == VDB_INDEX_HYBRID ||
+                  (kind == VDB_INDEX_AUTO && (codes == VDB_CODES_PQ || codes == VDB_CODES_B1));
+    if (o->centroids && !listed) cli_usage_error(cli, "--centroids is for --index ivf");
 }
 
 static bool same_file(const char *a, const char *b)
@@ -185,6 +225,7 @@ static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_opt
     struct vdb_error err = {0};
     struct cli_progress progress = {.cli = cli};
     how->threads = cli->threads;
+    how->now_us = policy_time(cli);
     how->progress = progress_or_stop;
     how->context = &progress;
     catch_signals();
@@ -207,8 +248,10 @@ int main(int argc, char **argv)
             "Purges deleted rows, merges all parts into one, builds its index, gives space back.",
         .options = options,
     };
-    struct vdb_compact_options how = VDB_COMPACT_OPTIONS_INIT;
-    cli_parse(&cli, argc, argv, take, &how);
+    struct options given = {.how = VDB_COMPACT_OPTIONS_INIT};
+    struct centroids centroids = {0};
+    cli_parse(&cli, argc, argv, take, &given);
+    struct vdb_compact_options how = given.how;
     if (cli.operand_count > 0) cli_usage_error(&cli, "one INDEX and no more");
     bool to_stdout = how.output != NULL && strcmp(how.output, "-") == 0;
     if (to_stdout && isatty(STDOUT_FILENO))
@@ -225,15 +268,19 @@ int main(int argc, char **argv)
     struct vdb *db = cli_open(&cli, cli.index, how.output != NULL, &status);
     if (db == NULL) return status;
     status = info_of(&cli, db, &before);
-    if (status == CLI_OK && how.degree &&
-        (how.set_index ? how.index : before.index) != VDB_INDEX_HNSW)
-        cli_usage_error(&cli, "--m is for --index hnsw");
+    if (status == CLI_OK) check_kind(&cli, &given, &before);
+    if (status == CLI_OK && given.centroids) {
+        status = centroids_read(&cli, given.centroids, &before, &centroids);
+        how.centroids = centroids.vectors;
+        how.centroid_count = centroids.count;
+    }
     if (status == CLI_OK && (to_stdout || special)) {
         status = spool_open(&cli, &spool);
         how.output = spool.path;
     }
     if (status == CLI_OK) status = compact(&cli, db, &how);
     vdb_close(db);
+    centroids_release(&centroids);
     if (status == CLI_OK && (to_stdout || special)) status = spool_copy(&cli, &spool, special);
     if (status == CLI_OK && to_stdout && fflush(stdout) != 0) status = cli_finish(&cli, status);
     if (status == CLI_OK && !cli.quiet)

@@ -1,4 +1,4 @@
-/* vdb-get.c: reads rows back, in formats that vdb-add and others read.
+/* vdb-get.c: reads rows back, or centroids of lists, in formats that vdb-add and others read.
  *
  * It reads one snapshot, holds one row in memory, and takes no lock.
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -17,10 +17,11 @@
 #include "newfile.h"
 #include "vdb.h"
 
-enum { OPT_INCLUDE_DELETED, OPT_FORMAT, OPT_OUTPUT };
+enum { OPT_INCLUDE_DELETED, OPT_CENTROIDS, OPT_FORMAT, OPT_OUTPUT };
 
 static const struct cli_option options[] = {
     {"include-deleted", 0, NULL, "deleted rows, too", OPT_INCLUDE_DELETED},
+    {"centroids", 0, NULL, "not rows, but the centroids of an ivf's lists", OPT_CENTROIDS},
     {"format", 0, "FORMAT", "jsonl, tsv, npy, fvecs or hdf5 (default: jsonl)", OPT_FORMAT},
     {"output", 'o', "FILE", "write to FILE, which appears when it is complete", OPT_OUTPUT},
     {NULL, 0, NULL, NULL, 0},
@@ -28,15 +29,16 @@ static const struct cli_option options[] = {
 
 struct get {
     struct cli *cli;
-    bool include_deleted, hdf5;
+    bool include_deleted, centroids, hdf5;
     const struct get_format *format; /* NULL with hdf5 */
     const char *output;              /* NULL: standard output */
 
     const struct vdb_snapshot *snapshot;
     struct vdb_info info;
     float *vector;
-    uint32_t *found; /* the rows of the ids asked for; NULL: every row */
-    uint64_t rows;   /* that will be written */
+    uint32_t *found;       /* the rows of the ids asked for; NULL: every row */
+    uint64_t rows;         /* that will be written, or centroids */
+    uint32_t listed_parts; /* parts that have centroids */
     bool missing;
 
     FILE *out; /* NULL with hdf5 */
@@ -53,6 +55,9 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     switch (id) {
     case OPT_INCLUDE_DELETED:
         get->include_deleted = true;
+        break;
+    case OPT_CENTROIDS:
+        get->centroids = true;
         break;
     case OPT_OUTPUT:
         get->output = strcmp(value, "-") == 0 ? NULL : value;
@@ -99,6 +104,19 @@ static int count_rows(struct get *get)
         get->rows += selected;
     }
     return CLI_OK;
+}
+
+static int count_centroids(struct get *get)
+{
+    struct vdb_part_info part;
+    for (uint32_t i = 0; vdb_part_info(get->snapshot, i, &part) == VDB_OK; i++) {
+        get->rows += part.lists;
+        get->listed_parts += part.lists > 0;
+    }
+    if (get->rows) return CLI_OK;
+    cli_message(get->cli, "%s: no part of it has lists, and so there are no centroids",
+                get->cli->index);
+    return CLI_NO;
 }
 
 static int find_ids(struct get *get)
@@ -207,7 +225,17 @@ static int close_hdf5(struct get *get)
 /* ---- writing -----------------------------------------------------------------------------------
  */
 
-/* *more: false where the output has failed, which closing it will report. */
+/* Whether there is more to write: false where the output has failed, which closing it will report.
+ */
+static bool put(struct get *get, const struct get_row *r)
+{
+    if (get->writer)
+        return hdf5_write_row(get->writer, get->vectors, r->vector) &&
+               hdf5_write_string(get->writer, get->ids, r->id, r->id_len);
+    get->format->row(get->out, &get->info, r);
+    return !ferror(get->out);
+}
+
 static int write_row(struct get *get, uint32_t row, bool *more)
 {
     struct get_row r = {.vector = get->vector};
@@ -219,13 +247,7 @@ static int write_row(struct get *get, uint32_t row, bool *more)
          vdb_row_metadata(get->snapshot, row, &metadata, &r.metadata_len, &err) != VDB_OK))
         return cli_report(get->cli, &err);
     r.metadata = metadata;
-    if (get->writer) {
-        *more = hdf5_write_row(get->writer, get->vectors, get->vector) &&
-                hdf5_write_string(get->writer, get->ids, r.id, r.id_len);
-    } else {
-        get->format->row(get->out, &get->info, &r);
-        *more = !ferror(get->out);
-    }
+    *more = put(get, &r);
     free(metadata);
     return CLI_OK;
 }
@@ -246,6 +268,30 @@ static int write_rows(struct get *get)
     return CLI_OK;
 }
 
+/* By the number of the list, behind that of the part where several have lists. */
+static void write_centroids(struct get *get)
+{
+    bool more = true;
+    for (uint32_t part = 0; part < get->info.parts; part++)
+        for (uint32_t list = 0;
+             more && vdb_part_centroid(get->snapshot, part, list, get->vector) == VDB_OK; list++) {
+            char id[32];
+            int skip = snprintf(id, sizeof id, "%" PRIu32 ".", part);
+            snprintf(id + skip, sizeof id - (size_t)skip, "%" PRIu32, list);
+            if (get->listed_parts > 1) skip = 0;
+            more =
+                put(get, &(struct get_row){
+                             .id = id + skip, .id_len = strlen(id + skip), .vector = get->vector});
+        }
+}
+
+static int prepare(struct get *get)
+{
+    if (!get->centroids) return get->cli->operand_count ? find_ids(get) : count_rows(get);
+    get->info.type = VDB_TYPE_F32; /* means of i8 and u8 are neither */
+    return count_centroids(get);
+}
+
 static int run(struct get *get, struct vdb *db)
 {
     struct vdb_error err = {0};
@@ -256,9 +302,10 @@ static int run(struct get *get, struct vdb *db)
         cli_message(get->cli, "out of memory");
         return CLI_IOERR;
     }
-    int status = get->cli->operand_count ? find_ids(get) : count_rows(get);
+    int status = prepare(get);
     if (status == CLI_OK) status = get->hdf5 ? open_hdf5(get) : open_stream(get);
-    if (status == CLI_OK) status = write_rows(get);
+    if (status == CLI_OK && get->centroids) write_centroids(get);
+    if (status == CLI_OK && !get->centroids) status = write_rows(get);
     cli_progress_end(&get->progress);
     if (status == CLI_OK) status = get->hdf5 ? close_hdf5(get) : close_stream(get);
     return status == CLI_OK && get->missing ? CLI_NO : status;
@@ -292,6 +339,8 @@ int main(int argc, char **argv)
     struct get get = {.cli = &cli, .format = get_format("jsonl")};
     get.progress.cli = &cli;
     cli_parse(&cli, argc, argv, take, &get);
+    if (get.centroids && (cli.operand_count || get.include_deleted))
+        cli_usage_error(&cli, "--centroids goes with no ID and no --include-deleted");
     if (!get.output && (get.hdf5 || get.format->binary) && isatty(STDOUT_FILENO))
         cli_usage_error(&cli, "binary output is not for a terminal: use --output FILE or a pipe");
     if (get.output && same_file(get.output, cli.index))

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "cli.h"
+#include "policy.h"
 #include "vdb.h"
 
 enum { OPT_JSON = 1, OPT_PROMETHEUS };
@@ -48,17 +49,17 @@ static const char *type_name(enum vdb_type type)
 
 static const char *kind_name(enum vdb_index_kind kind)
 {
-    static const char *const names[] = {"auto", "flat", "graph", "hnsw"};
+    static const char *const names[] = {"auto", "flat", "graph", "hnsw", "ivf", "hybrid"};
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "?";
 }
 
 static const char *codes_name(enum vdb_codes codes)
 {
-    static const char *const names[] = {"auto", "none", "i8", "i4"};
+    static const char *const names[] = {"auto", "none", "i8", "i4", "pq", "b1"};
     return (size_t)codes < sizeof names / sizeof *names ? names[codes] : names[0];
 }
 
-/* Only a part with a graph has codes that guide walks. */
+/* Flat parts have none. */
 static bool has_codes(const struct vdb_part_info *part)
 {
     return part->codes != VDB_CODES_AUTO;
@@ -66,13 +67,13 @@ static bool has_codes(const struct vdb_part_info *part)
 
 static double code_share(const struct stat_tool *tool, const struct vdb_part_info *part)
 {
-    return (double)part->code_bytes / (double)tool->info.file_bytes;
+    return (double)(part->code_bytes + part->ivf_bytes) / (double)tool->info.file_bytes;
 }
 
 #define USUAL_K      10 /* as vdb-search has them without options */
 #define USUAL_RECALL 0.95
 
-/* 0 where the part has no graph. */
+/* 0 where the part is flat. */
 static uint32_t usual_effort(const struct stat_tool *tool, uint32_t part)
 {
     uint32_t effort = 0;
@@ -114,24 +115,85 @@ static const char *file_id_text(const uint8_t id[16], char text[33])
     return text;
 }
 
+static void print_lists_text(uint32_t number, const struct vdb_part_info *part)
+{
+    printf("lists\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%.1f\t%" PRIu32 "\t%.1f\t%.2f\n", number,
+           part->lists, part->list_rows_min, part->list_rows_mean, part->list_rows_max,
+           part->list_rows_deviation, part->imbalance);
+    printf("ivf\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%s\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32
+           "\n",
+           number, part->code_dim, 4 / part->sub_dim, part->spilled ? "spilled" : "single",
+           part->survivors[0], part->survivors[1], part->survivors[2]);
+}
+
+#define COST_ROOM 24
+
+static const char *cost_text(double nanoseconds, const char *unknown, char text[COST_ROOM])
+{
+    if (nanoseconds <= 0) return unknown;
+    snprintf(text, COST_ROOM, "%.0f", nanoseconds);
+    return text;
+}
+
+/* Something is known of why the part has its index. */
+static bool has_why(const struct vdb_part_info *part)
+{
+    return part->dimension > 0 || part->cost > 0 || part->rival != VDB_INDEX_AUTO;
+}
+
+static void print_why_text(uint32_t number, const struct vdb_part_info *part)
+{
+    char own[COST_ROOM], rival[COST_ROOM];
+    printf("why\t%" PRIu32 "\t%.2f\t%.2f\t%s\t%s", number, part->dimension, part->hubness,
+           kind_name(part->kind), cost_text(part->cost, "-", own));
+    printf("\t%s\t%s\n", part->rival ? kind_name(part->rival) : "-",
+           cost_text(part->rival_cost, "-", rival));
+}
+
 static void print_part_text(const struct stat_tool *tool, uint32_t number,
                             const struct vdb_part_info *part)
 {
     struct vdb_calibration_point point;
+    char oldest[48], newest[48], cost[COST_ROOM];
     printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", number, kind_name(part->kind),
            part->row_end - part->row_begin, part->bytes);
+    if (part->newest_us)
+        printf("part_times\t%" PRIu32 "\t%s\t%s\n", number, time_text(part->oldest_us, oldest),
+               time_text(part->newest_us, newest));
     if (has_codes(part))
         printf("part_codes\t%" PRIu32 "\t%s\t%" PRIu32 "\t%.4f\n", number, codes_name(part->codes),
                part->row_code_bytes, code_share(tool, part));
     if (part->levels)
         printf("hnsw\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\n", number, part->degree / 2,
                part->levels);
+    if (part->lists) print_lists_text(number, part);
+    if (has_why(part)) print_why_text(number, part);
     for (uint32_t i = 0; vdb_part_calibration(tool->snapshot, number, i, &point) == VDB_OK; i++)
-        printf("calibration\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%.4f\n", number, point.k,
-               point.effort, point.recall);
+        printf("calibration\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%.4f\t%.4f\t%.4f\t%s\n", number,
+               point.k, point.effort, point.recall, point.p5, point.zero,
+               cost_text(point.cost, "-", cost));
     if (usual_effort(tool, number))
         printf("effort\t%" PRIu32 "\t%d\t%.2f\t%" PRIu32 "\n", number, USUAL_K, USUAL_RECALL,
                usual_effort(tool, number));
+}
+
+static void print_policy_text(const struct vdb_info *info)
+{
+    char text[16];
+    if (info->recent_rows) printf("recent_rows\t%" PRIu64 "\n", info->recent_rows);
+    if (info->recent_seconds) printf("recent_seconds\t%" PRIu64 "\n", info->recent_seconds);
+    if (info->quiet_begin != info->quiet_end)
+        printf("quiet_hours\t%s\n", policy_quiet_text(info->quiet_begin, info->quiet_end, text));
+}
+
+static void print_policy_json(const struct vdb_info *info)
+{
+    char text[16];
+    if (info->recent_rows) printf(",\"recent_rows\":%" PRIu64, info->recent_rows);
+    if (info->recent_seconds) printf(",\"recent_seconds\":%" PRIu64, info->recent_seconds);
+    if (info->quiet_begin != info->quiet_end)
+        printf(",\"quiet_hours\":\"%s\"",
+               policy_quiet_text(info->quiet_begin, info->quiet_end, text));
 }
 
 static void print_text(const struct stat_tool *tool)
@@ -148,6 +210,7 @@ static void print_text(const struct stat_tool *tool)
     printf("type\t%s\n", type_name(info->type));
     printf("index\t%s\n", kind_name(info->index));
     printf("codes\t%s\n", codes_name(info->codes));
+    print_policy_text(info);
     printf("rows\t%" PRIu64 "\n", info->rows);
     printf("live\t%" PRIu64 "\n", info->live);
     printf("deleted\t%" PRIu64 "\n", info->deleted);
@@ -165,11 +228,39 @@ static void print_text(const struct stat_tool *tool)
 static void print_calibration_json(const struct stat_tool *tool, uint32_t part)
 {
     struct vdb_calibration_point point;
+    char cost[COST_ROOM];
     fputs(",\"calibration\":[", stdout);
     for (uint32_t i = 0; vdb_part_calibration(tool->snapshot, part, i, &point) == VDB_OK; i++)
-        printf("%s{\"k\":%" PRIu32 ",\"effort\":%" PRIu32 ",\"recall\":%.6f,\"error\":%.6f}",
-               i ? "," : "", point.k, point.effort, point.recall, point.error);
+        printf("%s{\"k\":%" PRIu32 ",\"effort\":%" PRIu32 ",\"recall\":%.6f,\"error\":%.6f"
+               ",\"p5_recall\":%.6f,\"p5_error\":%.6f,\"zero_share\":%.6f,\"cost\":%s}",
+               i ? "," : "", point.k, point.effort, point.recall, point.error, point.p5,
+               point.p5_error, point.zero, cost_text(point.cost, "null", cost));
     putchar(']');
+}
+
+static void print_why_json(const struct vdb_part_info *part)
+{
+    char own[COST_ROOM], rival[COST_ROOM];
+    printf(",\"why\":{\"dimension\":%.3f,\"hubness\":%.3f,\"kind\":\"%s\",\"cost\":%s",
+           part->dimension, part->hubness, kind_name(part->kind),
+           cost_text(part->cost, "null", own));
+    if (part->rival)
+        printf(",\"rival\":\"%s\"", kind_name(part->rival));
+    else
+        fputs(",\"rival\":null", stdout);
+    printf(",\"rival_cost\":%s}", cost_text(part->rival_cost, "null", rival));
+}
+
+static void print_lists_json(const struct vdb_part_info *part)
+{
+    printf(",\"lists\":%" PRIu32 ",\"list_rows\":{\"min\":%" PRIu32
+           ",\"mean\":%.6f,\"max\":%" PRIu32 ",\"deviation\":%.6f},\"imbalance\":%.6f",
+           part->lists, part->list_rows_min, part->list_rows_mean, part->list_rows_max,
+           part->list_rows_deviation, part->imbalance);
+    printf(",\"code_dim\":%" PRIu32 ",\"code_bits\":%" PRIu32
+           ",\"spilled\":%s,\"survivors\":[%" PRIu32 ",%" PRIu32 ",%" PRIu32 "]",
+           part->code_dim, 4 / part->sub_dim, part->spilled ? "true" : "false", part->survivors[0],
+           part->survivors[1], part->survivors[2]);
 }
 
 static void print_part_json(const struct stat_tool *tool, uint32_t number,
@@ -180,17 +271,21 @@ static void print_part_json(const struct stat_tool *tool, uint32_t number,
            kind_name(part->kind), part->row_begin, part->row_end, part->row_end - part->row_begin,
            part->bytes);
     printf(",\"vector_bytes\":%" PRIu64 ",\"code_bytes\":%" PRIu64 ",\"graph_bytes\":%" PRIu64
-           ",\"id_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64,
-           part->vector_bytes, part->code_bytes, part->graph_bytes, part->id_bytes,
+           ",\"ivf_bytes\":%" PRIu64 ",\"id_bytes\":%" PRIu64 ",\"metadata_bytes\":%" PRIu64,
+           part->vector_bytes, part->code_bytes, part->graph_bytes, part->ivf_bytes, part->id_bytes,
            part->metadata_bytes);
+    print_json_time("oldest", part->oldest_us);
+    print_json_time("newest", part->newest_us);
     if (part->degree) printf(",\"degree\":%" PRIu32, part->degree);
     if (part->levels)
         printf(",\"m\":%" PRIu32 ",\"levels\":%" PRIu32, part->degree / 2, part->levels);
+    if (part->lists) print_lists_json(part);
     if (has_codes(part))
         printf(",\"codes\":\"%s\",\"row_code_bytes\":%" PRIu32
                ",\"code_share\":%.4f,\"rotated\":%s",
                codes_name(part->codes), part->row_code_bytes, code_share(tool, part),
                part->rotated ? "true" : "false");
+    if (has_why(part)) print_why_json(part);
     if (usual_effort(tool, number)) {
         printf(",\"effort\":%" PRIu32, usual_effort(tool, number));
         print_calibration_json(tool, number);
@@ -210,6 +305,7 @@ static void print_json(const struct stat_tool *tool)
     printf(",\"dim\":%" PRIu32 ",\"metric\":\"%s\",\"type\":\"%s\",\"index\":\"%s\"", info->dim,
            metric_name(info->metric), type_name(info->type), kind_name(info->index));
     printf(",\"codes\":\"%s\"", codes_name(info->codes));
+    print_policy_json(info);
     printf(",\"rows\":%" PRIu64 ",\"live\":%" PRIu64 ",\"deleted\":%" PRIu64, info->rows,
            info->live, info->deleted);
     printf(",\"commit\":%" PRIu64, info->commit);
@@ -283,7 +379,7 @@ static void print_code_gauges(const struct stat_tool *tool, const char *name, co
         printf("%s{", name);
         print_label(tool->path);
         printf(",part=\"%" PRIu32 "\",codes=\"%s\"} %" PRIu64 "\n", i, codes_name(part.codes),
-               a_row ? part.row_code_bytes : part.code_bytes);
+               a_row ? part.row_code_bytes : part.code_bytes + part.ivf_bytes);
     }
 }
 
@@ -301,9 +397,9 @@ static void print_prometheus(const struct stat_tool *tool)
     print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
     print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
     print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
-    print_code_gauges(tool, "vdb_part_code_bytes", "Bytes of a part's code segment.", false);
+    print_code_gauges(tool, "vdb_part_code_bytes", "Bytes of a part's code or ivf segment.", false);
     print_code_gauges(tool, "vdb_part_row_code_bytes",
-                      "Bytes of code that a walk compares a row by.", true);
+                      "Bytes of code that a row is compared by first.", true);
     print_gauge(tool, "vdb_commit", "Number of the newest commit.", info->commit);
     print_head("vdb_commit_time_seconds", "Time of the newest commit, in seconds since 1970.");
     fputs("vdb_commit_time_seconds{", stdout);

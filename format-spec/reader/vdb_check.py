@@ -9,7 +9,8 @@ import struct
 
 from vdb_file import (CALIBRATION, CALIBRATION_CURVE, CALIBRATION_HEADER, CALIBRATION_POINT, CODE, CODE_HEADER, GRAPH,
                       GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH, ID_HASH_HEADER, IVF,
-                      IVF_HEADER, IVF_LIST, METADATA, NO_ROW, OPERATIONS, RECORD, SEGMENT_NAMES, TOMBSTONE, VECTOR,
+                      IVF_HEADER, IVF_LIST, METADATA, NO_ROW, OPERATIONS, RECORD, ROW_TIME, SEGMENT_NAMES, TIME,
+                      TOMBSTONE, VECTOR,
                       Damaged, Ids, Packed, Texts, View)
 from xxh3 import xxh3_64
 
@@ -140,15 +141,20 @@ def check_ivf(file, views, rows):
         raise Damaged("ivf: its codes do not fit %d dimensions" % dim)
     if not 0 < head.scale < math.inf or any(math.frexp(unit)[0] != 0.5 for unit in (head.unit_b, head.unit_f)):
         raise Damaged("ivf: its grid or units are impossible")
+    if not math.isfinite(head.bias) or not 0 <= head.error < math.inf:
+        raise Damaged("ivf: its bias or error is impossible")
     if not head.survivors_1 <= head.survivors_10 <= head.survivors_100:
         raise Damaged("ivf: its survivors fall")
     offs = [head.centroids_off, head.centroid_norms_off, head.lists_off, head.slot_rows_off, head.codebook_off,
             head.matrix_off, head.matrix_scales_off, head.slot_codes_off, head.slot_code_stride]
     if any(off % 64 for off in offs) or head.blocks_off % 4096 or (head.slot_codes_off == 0) != (offs[-1] == 0):
         raise Damaged("ivf: its arrays cannot lie where they do")
-    for number, norm in enumerate(view.numbers("i", head.centroid_norms_off, head.list_count)):
-        code = view.bytes(head.centroids_off + number * head.code_bytes, head.code_bytes)
-        check_code(code, dim, norm, "centroid", number)
+    places, fours = -(-head.list_count // 16) * 16, -(-dim // 4)
+    centroids = view.bytes(head.centroids_off, places * fours * 4)
+    for number, norm in enumerate(view.numbers("i", head.centroid_norms_off, places)):
+        at = 64 * (number // 16 * fours) + 4 * (number % 16)
+        code = b"".join(centroids[at + 64 * four:at + 64 * four + 4] for four in range(fours))
+        check_code(code, dim if number < head.list_count else 0, norm, "centroid", number)
     count = head.out_dim if head.flags & 2 else 0
     weights = [view.bytes(head.matrix_off + i * head.code_bytes, head.code_bytes) for i in range(count)]
     floats = view.numbers("f", head.codebook_off, head.code_count * 16 * head.sub_dim)
@@ -186,7 +192,6 @@ def check_slots(file, views, rows, head):
         raise Damaged("ivf: it has no slot codes, and vectors are not their own codes")
     for number, slot, there, block, place in ivf_places(view, head):
         row, = view.numbers("I", head.slot_rows_off + 4 * slot, 1)
-        norm, = view.numbers("i", head.slot_norms_off + slot * head.slot_norm_stride, 1)
         (b,), (f,) = (struct.unpack_from("<e", block, at + 2 * place) for at in (0, 32))
         bytes_of = [block[at + 4 * place + i] for at in range(64, len(block), 64) for i in range(4)]
         codes = [half for i in range(0, len(bytes_of), 4) for half in
@@ -199,14 +204,17 @@ def check_slots(file, views, rows, head):
             raise Damaged("ivf: what stands in slot %d of the blocks is impossible" % slot)
         if there:
             seen[row].append(number)
-        code, behind = bytes(dim), head.slot_norms_off - head.slot_codes_off
-        if not own:
-            code = view.bytes(head.slot_codes_off + slot * head.slot_code_stride, head.slot_code_stride)
-            if head.slot_norm_stride == len(code) and dim <= behind < len(code):
-                code = code[:behind] + bytes(4) + code[behind + 4:]
-        elif there:
-            code = views[VECTOR].bytes(row * file.stride, dim)
-        check_code(code, dim, norm, "slot", slot, 128 if own and there and file.manifest.type == 3 else 0)
+        if own:
+            continue
+        norm, = view.numbers("i", head.norms_off + slot * head.norm_stride, 1)
+        code = view.bytes(head.slot_codes_off + slot * head.slot_code_stride, head.slot_code_stride)
+        behind = head.norms_off - head.slot_codes_off
+        if head.norm_stride == len(code) and dim <= behind < len(code):
+            code = code[:behind] + bytes(4) + code[behind + 4:]
+        check_code(code, dim, norm, "slot", slot)
+    for row in range(rows if own else 0):
+        norm, = view.numbers("i", head.norms_off + row * head.norm_stride, 1)
+        check_code(views[VECTOR].bytes(row * file.stride, dim), dim, norm, "row", row, 128 if file.manifest.type == 3 else 0)
     if any(not 1 <= len(seen.get(row, ())) <= 1 + (head.flags & 1) for row in range(rows)):
         raise Damaged("ivf: a row stands in no list, or in too many")
 
@@ -215,6 +223,8 @@ def check_calibration(view):
     head = view.read(CALIBRATION_HEADER)
     if head.magic != b"VCAL" or not 1 <= head.curve_count <= 8:
         raise Damaged("calibration: magic or number of curves are wrong")
+    if head.rival > 4 or head.rival_cost and not head.rival:
+        raise Damaged("calibration: its rival is impossible")
     curves = [view.read(CALIBRATION_CURVE, 64 + 16 * i) for i in range(head.curve_count)]
     if any(a.k >= b.k for a, b in zip(curves, curves[1:])) or not curves[0].k:
         raise Damaged("calibration: the k of its curves do not rise")
@@ -222,11 +232,13 @@ def check_calibration(view):
     for curve in curves:
         if not curve.query_count or not 1 <= curve.point_count <= 64:
             raise Damaged("calibration: a curve has impossible counts")
-        points = [view.read(CALIBRATION_POINT, at + 12 * i) for i in range(curve.point_count)]
-        if not points[0].effort or max(points[-1].recall, *(p.error for p in points)) > 1000000 or any(
-                a.effort >= b.effort or a.recall > b.recall for a, b in zip(points, points[1:])):
+        points = [view.read(CALIBRATION_POINT, at + 28 * i) for i in range(curve.point_count)]
+        if max(max(p.recall, p.error, p.p5, p.zero) for p in points) > 1000000 or any(p.p5_error > p.p5 for p in points):
+            raise Damaged("calibration: the curve of k = %d has shares above 1" % curve.k)
+        if not points[0].effort or any(a.effort >= b.effort or a.recall > b.recall or a.p5 > b.p5 or a.zero < b.zero
+                                       or a.cost > b.cost for a, b in zip(points, points[1:])):
             raise Damaged("calibration: the curve of k = %d does not rise" % curve.k)
-        at += 12 * curve.point_count
+        at += 28 * curve.point_count
     if at != view.len:
         raise Damaged("calibration: it has %d bytes, its points end at %d" % (view.len, at))
 
@@ -295,6 +307,8 @@ def check_part(file, part):
         yield lambda: [json.loads(text) for text in map(texts.get, range(rows)) if text]
     if TOMBSTONE in views:
         yield lambda: check_tombstones(views[TOMBSTONE], rows)
+    if TIME in views:
+        yield lambda: check_times(views[TIME], rows)
     if GRAPH in views:
         yield lambda: check_graph(views[GRAPH], rows)
     if IVF in views:
@@ -328,6 +342,15 @@ def slot_valid(file, slot):
 def check_tombstones(view, rows):
     if int.from_bytes(view.bytes(), "little") >> rows:
         raise Damaged("tombstone at %d: a bit is set beyond the rows" % view.off)
+
+
+def check_times(view, rows):
+    entries = [view.read(ROW_TIME, off) for off in range(0, view.len, 16)]
+    if not entries or view.len % 16 or entries[0].row != 0:
+        raise Damaged("time at %d: no entries, or the first is not of row 0" % view.off)
+    for last, entry in zip(entries, entries[1:]):
+        if not last.row < entry.row < rows or last.time_us >= entry.time_us:
+            raise Damaged("time at %d: entries do not rise" % view.off)
 
 
 def check_past_log(file):

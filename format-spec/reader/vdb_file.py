@@ -16,13 +16,14 @@ from xxh3 import xxh3_64
 NO_ROW = 0xFFFFFFFF
 MAGIC = b"\x8fVDB\r\n\x1a\n"
 TYPES = {1: ("f32", "f", 4), 2: ("f16", "e", 2), 3: ("i8", "b", 1), 4: ("u8", "B", 1)}
-CODES = {0: "auto", 1: "none", 2: "i8", 3: "i4"}
+CODES = {0: "auto", 1: "none", 2: "i8", 3: "i4", 4: "pq", 5: "b1"}
+INDEXES = {0: "auto", 1: "flat", 2: "graph", 3: "hnsw", 4: "ivf", 5: "hybrid"}
 METRICS = {1: "l2", 2: "cosine", 3: "ip"}
 PART_KINDS = {1: "flat", 2: "graph", 3: "ivf"}
-VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION, IVF = range(1, 11)
+VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION, IVF, TIME = range(1, 12)
 SEGMENT_NAMES = {VECTOR: "vector", CODE: "code", GRAPH: "graph", ID: "id", ID_HASH: "id-hash",
                  METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history",
-                 CALIBRATION: "calibration", IVF: "ivf"}
+                 CALIBRATION: "calibration", IVF: "ivf", TIME: "time"}
 OPTIONAL = 1
 BLOCK_MAX = 16384 + 4 + 16777216
 OPERATIONS = {1: "add", 2: "update", 3: "delete", 4: "restore"}
@@ -43,11 +44,12 @@ def layout(name, form, fields):
 
 SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ3968xQ", "magic major minor header_len compat ro_compat incompat "
                     "file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check")
-MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "96xQ",
+MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "QIHH80xQ",
                   "magic header_len length generation commit commit_time_us row_count live_count dim metric type "
                   "created_us horizon_commit index codes degree ef_construction alpha_milli "
                   "parts_off parts_count parts_size segments_off segments_count segments_size "
-                  "extents_off extents_count extents_size snapshots_off snapshots_count snapshots_size check")
+                  "extents_off extents_count extents_size snapshots_off snapshots_count snapshots_size "
+                  "recent_seconds recent_rows quiet_begin quiet_end check")
 PART = layout("Part", "HHIIIIIQ32x", "kind version flags row_begin row_end segment_first segment_count commit")
 SEGMENT = layout("Segment", "HHIQQIII4xQ16x", "type version flags off len row_begin row_end stride check")
 EXTENT = layout("Extent", "QQQ8x", "off len first_commit")
@@ -56,6 +58,7 @@ RECORD = layout("Record", "4sHHQQQQQ16x", "magic kind version length commit time
 COMMIT = layout("Commit", "IIII" + "QQQ" * 4 + "I12x",
                 "row_base row_count live_count event_count vectors_off vectors_len vectors_check ids_off ids_len "
                 "ids_check metadata_off metadata_len metadata_check events_off events_len events_check stride")
+ROW_TIME = layout("RowTime", "QI4x", "time_us row")
 LINK = layout("Link", "QQ48x", "next_off next_len")
 ID_HEADER = layout("IdHeader", "I4xQQQQ24x", "row_count bases_off ends_off bytes_off bytes_len")
 ID_HASH_HEADER = layout("IdHashHeader", "IIQQ40x", "entry_count bucket_bits buckets_off entries_off")
@@ -66,14 +69,14 @@ CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfiffQ56x", "kind flags row_count
 GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQI4xQ16x", "row_count degree pivot_count ef_construction pivots_off edges_off "
                       "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count level_degree "
                       "member_count level_sizes_off members_off level_edges_off leader_count groups_off")
-IVF_HEADER = layout("IvfHeader", "8Ififf4I10QII40x", "row_count list_count slot_count code_count sub_dim out_dim flags "
+IVF_HEADER = layout("IvfHeader", "8Ififf4I10QIIff32x", "row_count list_count slot_count code_count sub_dim out_dim flags "
                     "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 seed centroids_off "
                     "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "
-                    "slot_codes_off slot_norms_off slot_code_stride slot_norm_stride")
+                    "slot_codes_off norms_off slot_code_stride norm_stride bias error")
 IVF_LIST = layout("IvfList", "III4x", "page first_block row_count")
-CALIBRATION_HEADER = layout("CalibrationHeader", "4sI56x", "magic curve_count")
+CALIBRATION_HEADER = layout("CalibrationHeader", "4sIIiII40x", "magic curve_count dimension hubness rival rival_cost")
 CALIBRATION_CURVE = layout("CalibrationCurve", "III4x", "k query_count point_count")
-CALIBRATION_POINT = layout("CalibrationPoint", "III", "effort recall error")
+CALIBRATION_POINT = layout("CalibrationPoint", "7I", "effort recall error p5 p5_error zero cost")
 HISTORY_HEADER = layout("HistoryHeader", "QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off "
                         "data_off data_len")
 HISTORY_ENTRY = layout("HistoryEntry", "QQHH4x", "commit time_us operation id_len")
@@ -256,8 +259,14 @@ class File:
             raise Damaged("manifest: generation, commit or counts are impossible")
         if not 1 <= m.dim <= 65535 or m.metric not in METRICS or m.type not in TYPES:
             raise Damaged("manifest: dimensions, metric or type are not known")
+        if m.index not in INDEXES:
+            raise Unsupported("an index of kind %d" % m.index)
         if m.codes not in CODES:
             raise Unsupported("codes of kind %d" % m.codes)
+        if (m.recent_rows > 0) + (m.recent_seconds > 0) != (INDEXES[m.index] == "hybrid"):
+            raise Damaged("manifest: recent_rows and recent_seconds do not go with the index")
+        if m.recent_seconds > 31536000000 or m.quiet_begin >= 1440 or m.quiet_end >= 1440:
+            raise Damaged("manifest: recent_seconds or quiet hours are out of range")
 
         def table(off, count, size, which):
             if size != which[0].size:

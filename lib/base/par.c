@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/par.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -43,10 +42,9 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* Starts up to `wanted` workers, numbered from 1; returns how many there are. Signals sent to the
- * process are for the program's own threads; those that a fault raises stay open, because a
- * blocked one would end the process past any handler that the program has. */
-static unsigned start_workers(struct loop *loop, struct worker *workers, unsigned wanted)
+/* Signals sent to the process are for the program's own threads; those that a fault raises stay
+ * open, because a blocked one would end the process past any handler that the program has. */
+bool par_start(pthread_t *thread, void *(*run)(void *), void *context)
 {
     sigset_t blocked, before;
     sigfillset(&blocked);
@@ -54,17 +52,23 @@ static unsigned start_workers(struct loop *loop, struct worker *workers, unsigne
     sigdelset(&blocked, SIGSEGV);
     sigdelset(&blocked, SIGFPE);
     sigdelset(&blocked, SIGILL);
-    if (pthread_sigmask(SIG_SETMASK, &blocked, &before)) return 0;
+    if (pthread_sigmask(SIG_SETMASK, &blocked, &before)) return false;
+    bool started = pthread_create(thread, NULL, run, context) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
 
+/* Starts up to `wanted` workers, numbered from 1; returns how many there are. */
+static unsigned start_workers(struct loop *loop, struct worker *workers, unsigned wanted)
+{
     unsigned started = 0;
     while (started < wanted) {
         struct worker *worker = &workers[started];
         worker->loop = loop;
         worker->number = started + 1;
-        if (pthread_create(&worker->thread, NULL, worker_main, worker)) break;
+        if (!par_start(&worker->thread, worker_main, worker)) break;
         started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return started;
 }
 

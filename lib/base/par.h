@@ -3,6 +3,8 @@
 #ifndef VDB_BASE_PAR_H
 #define VDB_BASE_PAR_H
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -12,6 +14,10 @@
  * Returns when all is done. */
 typedef void (*par_fn)(void *context, unsigned worker, size_t begin, size_t end);
 void par_for(unsigned threads, size_t count, size_t chunk, par_fn job, void *context);
+
+/* Starts a thread of the library's own: signals sent to the process are for the program's. False
+ * where none can be had. */
+bool par_start(pthread_t *thread, void *(*run)(void *), void *context);
 
 /* `asked`, or the number of processors that this process may run on where it is 0. At least 1. */
 unsigned par_threads(unsigned asked);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "check/check_ivf.h"
 #include "format/code_header.h"
 #include "format/graph_header.h"
 #include "format/history.h"
@@ -73,6 +74,9 @@ static enum vdb_status check_part_rows(const struct part_check *p, struct vdb_er
     if (!status && part->tombstones)
         status = tombstone_validate(part->tombstones, rows,
                                     segment_of(p, DISK_SEGMENT_TOMBSTONE)->off, finding);
+    if (!status && part->times.count)
+        status =
+            row_times_validate(&part->times, rows, segment_of(p, DISK_SEGMENT_TIME)->off, finding);
     return status;
 }
 
@@ -202,8 +206,10 @@ enum vdb_status check_deep(struct checker *c, const struct vdb_snapshot *s, stru
     for (uint32_t i = 0; i < g->manifest.part_count && !status; i++) {
         struct part_check p = {c, s, &g->parts[i], g->view->base};
         status = checker_take(c, check_part_rows(&p, &finding), &finding);
-        if (!status && p.part->is_graph)
+        if (!status && p.part->entry->kind == DISK_PART_GRAPH)
             status = checker_take(c, check_part_index(&p, &finding), &finding);
+        if (!status && p.part->entry->kind == DISK_PART_IVF)
+            status = checker_take(c, check_ivf(s, p.part, &finding), &finding);
     }
     for (uint32_t i = 0; i < s->tail_count && !status; i++)
         status = checker_take(c, check_tail_commit(s, tail_at(&g->tail, i), &finding), &finding);

@@ -8,10 +8,10 @@
 #include "db/txn.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "db/policy.h"
 #include "db/space.h"
 
 /* Rows or events beyond this get an extent of their own. */
@@ -26,13 +26,6 @@ struct rows { /* the blocks of the rows a transaction adds */
     struct osfile where; /* held open, so that no other file can be given its inode meanwhile */
     struct log_block vectors_block, ids_block, metadata_block;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static uint64_t align64(uint64_t n)
 {
@@ -230,7 +223,7 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
     struct log_cursor cursor = base->cursor;
     struct log_commit commit = {
         .commit = base->commit + 1,
-        .time_us = txn->replayed ? txn->time_us : now_us(),
+        .time_us = txn->replayed ? txn->time_us : policy_now(0),
         .row_base = base->row_count,
         .row_count = txn->changes.ids.rows,
         .live_count = changes_live_count(&txn->changes),

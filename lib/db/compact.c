@@ -4,6 +4,7 @@
  * the WRITE lock, the commits made meanwhile are carried over one by one, and the file takes its
  * name. A writer that waited for the lock finds another inode under the name and goes on there.
  * SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #include "db/create.h"
 #include "db/newname.h"
 #include "db/part_build.h"
+#include "db/part_index.h"
+#include "db/policy.h"
 #include "db/publish.h"
 #include "vdb.h"
 
@@ -48,7 +51,9 @@ static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
     uint64_t facts[] = {
         m->dim,      (uint64_t)m->metric, (uint64_t)m->type, (uint64_t)m->index, (uint64_t)m->codes,
         m->row_count};
+    uint64_t policy[] = {m->recent_rows, m->recent_seconds, m->quiet_begin, m->quiet_end};
     checksum_add(&state, facts, sizeof facts);
+    checksum_add(&state, policy, sizeof policy);
     for (uint32_t i = 0; i < m->segment_count; i++)
         checksum_add(&state, &m->segments[i].check, sizeof m->segments[i].check);
     uint64_t low = checksum_end(&state);
@@ -69,6 +74,12 @@ static uint32_t degree_of(const struct manifest *old, const struct vdb_compact_o
     return o->degree ? o->degree : was == is ? old->degree : 0;
 }
 
+static enum vdb_codes codes_of(const struct manifest *old, const struct vdb_compact_options *o)
+{
+    if (o->set_codes) return o->codes;
+    return create_codes_fit(index_of(old, o), old->codes) ? old->codes : VDB_CODES_AUTO;
+}
+
 static struct manifest fresh_manifest(const struct vdb_snapshot *s,
                                       const struct vdb_compact_options *o)
 {
@@ -85,11 +96,71 @@ static struct manifest fresh_manifest(const struct vdb_snapshot *s,
         .created_us = output ? 0 : old->created_us,
         .horizon_commit = output ? 1 : s->commit,
         .index = index_of(old, o),
-        .codes = o->set_codes ? o->codes : old->codes,
+        .codes = codes_of(old, o),
         .degree = degree_of(old, o),
         .ef_construction = o->ef_construction ? o->ef_construction : old->ef_construction,
         .alpha_milli = old->alpha_milli,
     };
+}
+
+/* What the options say of age and hours, or else what the index has. */
+static enum vdb_status take_policy(struct manifest *m, const struct manifest *old,
+                                   const struct vdb_compact_options *o, struct vdb_error *err)
+{
+    bool given = o->recent_rows || o->recent_seconds, kept = m->index == VDB_INDEX_HYBRID && !given;
+    m->recent_rows = kept ? old->recent_rows : o->recent_rows;
+    m->recent_seconds = kept ? old->recent_seconds : o->recent_seconds;
+    enum vdb_status status = policy_set_quiet(m, o->set_quiet ? o->quiet_begin : old->quiet_begin,
+                                              o->set_quiet ? o->quiet_end : old->quiet_end, err);
+    return status ? status : policy_check(m, err);
+}
+
+/* The fresh rows from 0 on that an inverted file may get, as they are asked for by name or by
+ * age. */
+static uint32_t listed_rows(const struct manifest *m, uint32_t old_rows)
+{
+    if (m->index == VDB_INDEX_HYBRID) return old_rows;
+    return part_build_kind(m) == VDB_INDEX_IVF ? m->row_count : 0;
+}
+
+/* Whether the options' centroids can be those of an inverted file over `rows` fresh rows. */
+static enum vdb_status check_centroids(const struct manifest *m, uint32_t rows,
+                                       const struct vdb_compact_options *o, struct vdb_error *err)
+{
+    uint32_t count = o->centroid_count;
+    if (!o->centroids && !count) return VDB_OK;
+    if (!o->centroids || !count)
+        return error_set(err, VDB_INVALID, "%u centroids are given and none lie there", count);
+    if (part_build_kind(m) != VDB_INDEX_IVF && m->index != VDB_INDEX_HYBRID)
+        return error_set(err, VDB_INVALID, "only inverted files have centroids");
+    if (count > rows)
+        return error_set(err, VDB_INVALID, "%u centroids are given, and the index has %u %s rows",
+                         count, rows, m->index == VDB_INDEX_HYBRID ? "old" : "live");
+    if (part_index_kind(VDB_INDEX_IVF, rows) != DISK_PART_IVF)
+        return error_set(err, VDB_INVALID, "%u rows are too few for an inverted file", rows);
+    for (size_t i = 0; i < (size_t)count * m->dim; i++)
+        if (!isfinite(o->centroids[i]))
+            return error_set(err, VDB_INVALID, "number %zu of centroid %zu is not finite",
+                             i % m->dim, i / m->dim);
+    return VDB_OK;
+}
+
+/* Of a hybrid index two parts, else one, of those of them that have rows. */
+static enum vdb_status build_parts(struct part_build *b, uint32_t old_rows, struct manifest *m,
+                                   struct vdb_error *err)
+{
+    uint32_t count = b->count;
+    enum vdb_status status = VDB_OK;
+    if (m->index == VDB_INDEX_HYBRID && old_rows) {
+        b->count = old_rows;
+        b->index = VDB_INDEX_IVF;
+        status = part_build(b, m, err);
+        b->rows += old_rows;
+        b->row_begin = old_rows;
+        b->count = count - old_rows;
+    }
+    if (m->index == VDB_INDEX_HYBRID) b->index = VDB_INDEX_GRAPH;
+    return status || !b->count ? status : part_build(b, m, err);
 }
 
 static enum vdb_status write_fresh(const struct osfile *file, const char *beside,
@@ -97,9 +168,16 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
                                    const struct vdb_compact_options *o, struct vdb_error *err)
 {
     struct manifest manifest = fresh_manifest(s, o);
-    uint32_t *rows = NULL;
-    enum vdb_status status = create_check_index(manifest.index, o->degree, o->ef_construction, err);
+    uint32_t *rows = NULL, old_rows = 0;
+    enum vdb_status status =
+        create_check_index(manifest.index, manifest.codes, o->degree, o->ef_construction, err);
+    if (!status) status = take_policy(&manifest, &s->generation->manifest, o, err);
     if (!status) status = live_rows(s, &rows, err);
+    if (!status && manifest.index == VDB_INDEX_HYBRID) {
+        uint32_t recent = policy_first_recent(&manifest, s, policy_now(o->now_us));
+        while (old_rows < s->live_count && rows[old_rows] < recent) old_rows++;
+    }
+    if (!status) status = check_centroids(&manifest, listed_rows(&manifest, old_rows), o, err);
     if (!status) status = publish_begin_new(file, err);
     struct part_build build = {
         .source = s,
@@ -108,12 +186,15 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
         .file = file,
         .beside = beside,
         .commit = manifest.commit,
-        .index = manifest.index,
+        .index = part_build_kind(&manifest),
+        .timeless = o->output && !manifest.recent_seconds,
+        .centroids = o->centroids,
+        .centroid_count = o->centroid_count,
         .threads = o->threads ? o->threads : s->threads,
         .progress = o->progress,
         .context = o->context,
     };
-    if (!status && build.count) status = part_build(&build, &manifest, err);
+    if (!status) status = build_parts(&build, old_rows, &manifest, err);
     uint8_t file_id[16];
     memcpy(file_id, s->generation->superblock.file_id, sizeof file_id);
     if (o->output) derive_file_id(&manifest, file_id);
@@ -203,8 +284,6 @@ enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *op
     struct vdb_compact_options chosen = VDB_COMPACT_OPTIONS_INIT;
     enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
     if (status) return status;
-    if (chosen.set_codes && (unsigned)chosen.codes > VDB_CODES_I4)
-        return error_set(err, VDB_INVALID, "codes of kind %d are not known", (int)chosen.codes);
     if (!chosen.output) return compact_in_place(db, &chosen, err);
     struct vdb_snapshot *snapshot;
     status = db_refresh(db, &snapshot, err);

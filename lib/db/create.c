@@ -7,20 +7,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "base/error.h"
 #include "base/options.h"
 #include "db/create.h"
 #include "db/newname.h"
+#include "db/policy.h"
 #include "db/publish.h"
 #include "vdb.h"
 
-enum vdb_status create_check_index(enum vdb_index_kind index, uint32_t degree, uint32_t ef,
-                                   struct vdb_error *err)
+bool create_codes_fit(enum vdb_index_kind index, enum vdb_codes codes)
 {
-    if ((unsigned)index > VDB_INDEX_HNSW)
+    switch (codes) {
+    case VDB_CODES_NONE:
+    case VDB_CODES_I8:
+        return index != VDB_INDEX_IVF;
+    case VDB_CODES_PQ:
+    case VDB_CODES_B1:
+        return index == VDB_INDEX_IVF || index == VDB_INDEX_AUTO || index == VDB_INDEX_HYBRID;
+    case VDB_CODES_AUTO:
+    case VDB_CODES_I4:
+        break;
+    }
+    return true;
+}
+
+enum vdb_status create_check_index(enum vdb_index_kind index, enum vdb_codes codes, uint32_t degree,
+                                   uint32_t ef, struct vdb_error *err)
+{
+    static const char *const names[] = {"auto", "none", "i8", "i4", "pq", "b1"};
+    if ((unsigned)index > VDB_INDEX_HYBRID)
         return error_set(err, VDB_INVALID, "index kind %d is not known", (int)index);
+    if ((unsigned)codes > VDB_CODES_B1)
+        return error_set(err, VDB_INVALID, "codes of kind %d are not known", (int)codes);
+    if (!create_codes_fit(index, codes))
+        return error_set(err, VDB_INVALID,
+                         index == VDB_INDEX_IVF ? "inverted files have no codes of kind %s"
+                                                : "only inverted files have codes of kind %s",
+                         names[codes]);
     if (index == VDB_INDEX_HNSW && degree && (degree < 8 || degree > 256 || degree % 2))
         return error_set(err, VDB_INVALID, "degree is %u, expected twice an M of 4 to 128", degree);
     if (degree && (degree < 4 || degree > 256))
@@ -39,17 +63,13 @@ static enum vdb_status check_options(const struct vdb_create_options *o, struct 
         return error_set(err, VDB_INVALID, "metric %d is not known", (int)o->metric);
     if (o->type < VDB_TYPE_F32 || o->type > VDB_TYPE_U8)
         return error_set(err, VDB_INVALID, "vector type %d is not known", (int)o->type);
-    if ((unsigned)o->codes > VDB_CODES_I4)
-        return error_set(err, VDB_INVALID, "codes of kind %d are not known", (int)o->codes);
-    return create_check_index(o->index, o->degree, o->ef_construction, err);
+    return create_check_index(o->index, o->codes, o->degree, o->ef_construction, err);
 }
 
 static enum vdb_status write_empty(const struct osfile *file, const struct vdb_create_options *o,
                                    struct vdb_error *err)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    int64_t now_us = policy_now(0);
     uint8_t file_id[16];
     if (getrandom(file_id, sizeof file_id, 0) != (ssize_t)sizeof file_id)
         return error_set_errno(err, VDB_IO, errno, "cannot get random bytes for the file's id");
@@ -65,8 +85,12 @@ static enum vdb_status write_empty(const struct osfile *file, const struct vdb_c
         .codes = o->codes,
         .degree = o->degree,
         .ef_construction = o->ef_construction,
+        .recent_rows = o->recent_rows,
+        .recent_seconds = o->recent_seconds,
     };
-    enum vdb_status status = publish_begin_new(file, err);
+    enum vdb_status status = policy_set_quiet(&manifest, o->quiet_begin, o->quiet_end, err);
+    if (!status) status = policy_check(&manifest, err);
+    if (!status) status = publish_begin_new(file, err);
     if (!status) status = publish_new(file, file_id, &manifest, err);
     manifest_release(&manifest);
     return status;

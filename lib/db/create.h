@@ -3,13 +3,17 @@
 #ifndef VDB_STORE_CREATE_H
 #define VDB_STORE_CREATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vdb.h"
 
-/* Whether a new index could be of that kind, degree and ef_construction, which may be 0.
+/* Whether a new index could be of that kind, codes, degree and ef_construction, which may be 0.
  * Errors: VDB_INVALID. */
-enum vdb_status create_check_index(enum vdb_index_kind index, uint32_t degree,
+enum vdb_status create_check_index(enum vdb_index_kind index, enum vdb_codes codes, uint32_t degree,
                                    uint32_t ef_construction, struct vdb_error *err);
+
+/* Whether an index of that kind can have these codes. */
+bool create_codes_fit(enum vdb_index_kind index, enum vdb_codes codes);
 
 #endif

@@ -11,27 +11,36 @@
 #include "base/options.h"
 #include "base/par.h"
 #include "db/part_build.h"
+#include "db/part_index.h"
+#include "db/policy.h"
 #include "db/publish.h"
 #include "format/tombstone.h"
 #include "vdb.h"
 
 #define TAIL_MAX_ROWS   2048  /* rows that a search scans beside the parts */
 #define TAIL_MAX_EVENTS 65536 /* what an opener replays at most, and a little more */
+#define LOUD_TIMES      16    /* so many times as much outside of the quiet hours */
 
-static bool needed(const struct vdb_snapshot *s)
+static bool needed(const struct vdb_snapshot *s, int64_t now_us)
 {
-    return s->row_count - s->generation->manifest.row_count >= TAIL_MAX_ROWS ||
-           s->tail_events >= TAIL_MAX_EVENTS;
+    const struct manifest *m = &s->generation->manifest;
+    uint32_t times = policy_is_quiet(m, now_us) ? 1 : LOUD_TIMES;
+    return s->row_count - m->row_count >= TAIL_MAX_ROWS * times ||
+           s->tail_events >= (uint64_t)TAIL_MAX_EVENTS * times;
 }
 
-/* How many of the parts stay as they are. */
-static uint32_t parts_kept(const struct vdb_snapshot *s)
+/* How many of the parts stay as they are. Old rows of a hybrid index that have their inverted file
+ * keep it as long as a recent row, from `recent` on, would come to them. */
+static uint32_t parts_kept(const struct vdb_snapshot *s, uint32_t recent)
 {
     const struct generation *g = s->generation;
     uint32_t kept = g->manifest.part_count;
     while (kept > 0) {
         const struct part *last = &g->parts[kept - 1];
         if (last->row_end - last->row_begin > s->row_count - last->row_end) break;
+        if (g->manifest.index == VDB_INDEX_HYBRID && last->entry->kind == DISK_PART_IVF &&
+            recent < s->row_count)
+            break;
         kept--;
     }
     return kept;
@@ -101,12 +110,87 @@ static enum vdb_status keep_file_segments(const struct manifest *old, struct man
     return status;
 }
 
+/* One part, of a hybrid index a graph unless all its rows are old; but where no part comes before,
+ * as after a bulk load, its old rows get an inverted file at once. */
+static enum vdb_status build_parts(struct part_build *b, uint32_t recent, struct manifest *m,
+                                   struct vdb_error *err)
+{
+    uint32_t end = b->first + b->count;
+    enum vdb_status status = VDB_OK;
+    if (m->index != VDB_INDEX_HYBRID) return part_build(b, m, err);
+    b->index = recent < end ? VDB_INDEX_GRAPH : VDB_INDEX_IVF;
+    if (recent < end && b->first == 0 && part_index_kind(VDB_INDEX_IVF, recent) == DISK_PART_IVF) {
+        b->index = VDB_INDEX_IVF;
+        b->count = recent;
+        status = part_build(b, m, err);
+        b->index = VDB_INDEX_GRAPH;
+        b->first = b->row_begin = recent;
+        b->count = end - recent;
+    }
+    return status ? status : part_build(b, m, err);
+}
+
+/* ---- lists of older parts ------------------------------------------------------------------ */
+
+struct seed {
+    uint32_t list, rows;
+};
+
+static int seed_order(const void *a, const void *b)
+{
+    const struct seed *x = a, *y = b;
+    if (x->rows != y->rows) return x->rows > y->rows ? -1 : 1;
+    return x->list < y->list ? -1 : x->list > y->list;
+}
+
+/* Of the parts from `first` on, the largest that has an inverted file; part_count: none has. */
+static uint32_t largest_ivf(const struct generation *g, uint32_t first)
+{
+    uint32_t most = 0, found = g->manifest.part_count;
+    for (uint32_t i = first; i < g->manifest.part_count; i++) {
+        const struct part *part = &g->parts[i];
+        uint32_t rows = part->row_end - part->row_begin;
+        if (part->entry->kind != DISK_PART_IVF || rows <= most) continue;
+        most = rows;
+        found = i;
+    }
+    return found;
+}
+
+/* The centroids of the largest inverted file among the parts that are merged, those of long lists
+ * first: the new one begins with them. That is never worse than beginning anew, as was measured
+ * even where all later rows are of another kind (tests/bench/NOTES.md). *seeds is the caller's to
+ * free. */
+static enum vdb_status take_seeds(const struct vdb_snapshot *s, uint32_t kept, float **seeds,
+                                  uint32_t *count, struct vdb_error *err)
+{
+    const struct generation *g = s->generation;
+    uint32_t number = largest_ivf(g, kept), dim = g->manifest.dim;
+    *seeds = NULL;
+    *count = 0;
+    if (number == g->manifest.part_count) return VDB_OK;
+    const struct ivf_view *view = &g->parts[number].ivf.view;
+    uint32_t lists = view->h.list_count;
+    struct seed *order = malloc(lists * sizeof *order);
+    *seeds = malloc((size_t)lists * dim * sizeof **seeds);
+    enum vdb_status status = order && *seeds ? VDB_OK : error_no_memory(err);
+    for (uint32_t i = 0; i < lists && !status; i++)
+        order[i] = (struct seed){i, ivf_view_list(view, i).row_count};
+    if (!status) qsort(order, lists, sizeof *order, seed_order);
+    for (uint32_t i = 0; i < lists && !status; i++)
+        status = vdb_part_centroid(s, number, order[i].list, *seeds + (size_t)i * dim);
+    free(order);
+    *count = lists;
+    return status;
+}
+
 static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapshot *s,
-                                         const struct vdb_maintain_options *options,
+                                         const struct vdb_maintain_options *options, int64_t now_us,
                                          struct vdb_error *err)
 {
     const struct generation *g = s->generation;
-    uint32_t kept = parts_kept(s);
+    uint32_t recent = policy_first_recent(&g->manifest, s, now_us);
+    uint32_t kept = parts_kept(s, recent);
     struct part_build build = {
         .source = s,
         .first = kept ? g->parts[kept - 1].row_end : 0,
@@ -115,7 +199,7 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
         .shared = db,
         .in_place = true,
         .commit = s->commit,
-        .index = g->manifest.index,
+        .index = part_build_kind(&g->manifest),
         .threads = options->threads ? options->threads : s->threads,
         .progress = options->progress,
         .context = options->context,
@@ -123,14 +207,18 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
     build.row_begin = build.first;
     build.count = s->row_count - build.first;
     struct manifest manifest;
+    float *seeds = NULL;
     enum vdb_status status = manifest_begin(s, &manifest, err);
+    if (!status) status = take_seeds(s, kept, &seeds, &build.seed_count, err);
+    build.seeds = seeds;
     for (uint32_t i = 0; i < kept && !status; i++)
         status = keep_part(&build, &g->parts[i], &manifest, err);
-    if (!status && build.count) status = part_build(&build, &manifest, err);
+    if (!status && build.count) status = build_parts(&build, recent, &manifest, err);
     if (!status) status = keep_file_segments(&g->manifest, &manifest, err);
     if (!status) status = publish_next(db, g, &manifest, &s->cursor, err);
     if (!status) publish_settle(&db->maintained, g->view, &manifest, build.commit);
     manifest_release(&manifest);
+    free(seeds);
     return status;
 }
 
@@ -143,14 +231,16 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     struct vdb_snapshot *snapshot;
     status = db_refresh(db, &snapshot, err);
     if (status) return status;
-    bool wanted = needed(snapshot);
+    int64_t now_us = policy_now(chosen.now_us);
+    bool wanted = needed(snapshot, now_us);
     snapshot_unref(snapshot);
     if (!wanted) return VDB_OK;
     status = db_lock_maintain(db, err);
     if (status) return status;
     status = db_refresh(db, &snapshot, err); /* another may just have done it */
     if (!status) {
-        if (needed(snapshot)) status = build_and_publish(db, snapshot, &chosen, err);
+        if (needed(snapshot, now_us))
+            status = build_and_publish(db, snapshot, &chosen, now_us, err);
         snapshot_unref(snapshot);
     }
     db_unlock_maintain(db);

@@ -13,6 +13,7 @@
 #include "db/metaspool.h"
 #include "db/part_index.h"
 #include "db/space.h"
+#include "format/row_times.h"
 #include "format/tombstone.h"
 #include "state/verify.h"
 #include "vector/vtype.h"
@@ -227,6 +228,24 @@ static enum vdb_status build_metadata(const struct part_build *b, const struct t
     return status;
 }
 
+/* ---- times --------------------------------------------------------------------------------- */
+
+static enum vdb_status build_times(const struct part_build *b, struct manifest *m,
+                                   struct vdb_error *err)
+{
+    struct row_times_builder times = {0};
+    struct segment_entry segment = {.flags = DISK_SEGMENT_OPTIONAL};
+    enum vdb_status status = VDB_OK;
+    for (uint32_t i = 0; i < b->count && !b->timeless && !status; i++)
+        status = row_times_add(&times, snapshot_row_time(b->source, source_row(b, i)), err);
+    if (!status && row_times_any(&times)) {
+        status = part_build_segment(b, times.entries.data, times.entries.len, &segment, err);
+        if (!status) status = add_segment(b, m, DISK_SEGMENT_TIME, segment, err);
+    }
+    buf_release(&times.entries);
+    return status;
+}
+
 /* ---- tombstones ---------------------------------------------------------------------------- */
 
 static enum vdb_status build_tombstones(const struct part_build *b, struct manifest *m,
@@ -253,15 +272,14 @@ enum vdb_status part_build(const struct part_build *b, struct manifest *m, struc
     };
     const struct tail_commit *whole = whole_commit(b);
     struct segment_entry vectors;
-    bool built = part.kind == DISK_PART_GRAPH;
     enum vdb_status status = verify_rows(b->source, b->rows ? 0 : b->first, err);
     if (!status) status = build_vectors(b, whole, m, &vectors, err);
     if (!status) status = build_ids(b, whole, m, err);
     if (!status) status = build_metadata(b, whole, m, err);
+    if (!status) status = build_times(b, m, err);
     if (!status) status = build_tombstones(b, m, err);
-    if (!status && part.kind == DISK_PART_GRAPH)
-        status = part_index_build(b, &vectors, m, &built, err);
-    if (!built) part.kind = DISK_PART_FLAT;
+    if (!status && part.kind != DISK_PART_FLAT)
+        status = part_index_build(b, &vectors, m, &part.kind, err);
     if (status) return status;
     part.segment_count = m->segment_count - part.segment_first;
     return manifest_add_part(m, &part, err);

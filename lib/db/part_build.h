@@ -26,10 +26,22 @@ struct part_build {
     uint32_t row_begin;        /* their first number there */
     uint64_t commit;
     enum vdb_index_kind index;
+    bool timeless;          /* when rows were committed is not told */
+    const float *centroids; /* of an inverted file, dim floats each; NULL: it finds its own */
+    uint32_t centroid_count;
+    const float *seeds; /* in the same way, for it to begin looking with; NULL: none */
+    uint32_t seed_count;
     unsigned threads;
     vdb_progress_fn progress;
     void *context;
 };
+
+/* The kind of index that builds are to go by: codes that only inverted files have ask for one. */
+static inline enum vdb_index_kind part_build_kind(const struct manifest *manifest)
+{
+    bool listed = manifest->codes == VDB_CODES_PQ || manifest->codes == VDB_CODES_B1;
+    return listed && manifest->index == VDB_INDEX_AUTO ? VDB_INDEX_IVF : manifest->index;
+}
 
 /* Verifies the checksums of the rows it takes, writes the segments, unsynced, and adds part and
  * segments to the manifest, whose degree, ef_construction and alpha it goes by. Errors:

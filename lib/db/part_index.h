@@ -1,4 +1,4 @@
-/* part_index.h: writing a part's codes and graph.
+/* part_index.h: which index a part gets.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STORE_PART_INDEX_H
 #define VDB_STORE_PART_INDEX_H
@@ -8,12 +8,16 @@
 /* The kind of part (DISK_PART_*) that so many rows get under an index option. */
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows);
 
-/* Adds code and graph segments over the vectors that lie in `vectors`. *built is false, and nothing
- * is added, where 8-bit codes of these rows do not tell near from far: a scan is the answer then.
- */
+/* Adds the segments of an index over the vectors that lie in `vectors`. *kind (DISK_PART_*) is what
+ * it became: DISK_PART_FLAT, and nothing is added, where 8-bit codes of these rows do not tell near
+ * from far: a scan is the answer then. */
 enum vdb_status part_index_build(const struct part_build *build,
                                  const struct segment_entry *vectors, struct manifest *manifest,
-                                 bool *built, struct vdb_error *err);
+                                 uint16_t *kind, struct vdb_error *err);
+
+/* The entry of a segment of that type over the build's rows. */
+struct segment_entry part_index_entry(const struct part_build *build, uint16_t type,
+                                      uint32_t flags);
 
 /* Of part_build.c, for this file too: room in the destination, and the progress callback. */
 enum vdb_status part_build_reserve(const struct part_build *build, uint64_t len, uint64_t align,

@@ -165,7 +165,7 @@ void publish_settle(const struct osfile *file, const struct view *view,
         for (uint32_t j = 0; j < part->segment_count; j++) {
             const struct segment_entry *s = &manifest->segments[part->segment_first + j];
             if (s->type == DISK_SEGMENT_CODE || s->type == DISK_SEGMENT_GRAPH ||
-                (s->type == DISK_SEGMENT_VECTOR && coded))
+                s->type == DISK_SEGMENT_IVF || (s->type == DISK_SEGMENT_VECTOR && coded))
                 settle(file, view, s);
         }
     }

@@ -1,4 +1,4 @@
-/* calibration.h: calibration segments: what recall which effort gave
+/* calibration.h: calibration segments: what recall which effort gave, and what it cost
  * (format-spec/calibration.md).
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_FORMAT_CALIBRATION_H
@@ -16,9 +16,13 @@
 #define CALIBRATION_RECALL_ONE 1000000u
 
 struct calibration_point {
-    uint32_t effort; /* at least 1 */
-    uint32_t recall; /* in millionths, 0 to CALIBRATION_RECALL_ONE */
-    uint32_t error;  /* the standard error of that mean, in millionths */
+    uint32_t effort;   /* at least 1 */
+    uint32_t recall;   /* in millionths, 0 to CALIBRATION_RECALL_ONE */
+    uint32_t error;    /* the standard error of that mean, in millionths */
+    uint32_t p5;       /* the 5th percentile: what 95% of the queries reached, in millionths */
+    uint32_t p5_error; /* its standard error, in millionths; at most p5 */
+    uint32_t zero;     /* the share of queries that found none of their k, in millionths */
+    uint32_t cost;     /* nanoseconds that a search is estimated to take, by what it counts */
 };
 
 struct calibration_curve {
@@ -28,9 +32,13 @@ struct calibration_curve {
     struct calibration_point points[CALIBRATION_POINTS_MAX];
 };
 
-/* All zero: nothing was measured. Both the k of the curves and the efforts of a curve rise; the
- * recall along a curve never falls. */
+/* All zero: nothing was measured. Both the k of the curves and the efforts of a curve rise; along a
+ * curve the recall, its percentile and the cost never fall, and the share of zeros never rises. */
 struct calibration {
+    uint32_t dimension;   /* the rows' intrinsic dimension in thousandths; 0: not measured */
+    int32_t hubness;      /* skewness of how many rows' nearest a row is among, in thousandths */
+    uint32_t rival;       /* DISK_INDEX_ kind that was tried beside the part's own; 0: none */
+    uint32_t rival_cost;  /* its nanoseconds for recall@10 0.95; 0: it did not reach that */
     uint32_t curve_count; /* 0 to CALIBRATION_CURVES_MAX */
     struct calibration_curve curves[CALIBRATION_CURVES_MAX];
 };
@@ -45,11 +53,20 @@ enum vdb_status calibration_encode(const struct calibration *from, struct buf *t
 enum vdb_status calibration_decode(const void *p, size_t len, uint64_t file_off,
                                    struct calibration *out, struct vdb_error *err);
 
-/* The effort for a recall@k of `recall`, 0 to 1; 0 where nothing was measured. It is the least that
- * reaches it by the curves less one standard error, so that it is reached five times in six, and
- * exceeded by little. Between what was measured it interpolates. Where the curve ends below
- * `recall`, effort grows as misses must shrink, to four times the last one at most; beyond the last
- * curve's k it grows as k does. `k` is at least 1. */
+/* The effort for a recall@k of `recall`, 0 to 1; 0 where nothing was measured. It is the least with
+ * which, by the curves less one standard error,
+ * - the mean is recall + recall * (1 - recall) / 10: other queries miss a little more than rows do
+ *   that were taken out of the graph;
+ * - all but 5% of the queries miss at most four times what is to be missed in the mean, in whole
+ *   rows: 4 * (1 - recall) * k, rounded up.
+ * Between what was measured it interpolates. Where a curve ends below that, effort grows as misses
+ * must shrink, to four times the last one at most; beyond the last curve's k it grows as k does.
+ * `k` is at least 1. */
 uint32_t calibration_effort(const struct calibration *calibration, uint32_t k, double recall);
+
+/* The nanoseconds that a search with that effort is estimated to take, between what was measured by
+ * interpolation; 0 where nothing was measured, and where that recall was not reached or k is beyond
+ * the last curve's. */
+uint32_t calibration_cost(const struct calibration *calibration, uint32_t k, double recall);
 
 #endif

@@ -59,8 +59,22 @@ struct disk_superblock {
 
 enum { DISK_METRIC_L2 = 1, DISK_METRIC_COSINE = 2, DISK_METRIC_IP = 3 };
 enum { DISK_TYPE_F32 = 1, DISK_TYPE_F16 = 2, DISK_TYPE_I8 = 3, DISK_TYPE_U8 = 4 };
-enum { DISK_INDEX_AUTO = 0, DISK_INDEX_FLAT = 1, DISK_INDEX_GRAPH = 2, DISK_INDEX_HNSW = 3 };
-enum { DISK_CODES_AUTO = 0, DISK_CODES_NONE = 1, DISK_CODES_I8 = 2, DISK_CODES_I4 = 3 };
+enum {
+    DISK_INDEX_AUTO = 0,
+    DISK_INDEX_FLAT = 1,
+    DISK_INDEX_GRAPH = 2,
+    DISK_INDEX_HNSW = 3,
+    DISK_INDEX_IVF = 4,
+    DISK_INDEX_HYBRID = 5
+};
+enum {
+    DISK_CODES_AUTO = 0,
+    DISK_CODES_NONE = 1,
+    DISK_CODES_I8 = 2,
+    DISK_CODES_I4 = 3,
+    DISK_CODES_PQ = 4,
+    DISK_CODES_B1 = 5
+};
 
 struct disk_table { /* a table within the manifest */
     le64 off;       /* from the start of the manifest */
@@ -91,7 +105,11 @@ struct disk_manifest {
     struct disk_table segments;
     struct disk_table log_extents;
     struct disk_table snapshots;
-    uint8_t reserved[96];
+    le64 recent_seconds; /* DISK_INDEX_HYBRID: what age makes a row old; 0: recent_rows counts */
+    le32 recent_rows;    /* the newest rows, which are recent; 0: recent_seconds counts */
+    le16 quiet_begin;    /* minutes of the day in UTC between which maintenance runs; */
+    le16 quiet_end;      /* equal: at all hours */
+    uint8_t reserved[80];
     le64 check; /* XXH3-64 of the manifest's length bytes with this field zero */
 };
 
@@ -119,7 +137,8 @@ enum {
     DISK_SEGMENT_TOMBSTONE = 7,
     DISK_SEGMENT_HISTORY = 8,
     DISK_SEGMENT_CALIBRATION = 9,
-    DISK_SEGMENT_IVF = 10
+    DISK_SEGMENT_IVF = 10,
+    DISK_SEGMENT_TIME = 11
 };
 
 #define DISK_SEGMENT_OPTIONAL 1u /* flags: a reader that does not know the type skips it */
@@ -136,6 +155,12 @@ struct disk_segment {
     le32 reserved0;
     le64 check; /* XXH3-64 of the len bytes */
     uint8_t reserved1[16];
+};
+
+struct disk_row_time { /* an entry of a time segment */
+    le64 time_us; /* of the newest commit of these rows, all of which were made within one second */
+    le32 row;     /* the first of them, counted from the part's first */
+    le32 reserved;
 };
 
 struct disk_log_extent {
@@ -340,10 +365,12 @@ struct disk_ivf_header { /* offsets are from the start of the segment */
     le64 matrix_scales_off;  /* f32 a dimension after the transform; likewise */
     le64 blocks_off;         /* a multiple of VDB_IVF_PAGE */
     le64 slot_codes_off;     /* 8-bit codes a slot; 0: the stored vectors are their own codes */
-    le64 slot_norms_off;     /* i32 a slot */
+    le64 norms_off;          /* i32 a slot; without slot codes i32 a row */
     le32 slot_code_stride;   /* bytes from slot to slot; 0 without slot codes */
-    le32 slot_norm_stride;
-    uint8_t reserved[40];
+    le32 norm_stride;
+    le32 bias; /* f32, as is the next: of distances by 8-bit codes */
+    le32 error;
+    uint8_t reserved[32];
 };
 
 struct disk_ivf_list {
@@ -358,7 +385,11 @@ struct disk_ivf_list {
 struct disk_calibration_header { /* followed by its curves, and those by their points */
     uint8_t magic[4];
     le32 curve_count;
-    uint8_t reserved[56];
+    le32 dimension;  /* intrinsic, in thousandths; 0: not measured */
+    le32 hubness;    /* signed, in thousandths */
+    le32 rival;      /* DISK_INDEX_ kind; 0: none was tried */
+    le32 rival_cost; /* nanoseconds; 0: it did not reach the recall */
+    uint8_t reserved[40];
 };
 
 struct disk_calibration_curve {
@@ -370,8 +401,12 @@ struct disk_calibration_curve {
 
 struct disk_calibration_point {
     le32 effort;
-    le32 recall; /* in millionths, as is the next */
+    le32 recall; /* in millionths, as are those that follow */
     le32 error;  /* the standard error of `recall` */
+    le32 p5;     /* what 95% of the queries reached */
+    le32 p5_error;
+    le32 zero; /* share of the queries that found nothing */
+    le32 cost; /* nanoseconds of a search */
 };
 
 struct disk_history_header {

@@ -1,7 +1,7 @@
 /* ivf_header.c: ivf segments; implements format-spec/ivf.md.
  *
  *     header | centroids | their norms | lists | codebook | matrix | its scales | row a slot |
- *     blocks of 4-bit codes, list by list | 8-bit code a slot | norm a slot
+ *     blocks of 4-bit codes, list by list | 8-bit code a slot | norm a slot, or a row
  *
  * What each query reads of all lists stands in front.
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -49,6 +49,13 @@ static uint64_t lay_out_lists(struct ivf_header *h, const uint32_t *list_rows,
     return end;
 }
 
+/* Vectors that are their own codes are measured by row, and slots of the same row share its norm.
+ */
+static uint32_t norm_count(const struct ivf_header *h)
+{
+    return h->slot_codes_off ? h->slot_count : h->rows;
+}
+
 /* The array begins at *end, which goes on behind it. */
 static uint64_t place(uint64_t *end, uint64_t count, uint64_t size)
 {
@@ -65,8 +72,9 @@ uint64_t ivf_header_layout(struct ivf_header *h, const uint32_t *list_rows, bool
     bool matrix = h->flags & DISK_IVF_MATRIX;
     uint64_t end = range_align(sizeof(struct disk_ivf_header), VDB_ARRAY_ALIGN);
     h->code_bytes = code_width(DISK_CODE_SQ8, h->dim);
-    h->centroids_off = place(&end, h->list_count, h->code_bytes);
-    h->centroid_norms_off = place(&end, h->list_count, 4);
+    uint32_t centroid_blocks = ivf_blocks(h->list_count);
+    h->centroids_off = place(&end, centroid_blocks, ivf_centroid_bytes(h->dim));
+    h->centroid_norms_off = place(&end, centroid_blocks, 4 * VDB_IVF_BLOCK);
     h->lists_off = place(&end, h->list_count, sizeof *lists);
     h->codebook_off = place(&end, h->code_count, codebook_entry(h));
     h->matrix_off = matrix ? place(&end, h->out_dim, h->code_bytes) : 0;
@@ -77,13 +85,13 @@ uint64_t ivf_header_layout(struct ivf_header *h, const uint32_t *list_rows, bool
     h->slot_code_stride = slot_codes ? h->code_bytes : 0;
     h->slot_codes_off = slot_codes ? place(&end, h->slot_count, h->code_bytes) : 0;
     if (slot_codes && h->code_bytes - h->dim >= 4) { /* room for a norm behind each code */
-        h->slot_norms_off = h->slot_codes_off + h->code_bytes - 4;
-        h->slot_norm_stride = h->code_bytes;
+        h->norms_off = h->slot_codes_off + h->code_bytes - 4;
+        h->norm_stride = h->code_bytes;
         return end;
     }
-    h->slot_norms_off = end;
-    h->slot_norm_stride = 4;
-    return end + (uint64_t)h->slot_count * 4;
+    h->norms_off = end;
+    h->norm_stride = 4;
+    return end + (uint64_t)norm_count(h) * 4;
 }
 
 static le32 float_put(float from)
@@ -126,9 +134,11 @@ void ivf_header_encode(const struct ivf_header *from, struct disk_ivf_header *to
         .matrix_scales_off = le64_put(from->matrix_scales_off),
         .blocks_off = le64_put(from->blocks_off),
         .slot_codes_off = le64_put(from->slot_codes_off),
-        .slot_norms_off = le64_put(from->slot_norms_off),
+        .norms_off = le64_put(from->norms_off),
         .slot_code_stride = le32_put(from->slot_code_stride),
-        .slot_norm_stride = le32_put(from->slot_norm_stride),
+        .norm_stride = le32_put(from->norm_stride),
+        .bias = float_put(from->bias),
+        .error = float_put(from->error),
     };
     for (int i = 0; i < 3; i++) to->survivors[i] = le32_put(from->survivors[i]);
 }
@@ -188,6 +198,11 @@ static enum vdb_status check_values(const struct ivf_header *h, uint64_t file_of
     if (!is_power_of_two(h->unit_f))
         return error_set_corrupt(err, SEGMENT, file_off + FIELD(unit_f),
                                  "the unit of f is no power of two");
+    if (!isfinite(h->bias))
+        return error_set_corrupt(err, SEGMENT, file_off + FIELD(bias), "the bias is not finite");
+    if (!isfinite(h->error) || h->error < 0)
+        return error_set_corrupt(err, SEGMENT, file_off + FIELD(error),
+                                 "the error is no number from 0 up");
     if (h->survivors[0] > h->survivors[1] || h->survivors[1] > h->survivors[2])
         return error_set_corrupt(err, SEGMENT, file_off + FIELD(survivors),
                                  "of %" PRIu32 ", %" PRIu32 " and %" PRIu32
@@ -211,8 +226,10 @@ static enum vdb_status check_arrays(const struct ivf_header *h, size_t len, uint
                                  "slot codes of %" PRIu32 " bytes in strides of %" PRIu32,
                                  h->code_bytes, h->slot_code_stride);
     const struct array arrays[] = {
-        {"centroids", FIELD(centroids_off), h->centroids_off, h->list_count, h->code_bytes},
-        {"norms of centroids", FIELD(centroid_norms_off), h->centroid_norms_off, h->list_count, 4},
+        {"centroids", FIELD(centroids_off), h->centroids_off, ivf_blocks(h->list_count),
+         ivf_centroid_bytes(h->dim)},
+        {"norms of centroids", FIELD(centroid_norms_off), h->centroid_norms_off,
+         ivf_blocks(h->list_count), 4 * VDB_IVF_BLOCK},
         {"lists", FIELD(lists_off), h->lists_off, h->list_count, sizeof(struct disk_ivf_list)},
         {"rows of slots", FIELD(slot_rows_off), h->slot_rows_off, h->slot_count, 4},
         {"codebook", FIELD(codebook_off), h->codebook_off, h->code_count, codebook_entry(h)},
@@ -236,25 +253,24 @@ static enum vdb_status check_arrays(const struct ivf_header *h, size_t len, uint
     return VDB_OK;
 }
 
-/* Norms may stand between slot codes, so they have a stride. slot_count is not 0. */
+/* Norms may stand between slot codes, so they have a stride. There is one at least. */
 static enum vdb_status check_norms(const struct ivf_header *h, size_t len, uint64_t file_off,
                                    struct vdb_error *err)
 {
-    if (h->slot_norm_stride < 4 || h->slot_norm_stride % 4)
-        return error_set_corrupt(err, SEGMENT, file_off + FIELD(slot_norm_stride),
-                                 "norms of slots in strides of %" PRIu32, h->slot_norm_stride);
-    uint64_t bytes = (uint64_t)(h->slot_count - 1) * h->slot_norm_stride + 4;
-    if (h->slot_norms_off < sizeof(struct disk_ivf_header) || h->slot_norms_off % 4 ||
-        !range_inside(h->slot_norms_off, bytes, len))
-        return error_set_corrupt(err, SEGMENT, file_off + FIELD(slot_norms_off),
-                                 "the norms of slots at %" PRIu64 " do not lie in it",
-                                 h->slot_norms_off);
-    uint64_t behind = h->slot_norms_off - h->slot_codes_off; /* where it lies in a slot's code */
+    if (h->norm_stride < 4 || h->norm_stride % 4)
+        return error_set_corrupt(err, SEGMENT, file_off + FIELD(norm_stride),
+                                 "norms in strides of %" PRIu32, h->norm_stride);
+    uint64_t bytes = (uint64_t)(norm_count(h) - 1) * h->norm_stride + 4;
+    if (h->norms_off < sizeof(struct disk_ivf_header) || h->norms_off % 4 ||
+        !range_inside(h->norms_off, bytes, len))
+        return error_set_corrupt(err, SEGMENT, file_off + FIELD(norms_off),
+                                 "the norms at %" PRIu64 " do not lie in it", h->norms_off);
+    uint64_t behind = h->norms_off - h->slot_codes_off; /* where it lies in a slot's code */
     if (h->slot_code_stride && behind < h->slot_code_stride &&
-        (behind < h->dim || h->slot_norm_stride != h->slot_code_stride))
-        return error_set_corrupt(err, SEGMENT, file_off + FIELD(slot_norms_off),
-                                 "the norms of slots at %" PRIu64 " overlap the codes at %" PRIu64,
-                                 h->slot_norms_off, h->slot_codes_off);
+        (behind < h->dim || h->norm_stride != h->slot_code_stride))
+        return error_set_corrupt(err, SEGMENT, file_off + FIELD(norms_off),
+                                 "the norms at %" PRIu64 " overlap the codes at %" PRIu64,
+                                 h->norms_off, h->slot_codes_off);
     return VDB_OK;
 }
 
@@ -324,9 +340,11 @@ static struct ivf_header header_get(const struct disk_ivf_header *from)
         .matrix_scales_off = le64_get(from->matrix_scales_off),
         .blocks_off = le64_get(from->blocks_off),
         .slot_codes_off = le64_get(from->slot_codes_off),
-        .slot_norms_off = le64_get(from->slot_norms_off),
+        .norms_off = le64_get(from->norms_off),
         .slot_code_stride = le32_get(from->slot_code_stride),
-        .slot_norm_stride = le32_get(from->slot_norm_stride),
+        .norm_stride = le32_get(from->norm_stride),
+        .bias = float_get(from->bias),
+        .error = float_get(from->error),
     };
     for (int i = 0; i < 3; i++) to.survivors[i] = le32_get(from->survivors[i]);
     return to;
@@ -386,7 +404,7 @@ void ivf_view_init(struct ivf_view *view, const struct ivf_header *h, const void
         .matrix_scales = matrix ? (const float *)(const void *)(p + h->matrix_scales_off) : NULL,
         .blocks = p + h->blocks_off,
         .slot_codes = h->slot_codes_off ? p + h->slot_codes_off : NULL,
-        .slot_norms = p + h->slot_norms_off,
+        .norms = p + h->norms_off,
     };
 }
 
@@ -413,17 +431,24 @@ static uint64_t first_set(const uint8_t *p, uint64_t from, uint64_t end)
 static enum vdb_status validate_centroids(const struct ivf_header *h, const uint8_t *p,
                                           uint64_t file_off, struct vdb_error *err)
 {
-    for (uint32_t i = 0; i < h->list_count; i++) {
-        uint64_t off = h->centroids_off + (uint64_t)i * h->code_bytes, end = off + h->code_bytes;
-        uint64_t norm_off = h->centroid_norms_off + (uint64_t)i * 4;
-        if ((int32_t)le32_at(p + norm_off) != norm_of(p + off, h->dim, 0))
+    uint32_t places = ivf_blocks(h->list_count) * VDB_IVF_BLOCK, end = ivf_centroid_bytes(h->dim);
+    for (uint32_t list = 0; list < places; list++) {
+        uint64_t norm_off = h->centroid_norms_off + (uint64_t)list * 4;
+        int32_t norm = 0;
+        for (uint32_t i = 0; i < end / VDB_IVF_BLOCK; i++) {
+            uint64_t off = h->centroids_off + ivf_centroid_at(h->dim, list, i);
+            int32_t c = p[off];
+            norm += c * (c - 256);
+            if (c && (list >= h->list_count || i >= h->dim))
+                return error_set_corrupt(err, SEGMENT, file_off + off,
+                                         "beyond its centroids, place %" PRIu32
+                                         " of dimension %" PRIu32 " is not zero",
+                                         list, i);
+        }
+        if ((int32_t)le32_at(p + norm_off) != norm)
             return error_set_corrupt(err, SEGMENT, file_off + norm_off,
-                                     "the norm of centroid %" PRIu32 " is not that of its code", i);
-        uint64_t set = first_set(p, off + h->dim, end);
-        if (set < end)
-            return error_set_corrupt(err, SEGMENT, file_off + set,
-                                     "bytes behind the code of centroid %" PRIu32 " are not zero",
-                                     i);
+                                     "the norm of centroid %" PRIu32 " is not that of its code",
+                                     list);
     }
     return VDB_OK;
 }
@@ -487,16 +512,15 @@ static enum vdb_status validate_slot_code(const struct ivf_view *v, const uint8_
                                           bool has_row, uint64_t file_off, struct vdb_error *err)
 {
     const struct ivf_header *h = &v->h;
+    if (!v->slot_codes) return VDB_OK;
     uint64_t off = h->slot_codes_off + (uint64_t)slot * h->slot_code_stride;
     uint64_t end = off + h->slot_code_stride;
-    uint64_t norm_off = h->slot_norms_off + (uint64_t)slot * h->slot_norm_stride;
+    uint64_t norm_off = h->norms_off + (uint64_t)slot * h->norm_stride;
     bool inside = norm_off >= off && norm_off < end;
     int32_t norm = (int32_t)le32_at(p + norm_off);
-    if (!v->slot_codes && has_row) return VDB_OK; /* ivf_header_validate_norms */
     if (norm != (has_row ? norm_of(p + off, h->dim, 0) : 0))
         return error_set_corrupt(err, SEGMENT, file_off + norm_off,
                                  "the norm of slot %" PRIu32 " is not that of its code", slot);
-    if (!v->slot_codes) return VDB_OK;
     uint64_t from = off + (has_row ? h->dim : 0);
     uint64_t set = first_set(p, from, inside ? norm_off : end), stop = inside ? norm_off : end;
     if (set == stop && inside) set = first_set(p, norm_off + 4, stop = end);
@@ -596,14 +620,11 @@ enum vdb_status ivf_header_validate_norms(const struct ivf_header *h, const void
 {
     struct ivf_view v;
     ivf_view_init(&v, h, p);
-    for (uint32_t slot = 0; slot < h->slot_count && !v.slot_codes; slot++) {
-        uint32_t row = v.slot_rows[slot];
-        uint64_t off = (uint64_t)slot * h->slot_norm_stride;
-        if (row < h->rows &&
-            (int32_t)le32_at(v.slot_norms + off) != norm_of(vectors + row * stride, h->dim, flip))
-            return error_set_corrupt(err, SEGMENT, file_off + h->slot_norms_off + off,
-                                     "the norm of slot %" PRIu32 " is not that of row %" PRIu32,
-                                     slot, row);
+    for (uint32_t row = 0; row < h->rows && !v.slot_codes; row++) {
+        uint64_t off = (uint64_t)row * h->norm_stride;
+        if ((int32_t)le32_at(v.norms + off) != norm_of(vectors + row * stride, h->dim, flip))
+            return error_set_corrupt(err, SEGMENT, file_off + h->norms_off + off,
+                                     "the norm of row %" PRIu32 " is not that of its vector", row);
     }
     return VDB_OK;
 }

@@ -26,6 +26,7 @@ const char *segment_type_name(unsigned type)
         [DISK_SEGMENT_HISTORY] = "history",
         [DISK_SEGMENT_CALIBRATION] = "calibration",
         [DISK_SEGMENT_IVF] = "ivf",
+        [DISK_SEGMENT_TIME] = "time",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }
@@ -175,6 +176,10 @@ static struct disk_manifest header_put(const struct manifest *from)
         .degree = le32_put(from->degree),
         .ef_construction = le32_put(from->ef_construction),
         .alpha_milli = le32_put(from->alpha_milli),
+        .recent_seconds = le64_put(from->recent_seconds),
+        .recent_rows = le32_put(from->recent_rows),
+        .quiet_begin = le16_put(from->quiet_begin),
+        .quiet_end = le16_put(from->quiet_end),
         .parts = table_at(parts_off, from->part_count, sizeof(struct disk_part)),
         .segments = table_at(segments_off, from->segment_count, sizeof(struct disk_segment)),
         .log_extents =
@@ -407,6 +412,25 @@ static enum vdb_status get_snapshots(const struct source *from, const uint8_t *e
     return VDB_OK;
 }
 
+/* Only hybrid indexes tell old rows from recent ones, and by one measure; a day has 1,440 minutes. */
+static enum vdb_status check_policy(const struct source *from, const struct manifest *m,
+                                    struct vdb_error *err)
+{
+    int measures = (m->recent_rows > 0) + (m->recent_seconds > 0);
+    if (measures != (m->index == VDB_INDEX_HYBRID))
+        return error_set_corrupt(err, SEGMENT, from->off,
+                                 "recent rows are told by %d measures in an index of kind %d",
+                                 measures, (int)m->index);
+    if (m->recent_seconds > VDB_RECENT_SECONDS_MAX)
+        return error_set_corrupt(err, SEGMENT, from->off, "rows are recent for %llu seconds",
+                                 (unsigned long long)m->recent_seconds);
+    if (m->quiet_begin >= 1440 || m->quiet_end >= 1440)
+        return error_set_corrupt(err, SEGMENT, from->off,
+                                 "quiet hours are from minute %u to minute %u of the day",
+                                 m->quiet_begin, m->quiet_end);
+    return VDB_OK;
+}
+
 static enum vdb_status get_header(const struct source *from, const struct disk_manifest *disk,
                                   struct manifest *out, struct vdb_error *err)
 {
@@ -426,6 +450,10 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         .degree = le32_get(disk->degree),
         .ef_construction = le32_get(disk->ef_construction),
         .alpha_milli = le32_get(disk->alpha_milli),
+        .recent_seconds = le64_get(disk->recent_seconds),
+        .recent_rows = le32_get(disk->recent_rows),
+        .quiet_begin = le16_get(disk->quiet_begin),
+        .quiet_end = le16_get(disk->quiet_end),
     };
     if (out->dim < 1 || out->dim > VDB_DIM_MAX)
         return error_set_corrupt(err, SEGMENT, from->off, "dimension is %u", out->dim);
@@ -433,11 +461,13 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         return error_set_corrupt(err, SEGMENT, from->off, "metric is %d", (int)out->metric);
     if (out->type < VDB_TYPE_F32 || out->type > VDB_TYPE_U8)
         return error_set_corrupt(err, SEGMENT, from->off, "vector type is %d", (int)out->type);
-    if (out->codes > VDB_CODES_I4)
+    if (out->codes > VDB_CODES_B1)
         return error_set(err, VDB_UNSUPPORTED, "codes of kind %d are not known here",
                          (int)out->codes);
-    if (out->index > VDB_INDEX_HNSW)
+    if (out->index > VDB_INDEX_HYBRID)
         return error_set(err, VDB_UNSUPPORTED, "index kind %d is not known here", (int)out->index);
+    enum vdb_status status = check_policy(from, out, err);
+    if (status) return status;
     if (out->commit < 1)
         return error_set_corrupt(err, SEGMENT, from->off, "the commit's number is 0");
     if (out->row_count == VDB_NO_ROW || out->live_count > out->row_count)

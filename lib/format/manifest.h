@@ -53,6 +53,9 @@ struct manifest {
     enum vdb_index_kind index;
     enum vdb_codes codes;
     uint32_t degree, ef_construction, alpha_milli;
+    uint64_t recent_seconds; /* VDB_INDEX_HYBRID: one of the two is not 0; else both are */
+    uint32_t recent_rows;
+    uint16_t quiet_begin, quiet_end; /* minutes of the day in UTC; equal: no window */
 
     struct part_entry *parts;
     uint32_t part_count;

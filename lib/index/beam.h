@@ -31,6 +31,7 @@ struct walk {
     float *scratch;
     size_t scratch_room;
     struct space space; /* of the query prepared */
+    struct walk_work work;
     struct candidate *found;
     size_t found_room;
 };

@@ -1,299 +1,142 @@
-/* calibrate.c: what recall which effort gives on a graph, measured on rows of its own.
+/* calibrate.c: what recall which effort gives on a graph or an inverted file.
  *
- * Queries are to be rows that the graph does not have. Merely keeping a walk from a row that is
- * there loses the paths that led through it: recall came out up to 0.03 too low; walking through
- * it, up to 0.04 too high, as its neighbours are the answer. So some rows are taken out of the
- * graph and its lists mended (graph_without.c), all of them at once, and then put back.
- *
- * The truth is sought among the nearest by 8-bit codes, which a scan finds, by distances of the
- * vectors themselves; rows as near as the k-th count as it does. A larger k needs fewer queries for
- * the same certainty, since each has k rows to find.
- *
- * One walk serves every k. Efforts rise for all queries together; a query that has found all its
- * rows is done.
+ * One walk serves every k; of an inverted file each k has searches of its own, as it has survivors
+ * of its own. Efforts rise for all queries together; a query that has found all its rows is done.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/calibrate.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/par.h"
-#include "index/beam.h"
-#include "index/graph_without.h"
+#include "index/calibrator.h"
+#include "index/cost.h"
 
-#define QUERIES_MAX   384
-#define QUERIES_MIN   16
-#define ROWS_A_QUERY  32
-#define WINDOW        256 /* rows nearest by codes that the k nearest are sought among */
-#define WINDOW_EXACT  48  /* the same up to k = 10, where codes are the values themselves */
-#define KS            3
-#define GROUP         32 /* queries that share a scan */
-#define BLOCK         16 /* rows of it that are measured against them in turn */
-#define WALK_CHUNK    8
-#define RECALL_ENOUGH 999000u /* a curve ends here, in millionths */
+#define ROUGH_EVERY      4 /* one query of so many, up to KS_ROUGH of KS_MEASURED */
+#define KS_ROUGH         2
+#define WALK_CHUNK       8
+#define ENDED            3     /* points of a curve without gain, behind which it ends */
+#define QUERIES_NEAR     16    /* queries among the nearest rows, as which they do not count */
+#define AMPLE            0.99  /* recall with which survivors are counted */
+#define SURVIVORS_LOSS   0.003 /* recall that fewer of them may cost */
+#define SURVIVORS_MAX(k) (16 * (k) + 240)
+#define SURVIVORS_STEPS  32
+#define RECALL_ENOUGH    999000u /* a curve ends here, in millionths */
 
 /* Expansions over all queries, of some 80 a row that a build makes, and as much again in pruning.
  */
 #define EXPANSIONS_A_ROW 8
-#define EXPANSIONS_MIN   262144
+#define EXPANSIONS_MIN   524288
 
-static const uint32_t KS_MEASURED[KS] = {1, 10, 100};
-static const uint32_t KS_QUERIES[KS] = {384, 384, 128};
 static const uint32_t EFFORTS[] = {2,   3,   4,   5,   6,   8,    10,   12,   15,   19,   24,
                                    30,  38,  48,  60,  75,  95,   120,  150,  190,  240,  300,
                                    380, 480, 600, 750, 950, 1200, 1500, 1900, 2400, 3000, 3800};
 
 _Static_assert(sizeof EFFORTS / sizeof *EFFORTS <= CALIBRATION_POINTS_MAX, "a point an effort");
 
-struct query {
-    uint32_t row;
-    uint32_t ks;       /* it counts for so many of KS_MEASURED, from the first on */
-    uint32_t count;    /* of the window */
-    double reach[KS];  /* how far off the k-th nearest row is */
-    uint32_t hits[KS]; /* at the last effort; all k once they were */
-    bool beyond;       /* rows outside of the window may be as near as the last that counts */
-};
-
-struct measuring {
-    const struct quality_rows *rows;
-    const struct codes *eight; /* that the graph was built on */
-    const struct codes *codes; /* that walks use */
-    const struct graph *graph;
-    calibrate_rerank_fn rerank;
-    uint64_t *gone; /* a bit a row: it is a query */
-    uint32_t query_count, k_count;
-    bool open[KS]; /* the curve goes on */
-    struct query *queries;
-    float *values;     /* dim a query */
-    uint64_t *windows; /* WINDOW keys a query, nearest first; once judged, judged_row() by row */
-    uint32_t *active;  /* queries that have something to find */
-    uint32_t active_count, effort;
-    unsigned workers;
-    struct scratch *scratch;
-    enum vdb_status status; /* of the first job that failed */
-};
-
-struct scratch { /* a worker's */
-    struct walk *walk;
-    struct probe probes[GROUP];
-    struct pool pools[GROUP];
-    float *x;
-};
-
-/* ---- the queries --------------------------------------------------------------------------- */
-
-static void set_bit(uint64_t *bits, uint32_t row)
-{
-    bits[row / 64] |= (uint64_t)1 << (row % 64);
-}
-
-/* One row of each stretch, at places that keep no time with any order of the rows: multiples of
- * the golden ratio. Pivots and the members of levels, where walks begin, stay in the graph. */
-static enum vdb_status choose_queries(struct measuring *m, struct vdb_error *err)
-{
-    uint32_t rows = m->rows->rows, width = rows / m->query_count;
-    size_t words = (size_t)rows / 64 + 1;
-    uint64_t *taken = calloc(words, sizeof *taken);
-    if (!taken) return error_no_memory(err);
-    const struct graph_levels *levels = &m->graph->levels;
-    for (uint32_t i = 0; i < m->graph->pivot_count; i++) set_bit(taken, m->graph->pivots[i]);
-    for (uint32_t i = 0; levels->count && i < levels->sizes[0]; i++)
-        set_bit(taken, levels->members[i]);
-    for (uint32_t i = 0; i < m->query_count; i++) {
-        uint32_t row = (uint32_t)((uint64_t)i * rows / m->query_count);
-        row += (uint32_t)((uint64_t)(i * 0x9e3779b9u) * width >> 32);
-        while (bit_is_set(taken, row)) row = row + 1 < rows ? row + 1 : 0;
-        set_bit(taken, row);
-        set_bit(m->gone, row);
-        m->queries[i].row = row;
-    }
-    free(taken);
-    return VDB_OK;
-}
-
-static double distance(const struct measuring *m, const float *x, uint32_t query)
-{
-    const struct quality_rows *r = m->rows;
-    const float *values = m->values + (size_t)query * r->dim;
-    if (r->metric == VDB_METRIC_IP) return -r->kernels->dot[VDB_TYPE_F32](x, values, r->dim);
-    return r->kernels->l2sq[VDB_TYPE_F32](x, values, r->dim);
-}
-
-/* The least `a` such that the row is as near as the KS_MEASURED[a]-th nearest, or KS. */
-static uint8_t place_of(const struct measuring *m, uint32_t query, double key)
-{
-    uint8_t a = 0;
-    const struct query *q = &m->queries[query];
-    while (a < q->ks && key > q->reach[a]) a++;
-    return a < q->ks ? a : KS;
-}
-
-static void failed(struct measuring *m, enum vdb_status status)
-{
-    enum vdb_status none = VDB_OK;
-    __atomic_compare_exchange_n(&m->status, &none, status, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-}
-
-/* ---- the truth ----------------------------------------------------------------------------- */
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static int by_row(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static uint64_t judged_row(uint32_t row, uint8_t place)
-{
-    return (uint64_t)row << 8 | place;
-}
-
-/* Measures a window by the vectors themselves. */
-static enum vdb_status judge_window(struct measuring *m, float *x, uint32_t query)
-{
-    struct query *q = &m->queries[query];
-    uint64_t *window = m->windows + (size_t)query * WINDOW;
-    double keys[WINDOW], sorted[WINDOW] = {0};
-    for (uint32_t i = 0; i < q->count; i++) {
-        enum vdb_status status = m->rows->row_fn(m->rows->context, pool_row(window[i]), x);
-        if (status) return status;
-        keys[i] = sorted[i] = distance(m, x, query);
-    }
-    qsort(sorted, q->count, sizeof *sorted, by_value);
-    for (uint32_t a = 0; a < q->ks; a++) q->reach[a] = sorted[KS_MEASURED[a] - 1];
-    q->beyond = sorted[q->count - 1] <= q->reach[q->ks - 1];
-    for (uint32_t i = 0; i < q->count; i++)
-        window[i] = judged_row(pool_row(window[i]), place_of(m, query, keys[i]));
-    qsort(window, q->count, sizeof *window, by_row);
-    return VDB_OK;
-}
-
-static uint32_t window_of(const struct measuring *m, uint32_t query)
-{
-    bool exact = m->eight->scale == 1.0f && (m->eight->zero == 0 || m->eight->zero == 128);
-    return exact && KS_MEASURED[m->queries[query].ks - 1] <= 10 ? WINDOW_EXACT : WINDOW;
-}
-
-static void scan_block(const struct measuring *m, struct scratch *s, const struct space *space,
-                       uint32_t begin, uint32_t end, size_t queries)
-{
-    uint32_t rows[BLOCK], n = 0;
-    for (uint32_t row = begin; row < end; row++)
-        if (!bit_is_set(m->gone, row)) rows[n++] = row;
-    for (size_t q = 0; q < queries; q++)
-        for (uint32_t i = 0; i < n; i += 4) {
-            uint32_t distances[4], some = n - i < 4 ? n - i : 4;
-            space_measure(space, &s->probes[q], rows + i, some, distances);
-            for (uint32_t j = 0; j < some; j++) {
-                uint64_t key = pool_key(distances[j], rows[i + j]);
-                if (key < s->pools[q].limit) pool_insert(&s->pools[q], key);
-            }
-        }
-}
-
-/* The windows of queries [begin, end), GROUP of them at most. */
-static void truth_job(void *context, unsigned worker, size_t begin, size_t end)
-{
-    struct measuring *m = context;
-    struct scratch *s = &m->scratch[worker];
-    enum vdb_status status = VDB_OK;
-    for (size_t i = begin; i < end && !status; i++) {
-        status =
-            walk_prepare(s->walk, m->eight, m->rows->kernels, m->values + i * m->rows->dim, NULL);
-        if (status) break;
-        int8_t *query = s->probes[i - begin].query;
-        memcpy(query, s->walk->probe.query, m->eight->bytes);
-        s->probes[i - begin] = s->walk->probe;
-        s->probes[i - begin].query = query;
-        s->pools[i - begin].keys = m->windows + i * WINDOW;
-        pool_reset(&s->pools[i - begin], window_of(m, (uint32_t)i));
-    }
-    struct space space = s->walk->space;
-    space.kernels = m->rows->kernels;
-    for (uint32_t row = 0; row < m->eight->rows && !status; row += BLOCK) {
-        uint32_t left = m->eight->rows - row;
-        scan_block(m, s, &space, row, row + (left < BLOCK ? left : BLOCK), end - begin);
-    }
-    for (size_t i = begin; i < end && !status; i++) {
-        m->queries[i].count = s->pools[i - begin].count;
-        status = judge_window(m, s->x, (uint32_t)i);
-    }
-    if (status) failed(m, status);
-}
-
 /* ---- walks --------------------------------------------------------------------------------- */
 
-/* What is not in the window counts for nothing, unless all that is in it are as near. */
-static enum vdb_status place_candidate(const struct measuring *m, uint32_t query, uint32_t row,
-                                       float *x, uint8_t *place)
+/* For how many of KS_MEASURED the query counts in this measurement. */
+static uint32_t ks_of(const struct calibrator *m, uint32_t query)
 {
-    const struct query *q = &m->queries[query];
-    const uint64_t *window = m->windows + (size_t)query * WINDOW;
-    uint32_t at = pool_rank(window, q->count, judged_row(row, 0));
-    *place = KS;
-    if (at < q->count && window[at] >> 8 == row) *place = (uint8_t)window[at];
-    if (*place < KS || !q->beyond) return VDB_OK;
-    enum vdb_status status = m->rows->row_fn(m->rows->context, row, x);
-    if (!status) *place = place_of(m, query, distance(m, x, query));
-    return status;
+    uint32_t ks = m->queries[query].ks;
+    if (query % m->every != 0) return 0;
+    return ks < m->k_limit ? ks : m->k_limit;
 }
 
 /* Of how many candidates a search measures those that may matter. */
-static uint32_t kept(const struct measuring *m, uint32_t k)
+static uint32_t kept(const struct calibrator *m, uint32_t k)
 {
     uint32_t room = m->rerank(k, m->effort);
     return room > m->effort ? room : m->effort;
 }
 
 /* What a search with this effort would answer, held against the truth. */
-static enum vdb_status walk_query(const struct measuring *m, struct scratch *s, uint32_t query)
+static enum vdb_status walk_query(const struct calibrator *m, struct scratch *s, uint32_t query)
 {
     struct query *q = &m->queries[query];
     const struct candidate *candidates;
-    uint32_t count, hits[KS] = {0}, keep[KS];
-    for (uint32_t a = 0; a < q->ks; a++) keep[a] = kept(m, KS_MEASURED[a]);
-    enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows->kernels,
-                                          m->values + (size_t)query * m->rows->dim, NULL);
+    uint32_t ks = ks_of(m, query), count, hits[KS] = {0}, keep[KS];
+    for (uint32_t a = 0; a < ks; a++) keep[a] = kept(m, KS_MEASURED[a]);
+    enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows.kernels,
+                                          m->values + (size_t)query * m->rows.dim, NULL);
+    struct walk_work before = walk_work_done(s->walk);
     if (!status)
-        status =
-            walk_graph(s->walk, m->graph, m->effort, keep[q->ks - 1], &candidates, &count, NULL);
+        status = walk_graph(s->walk, m->graph, m->effort, keep[ks - 1], &candidates, &count, NULL);
     for (uint32_t i = 0; !status && i < count; i++) {
         uint8_t place;
-        status = place_candidate(m, query, candidates[i].row, s->x, &place);
-        for (uint32_t a = place; !status && a < q->ks; a++) hits[a] += i < keep[a];
+        status = calibrator_place(m, query, candidates[i].row, s->x, &place);
+        for (uint32_t a = place; !status && a < ks; a++) hits[a] += i < keep[a];
     }
-    for (uint32_t a = 0; !status && a < q->ks; a++) {
+    struct walk_work work = walk_work_done(s->walk);
+    work.expanded -= before.expanded;
+    work.measured -= before.measured;
+    for (uint32_t a = 0; !status && a < ks; a++) {
         uint32_t k = KS_MEASURED[a];
         if (q->hits[a] < k) q->hits[a] = hits[a] < k ? hits[a] : k;
+        s->cost[a] += cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work);
+        s->runs[a]++;
     }
     return status;
 }
 
-static void walk_job(void *context, unsigned worker, size_t begin, size_t end)
+/* The same in an inverted file, which has the query among its rows. */
+static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, uint32_t query,
+                                 uint32_t a)
 {
-    struct measuring *m = context;
-    enum vdb_status status = VDB_OK;
-    for (size_t i = begin; i < end && !status; i++)
-        status = walk_query(m, &m->scratch[worker], m->active[i]);
-    if (status) failed(m, status);
+    uint32_t k = KS_MEASURED[a], kept = m->rerank(k, 0), count, hits = 0;
+    uint32_t survivors = m->survivors ? m->survivors : ivf_survivors(m->ivf, k, m->effort);
+    const struct candidate *candidates;
+    const float *values = m->values + (size_t)query * m->rows.dim;
+    struct ivf_work before = ivf_work_done(s->probe), work;
+    enum vdb_status status = ivf_search(s->probe, s->walk, m->ivf, values, m->effort, survivors,
+                                        kept + QUERIES_NEAR, &candidates, &count, NULL);
+    for (uint32_t i = 0; !status && i < count && kept > 0; i++) {
+        uint8_t place;
+        if (bit_is_set(m->gone, candidates[i].row)) continue;
+        kept--;
+        status = calibrator_place(m, query, candidates[i].row, s->x, &place);
+        hits += place <= a;
+    }
+    if (!status) m->queries[query].hits[a] = hits < k ? hits : k;
+    work = ivf_work_done(s->probe);
+    work.scanned -= before.scanned;
+    work.survived -= before.survived;
+    s->cost[a] += cost_lists(m->ivf) + cost_probes(m->ivf, &work);
+    s->runs[a]++;
+    return status;
 }
 
-static bool has_to_find(const struct measuring *m, uint32_t query)
+static enum vdb_status probe_query(const struct calibrator *m, struct scratch *s, uint32_t query)
 {
     const struct query *q = &m->queries[query];
-    for (uint32_t a = 0; a < q->ks; a++)
+    enum vdb_status status = walk_prepare(s->walk, &m->ivf->codes, m->rows.kernels,
+                                          m->values + (size_t)query * m->rows.dim, NULL);
+    for (uint32_t a = 0; a < ks_of(m, query) && !status; a++)
+        if (m->open[a] && q->hits[a] < KS_MEASURED[a]) status = probe_for(m, s, query, a);
+    return status;
+}
+
+static void search_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct calibrator *m = context;
+    struct scratch *s = &m->scratch[worker];
+    enum vdb_status status = VDB_OK;
+    for (size_t i = begin; i < end && !status; i++)
+        status = m->ivf ? probe_query(m, s, m->active[i]) : walk_query(m, s, m->active[i]);
+    if (status) calibrator_fail(m, status);
+}
+
+static bool has_to_find(const struct calibrator *m, uint32_t query)
+{
+    const struct query *q = &m->queries[query];
+    for (uint32_t a = 0; a < ks_of(m, query); a++)
         if (m->open[a] && q->hits[a] < KS_MEASURED[a]) return true;
     return false;
 }
 
-static void gather_active(struct measuring *m)
+static void gather_active(struct calibrator *m)
 {
     m->active_count = 0;
     for (uint32_t i = 0; i < m->query_count; i++)
@@ -312,135 +155,233 @@ static double standard_error(uint64_t queries, uint64_t sum, uint64_t squares, u
     return error > least ? error : least;
 }
 
-static void add_point(struct measuring *m, uint32_t a, struct calibration_curve *curve)
+/* How many queries found so many of their k nearest. */
+struct tally {
+    uint32_t queries, k;
+    uint32_t with[K_MAX + 1];
+};
+
+static void tally_hits(const struct calibrator *m, uint32_t a, struct tally *tally)
 {
-    uint64_t sum = 0, squares = 0, queries = 0;
+    *tally = (struct tally){.k = KS_MEASURED[a]};
     for (uint32_t i = 0; i < m->query_count; i++) {
-        uint64_t hits = m->queries[i].hits[a];
-        sum += hits;
-        squares += hits * hits;
-        queries += m->queries[i].ks > a;
+        if (ks_of(m, i) <= a) continue;
+        tally->with[m->queries[i].hits[a]]++;
+        tally->queries++;
     }
-    double error = standard_error(queries, sum, squares, KS_MEASURED[a]);
-    struct calibration_point point = {
-        .effort = m->effort,
-        .recall = (uint32_t)(sum * CALIBRATION_RECALL_ONE / (queries * KS_MEASURED[a])),
-        .error = (uint32_t)ceil(error * CALIBRATION_RECALL_ONE),
-    };
-    uint32_t before = curve->point_count ? curve->points[curve->point_count - 1].recall : 0;
-    if (point.recall < before) point.recall = before;
-    curve->k = KS_MEASURED[a];
-    curve->query_count = (uint32_t)queries;
-    curve->points[curve->point_count++] = point;
-    m->open[a] = point.recall < RECALL_ENOUGH;
 }
 
-static void measure_curves(struct measuring *m, struct calibration *out)
+/* The rank-th least recall, in millionths; rank counts from 1. */
+static uint32_t ranked(const struct tally *tally, double rank)
 {
-    uint64_t budget = (uint64_t)m->rows->rows * EXPANSIONS_A_ROW, spent = 0;
+    uint32_t hits = 0, seen = tally->with[0];
+    while (seen < rank && hits < tally->k) seen += tally->with[++hits];
+    return (uint32_t)((uint64_t)hits * CALIBRATION_RECALL_ONE / tally->k);
+}
+
+/* The 5th percentile, and what it is by one standard error of that share of the queries less: the
+ * order statistic so many ranks before. */
+static void add_percentile(const struct tally *tally, struct calibration_point *point)
+{
+    double n = tally->queries, rank = ceil(n / 20), before = rank - sqrt(n * 0.05 * 0.95);
+    point->p5 = ranked(tally, rank);
+    point->p5_error = point->p5 - ranked(tally, before > 1 ? ceil(before) : 1);
+}
+
+/* Whether more lists have found nothing more for long: what is missed now lies in codes. */
+static bool has_ended(const struct calibration_curve *curve)
+{
+    uint32_t n = curve->point_count;
+    return n > ENDED && curve->points[n - 1].recall == curve->points[n - 1 - ENDED].recall;
+}
+
+/* The mean cost of the searches since this was last asked. */
+static uint32_t take_cost(struct calibrator *m, uint32_t a)
+{
+    uint64_t cost = 0, runs = 0;
+    for (unsigned i = 0; i < m->workers; i++) {
+        cost += m->scratch[i].cost[a];
+        runs += m->scratch[i].runs[a];
+        m->scratch[i].cost[a] = m->scratch[i].runs[a] = 0;
+    }
+    cost = runs ? cost / runs : 0;
+    return cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
+}
+
+static void add_point(struct calibrator *m, uint32_t a, struct calibration_curve *curve)
+{
+    static const struct calibration_point none = {.zero = CALIBRATION_RECALL_ONE};
+    struct tally tally;
+    uint64_t sum = 0, squares = 0;
+    tally_hits(m, a, &tally);
+    for (uint64_t hits = 0; hits <= tally.k; hits++) {
+        sum += hits * tally.with[hits];
+        squares += hits * hits * tally.with[hits];
+    }
+    double error = standard_error(tally.queries, sum, squares, tally.k);
+    struct calibration_point point = {
+        .effort = m->effort,
+        .recall = (uint32_t)(sum * CALIBRATION_RECALL_ONE / ((uint64_t)tally.queries * tally.k)),
+        .error = (uint32_t)ceil(error * CALIBRATION_RECALL_ONE),
+        .zero = (uint32_t)((uint64_t)tally.with[0] * CALIBRATION_RECALL_ONE / tally.queries),
+        .cost = take_cost(m, a),
+    };
+    add_percentile(&tally, &point);
+    /* A query may find less with more effort; curves do not fall. */
+    const struct calibration_point *last =
+        curve->point_count ? &curve->points[curve->point_count - 1] : &none;
+    if (point.recall < last->recall) point.recall = last->recall;
+    if (point.p5 < last->p5) point.p5 = last->p5;
+    if (point.zero > last->zero) point.zero = last->zero;
+    if (point.cost < last->cost) point.cost = last->cost;
+    curve->k = tally.k;
+    curve->query_count = tally.queries;
+    curve->points[curve->point_count++] = point;
+    m->open[a] =
+        point.recall < RECALL_ENOUGH && !(m->ivf && m->effort > KS_MEASURED[a] && has_ended(curve));
+}
+
+/* The most effort there can be: rows, or lists where there are several. */
+static uint32_t effort_max(const struct calibrator *m)
+{
+    uint32_t lists = m->ivf ? m->ivf->view.h.list_count : 1;
+    return lists > 1 ? lists : m->rows.rows;
+}
+
+static void measure_curves(struct calibrator *m, struct calibration *out)
+{
+    uint64_t budget = (uint64_t)m->rows.rows * EXPANSIONS_A_ROW, spent = 0;
+    uint32_t most = effort_max(m);
     if (budget < EXPANSIONS_MIN) budget = EXPANSIONS_MIN;
     for (size_t i = 0; i < sizeof EFFORTS / sizeof *EFFORTS; i++) {
         gather_active(m);
-        m->effort = EFFORTS[i];
-        spent += (uint64_t)m->active_count * m->effort;
+        m->effort = EFFORTS[i] - (m->ivf != NULL); /* a single list may be enough */
+        if (m->effort > most) m->effort = most;
+        spent += (uint64_t)m->active_count * m->effort * m->every;
         if (m->active_count == 0 || (i && spent > budget)) break;
-        par_for(m->workers, m->active_count, WALK_CHUNK, walk_job, m);
+        par_for(m->workers, m->active_count, WALK_CHUNK, search_job, m);
         if (m->status) break;
-        for (uint32_t a = 0; a < m->k_count; a++)
+        for (uint32_t a = 0; a < m->k_limit; a++)
             if (m->open[a]) add_point(m, a, &out->curves[a]);
-        if (m->effort >= m->rows->rows) break;
+        if (m->effort >= most) break;
     }
-    out->curve_count = m->k_count;
+    out->curve_count = m->k_limit;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------- */
-
-static enum vdb_status scratch_init(struct scratch *s, const struct measuring *m)
+static void begin(struct calibrator *m, calibrate_rerank_fn rerank, enum calibrate_depth depth)
 {
-    s->walk = walk_create();
-    s->x = malloc(m->rows->dim * sizeof *s->x);
-    bool got = s->walk && s->x;
-    for (int i = 0; i < GROUP && got; i++) {
-        s->probes[i].query = aligned_alloc(64, m->eight->bytes);
-        got = s->probes[i].query;
+    bool rough = depth == CALIBRATE_ROUGH;
+    m->rerank = rerank;
+    m->every = rough ? ROUGH_EVERY : 1;
+    m->k_limit = rough && m->k_count > KS_ROUGH ? KS_ROUGH : m->k_count;
+    m->status = VDB_OK;
+    m->survivors = 0;
+    for (uint32_t a = 0; a < KS; a++) {
+        m->open[a] = a < m->k_limit;
+        take_cost(m, a);
     }
-    return got ? VDB_OK : VDB_NO_MEMORY;
+    for (uint32_t i = 0; i < m->query_count; i++)
+        memset(m->queries[i].hits, 0, sizeof m->queries[i].hits);
 }
 
-/* Of how many queries one counts for KS_MEASURED[a]. */
-static uint32_t queries_a_k(uint32_t count, uint32_t a)
+static enum vdb_status finish(const struct calibrator *m, struct calibration *out,
+                              struct vdb_error *err)
 {
-    return count > KS_QUERIES[a] ? count / KS_QUERIES[a] : 1;
+    if (m->status) memset(out, 0, sizeof *out);
+    return m->status == VDB_NO_MEMORY ? error_no_memory(err) : m->status;
 }
 
-static enum vdb_status measuring_init(struct measuring *m, struct vdb_error *err)
+enum vdb_status calibrate_walks(struct calibrator *m, const struct codes *codes,
+                                const struct graph *graph, calibrate_rerank_fn rerank,
+                                enum calibrate_depth depth, struct calibration *out,
+                                struct vdb_error *err)
 {
-    uint32_t rows = m->rows->rows, count = m->query_count;
-    m->workers = par_threads(m->rows->threads);
-    m->gone = calloc((size_t)rows / 64 + 1, sizeof *m->gone);
-    m->queries = calloc(count, sizeof *m->queries);
-    m->values = malloc((size_t)count * m->rows->dim * sizeof *m->values);
-    m->windows = malloc((size_t)count * WINDOW * sizeof *m->windows);
-    m->active = malloc(count * sizeof *m->active);
-    m->scratch = calloc(m->workers, sizeof *m->scratch);
-    if (!m->gone || !m->queries || !m->values || !m->windows || !m->active || !m->scratch)
-        return error_no_memory(err);
-    for (unsigned i = 0; i < m->workers; i++)
-        if (scratch_init(&m->scratch[i], m)) return error_no_memory(err);
-    while (m->k_count < KS && KS_MEASURED[m->k_count] <= rows - count) m->open[m->k_count++] = true;
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t a = 0; a < m->k_count && i % queries_a_k(count, a) == 0; a++)
-            m->queries[i].ks = a + 1;
-    enum vdb_status status = choose_queries(m, err);
-    for (uint32_t i = 0; i < count && !status; i++)
-        status = m->rows->row_fn(m->rows->context, m->queries[i].row,
-                                 m->values + (size_t)i * m->rows->dim);
-    return status;
-}
-
-static void measuring_release(struct measuring *m)
-{
-    for (unsigned i = 0; m->scratch && i < m->workers; i++) {
-        walk_free(m->scratch[i].walk);
-        free(m->scratch[i].x);
-        for (int j = 0; j < GROUP; j++) free(m->scratch[i].probes[j].query);
-    }
-    free(m->scratch);
-    free(m->gone);
-    free(m->queries);
-    free(m->values);
-    free(m->windows);
-    free(m->active);
-}
-
-enum vdb_status calibrate_graph(const struct quality_rows *rows, const struct codes *eight,
-                                const struct codes *codes, const struct graph *graph,
-                                uint32_t *edges, uint32_t alpha_milli, calibrate_rerank_fn rerank,
-                                struct calibration *out, struct vdb_error *err)
-{
-    uint32_t queries = rows->rows / ROWS_A_QUERY;
     memset(out, 0, sizeof *out);
-    if (queries < QUERIES_MIN) return VDB_OK;
-    struct measuring m = {
-        .rows = rows,
-        .eight = eight,
-        .codes = codes,
-        .graph = graph,
-        .rerank = rerank,
-        .query_count = queries < QUERIES_MAX ? queries : QUERIES_MAX,
-    };
-    struct graph_undo *undo = NULL;
-    enum vdb_status status = measuring_init(&m, err);
-    if (!status)
-        status = graph_without(eight, rows->kernels, graph, edges, m.gone, alpha_milli,
-                               rows->threads, &undo, err);
-    if (!status) {
-        par_for(m.workers, m.query_count, GROUP, truth_job, &m);
-        if (!m.status) measure_curves(&m, out);
-        status = m.status == VDB_NO_MEMORY ? error_no_memory(err) : m.status;
+    if (!m) return VDB_OK;
+    m->graph = graph;
+    m->codes = codes;
+    m->ivf = NULL;
+    begin(m, rerank, depth);
+    measure_curves(m, out);
+    return finish(m, out, err);
+}
+
+enum vdb_status calibrate_probes(struct calibrator *m, const struct ivf *ivf,
+                                 calibrate_rerank_fn rerank, enum calibrate_depth depth,
+                                 struct calibration *out, struct vdb_error *err)
+{
+    memset(out, 0, sizeof *out);
+    if (!m) return VDB_OK;
+    m->ivf = ivf;
+    begin(m, rerank, depth);
+    measure_curves(m, out);
+    return finish(m, out, err);
+}
+
+/* ---- survivors ----------------------------------------------------------------------------- */
+
+/* The hits of all queries for KS_MEASURED[a], with this effort and so many survivors. */
+static uint64_t hits_with(struct calibrator *m, uint32_t a, uint32_t effort, uint32_t survivors)
+{
+    uint64_t hits = 0;
+    m->effort = effort;
+    m->survivors = survivors;
+    for (uint32_t i = 0; i < KS; i++) m->open[i] = i == a;
+    for (uint32_t i = 0; i < m->query_count; i++) m->queries[i].hits[a] = 0;
+    gather_active(m);
+    par_for(m->workers, m->active_count, WALK_CHUNK, search_job, m);
+    for (uint32_t i = 0; i < m->query_count; i++) hits += m->queries[i].hits[a];
+    return hits;
+}
+
+static uint64_t wanted_hits(const struct calibrator *m, uint32_t a, double recall)
+{
+    uint64_t queries = 0;
+    for (uint32_t i = 0; i < m->query_count; i++) queries += ks_of(m, i) > a;
+    return (uint64_t)(recall * (double)(queries * KS_MEASURED[a]));
+}
+
+/* Lists enough for nearly all that can be found. */
+static uint32_t ample_effort(struct calibrator *m, uint32_t a)
+{
+    uint32_t most = effort_max(m), effort = 4;
+    while (effort < most && !m->status &&
+           hits_with(m, a, effort, SURVIVORS_MAX(KS_MEASURED[a])) < wanted_hits(m, a, AMPLE))
+        effort += effort / 2;
+    return effort < most ? effort : most;
+}
+
+/* The fewest, on a scale of which each step is a quarter more, that lose next to nothing. */
+static uint32_t fewest_survivors(struct calibrator *m, uint32_t a, uint32_t effort)
+{
+    uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k), scale[SURVIVORS_STEPS], count = 0;
+    uint64_t best = hits_with(m, a, effort, most), lost = wanted_hits(m, a, SURVIVORS_LOSS);
+    for (uint32_t n = k + k / 4 + 4; n < most && count < SURVIVORS_STEPS; n += n / 4)
+        scale[count++] = n;
+    uint32_t low = 0, high = count; /* scale[high] and beyond are enough */
+    while (low < high && !m->status) {
+        uint32_t middle = (low + high) / 2;
+        if (hits_with(m, a, effort, scale[middle]) + lost >= best)
+            high = middle;
+        else
+            low = middle + 1;
     }
-    graph_undo(undo, edges);
-    measuring_release(&m);
-    if (status) memset(out, 0, sizeof *out);
-    return status;
+    return high < count ? scale[high] : most;
+}
+
+enum vdb_status calibrate_survivors(struct calibrator *m, const struct ivf *ivf,
+                                    calibrate_rerank_fn rerank, uint32_t survivors[3],
+                                    struct vdb_error *err)
+{
+    if (!m || ivf->view.h.list_count == 1) return VDB_OK;
+    m->ivf = ivf;
+    begin(m, rerank, CALIBRATE_FULL);
+    uint32_t middle = m->k_count > 1 ? 1 : 0, effort = ample_effort(m, middle);
+    for (uint32_t a = 0; a < m->k_count && !m->status; a++) {
+        uint32_t found = fewest_survivors(m, a, effort);
+        survivors[a] = a && found < survivors[a - 1] ? survivors[a - 1] : found;
+    }
+    for (uint32_t a = m->k_count; a < KS; a++)
+        survivors[a] = survivors[a - 1] * (KS_MEASURED[a] / KS_MEASURED[a - 1]);
+    return m->status == VDB_NO_MEMORY ? error_no_memory(err) : m->status;
 }

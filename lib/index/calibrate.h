@@ -7,6 +7,7 @@
 
 #include "format/calibration.h"
 #include "index/graph.h"
+#include "index/ivf.h"
 #include "index/quality.h"
 #include "vdb.h"
 
@@ -15,19 +16,50 @@
  * ef. */
 typedef uint32_t (*calibrate_rerank_fn)(uint32_t k, uint32_t ef);
 
-/* Takes up to 384 of the rows for queries, one of 32 at most, and measures recall@k for k = 1, 10
- * and 100, as far as there are so many rows, against efforts that rise until nothing much is
- * missed, or until that has cost a few hundredths of what a build does. Of fewer than 512 rows
- * nothing is measured: `out` has no curves then.
- *
- * `eight` are the 8-bit codes that the graph was built on, `codes` those that walks use, the same
- * or others. graph->edges is `edges`, in which the rows taken are put out of the way; at the end,
- * errors included, it is as it was. alpha_milli is what the graph was built with. The same rows
- * give the same curves for any number of threads and any kernel set. Errors: VDB_NO_MEMORY, and
- * what rows->row_fn returns. */
-enum vdb_status calibrate_graph(const struct quality_rows *rows, const struct codes *eight,
-                                const struct codes *codes, const struct graph *graph,
-                                uint32_t *edges, uint32_t alpha_milli, calibrate_rerank_fn rerank,
-                                struct calibration *out, struct vdb_error *err);
+/* What measuring needs: queries, which are rows, the rows nearest to them, and a graph without
+ * them. */
+struct calibrator;
+
+/* `graph` and `edges` may be NULL, where no walks are to be measured. Takes one of 16 rows for a
+ * query, up to 384 of them; of many rows one of 128, up to 768. They are put out of the way in
+ * `edges`, which is graph->edges, until calibrate_close. `eight` are the 8-bit codes that the graph
+ * was built on, alpha_milli is what it was built with; all that is passed must stay until then. Of
+ * fewer than 512 rows nothing is measured: *out is NULL then. Errors: VDB_NO_MEMORY, and what
+ * rows->row_fn returns; `edges` is then as it was. */
+enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
+                               const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
+                               struct calibrator **out, struct vdb_error *err);
+
+enum calibrate_depth {
+    CALIBRATE_ROUGH, /* a quarter of the queries, k up to 10: enough to choose codes by */
+    CALIBRATE_FULL
+};
+
+/* Measures recall@k for k = 1, 10 and 100, as far as there are so many rows, of walks over `codes`,
+ * against efforts that rise until nothing much is missed, or until that has cost a few hundredths
+ * of what a build does. `graph` is the one that was opened, with pivots coded as `codes` are. The
+ * same rows give the same curves for any number of threads and any kernel set, whatever was
+ * measured before. Without a calibrator `out` has no curves. Errors: VDB_NO_MEMORY, and what
+ * rows->row_fn returns. */
+enum vdb_status calibrate_walks(struct calibrator *calibrator, const struct codes *codes,
+                                const struct graph *graph, calibrate_rerank_fn rerank,
+                                enum calibrate_depth depth, struct calibration *out,
+                                struct vdb_error *err);
+
+/* The same of searches in an inverted file over the same rows, the queries among them; `rerank` is
+ * asked with an ef of 0, for how many candidates are kept. */
+enum vdb_status calibrate_probes(struct calibrator *calibrator, const struct ivf *ivf,
+                                 calibrate_rerank_fn rerank, enum calibrate_depth depth,
+                                 struct calibration *out, struct vdb_error *err);
+
+/* How many of the least estimates have to survive in searches for k = 1, 10 and 100, so that no
+ * more would find next to nothing more, with lists enough for a recall of 0.99. Left alone without
+ * a calibrator, and of a single list. */
+enum vdb_status calibrate_survivors(struct calibrator *calibrator, const struct ivf *ivf,
+                                    calibrate_rerank_fn rerank, uint32_t survivors[3],
+                                    struct vdb_error *err);
+
+/* Puts the edges back as they were. NULL is allowed. */
+void calibrate_close(struct calibrator *calibrator);
 
 #endif

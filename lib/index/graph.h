@@ -46,7 +46,8 @@ struct graph { /* a view; owns nothing */
 
 struct graph_params {
     uint32_t degree;          /* R */
-    uint32_t ef_construction; /* L */
+    uint32_t ef_construction; /* L: how many candidates are looked at for a row, or what is as much
+                                 work in a build in bulk */
     uint32_t alpha_milli;     /* robust prune's alpha, in thousandths */
     unsigned threads;
     vdb_progress_fn progress; /* may be NULL; returning nonzero ends the build: VDB_CANCELLED */
@@ -81,6 +82,13 @@ void graph_copy_pivots(const struct codes *codes, const uint32_t *pivots, uint32
 struct walk;
 struct walk *walk_create(void);
 void walk_free(struct walk *walk);
+
+/* What a walk's runs did since it was created. */
+struct walk_work {
+    uint64_t expanded; /* rows whose lists were read */
+    uint64_t measured; /* rows, pivots not among them */
+};
+struct walk_work walk_work_done(const struct walk *walk);
 
 struct candidate {
     uint32_t row;

@@ -1,4 +1,4 @@
-/* graph_build.c: building a graph by inserting rows in batches.
+/* graph_build.c: building a graph, by inserting rows in batches where not in bulk (graph_bulk.c).
  *
  * Rows come in a pseudo-random order that depends on nothing but their number. A batch is as large
  * as all before it, up to a fiftieth of the rows. Each row of a batch walks the graph as it was
@@ -20,6 +20,7 @@
 #include "base/pages.h"
 #include "base/par.h"
 #include "index/graph_build.h"
+#include "index/graph_bulk.h"
 #include "index/levels.h"
 
 #define BATCH_SHARE 50 /* a batch is at most one in so many rows */
@@ -126,23 +127,14 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
     if (builder->batch_room < pivots) builder->batch_room = pivots;
     builder->workers = par_threads(params->threads);
 
-    size_t back = (size_t)builder->batch_room * params->degree;
-    builder->lists_len = rows * builder->capacity * sizeof *builder->lists;
-    builder->lists = pages_alloc(builder->lists_len);
-    builder->lengths = calloc(rows, sizeof *builder->lengths);
     builder->representative = malloc(rows * sizeof *builder->representative);
     builder->order = malloc(rows * sizeof *builder->order);
     builder->pivot_codes = aligned_alloc(64, (size_t)pivots * codes->bytes);
     builder->pivot_norms = malloc((size_t)pivots * codes_norm_bytes(codes->kind));
-    builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
-    builder->back = malloc(back * sizeof *builder->back);
-    builder->back_spare = malloc(back * sizeof *builder->back_spare);
-    builder->groups = malloc((back + 1) * sizeof *builder->groups);
     builder->pruners = calloc(builder->workers, sizeof(struct pruner *));
     if (builder->space.kind == SPACE_PRODUCT) builder->rise = malloc(rows * sizeof *builder->rise);
-    if (!builder->lists || !builder->lengths || !builder->representative || !builder->order ||
-        !builder->pivot_codes || !builder->pivot_norms || !builder->back_counts || !builder->back ||
-        !builder->back_spare || !builder->groups || !builder->pruners ||
+    if (!builder->representative || !builder->order || !builder->pivot_codes ||
+        !builder->pivot_norms || !builder->pruners ||
         (builder->space.kind == SPACE_PRODUCT && !builder->rise))
         return error_no_memory(err);
     /* Candidates at once: what a walk leaves, or a full list and as many new ones again. */
@@ -153,9 +145,27 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
                                             params->ef_construction, room);
         if (!builder->pruners[i]) return error_no_memory(err);
     }
+    builder->growing = (struct graph){.rows = codes->rows, .degree = builder->capacity};
+    return VDB_OK;
+}
+
+/* What inserting takes. All at once, so that workers cannot fail. */
+static enum vdb_status reserve_lists(struct builder *builder, struct vdb_error *err)
+{
+    size_t rows = builder->growing.rows;
+    size_t back = (size_t)builder->batch_room * builder->params.degree;
+    builder->lists_len = rows * builder->capacity * sizeof *builder->lists;
+    builder->lists = pages_alloc(builder->lists_len);
+    builder->lengths = calloc(rows, sizeof *builder->lengths);
+    builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
+    builder->back = malloc(back * sizeof *builder->back);
+    builder->back_spare = malloc(back * sizeof *builder->back_spare);
+    builder->groups = malloc((back + 1) * sizeof *builder->groups);
+    if (!builder->lists || !builder->lengths || !builder->back_counts || !builder->back ||
+        !builder->back_spare || !builder->groups)
+        return error_no_memory(err);
     memset(builder->lists, 0xff, builder->lists_len);
-    builder->growing =
-        (struct graph){.rows = codes->rows, .degree = builder->capacity, .edges = builder->lists};
+    builder->growing.edges = builder->lists;
     return VDB_OK;
 }
 
@@ -225,13 +235,6 @@ static size_t sort_back_edges(struct builder *builder, size_t batch_count)
     return n;
 }
 
-static int list_has(const uint32_t *list, uint32_t length, uint32_t row)
-{
-    for (uint32_t i = 0; i < length; i++)
-        if (list[i] == row) return 1;
-    return 0;
-}
-
 /* Adds the rows of back[0..n) to the list of their target; prunes it where it has no room. */
 static void link_target(struct builder *builder, struct pruner *pruner,
                         const struct back_edge *back, size_t n)
@@ -241,7 +244,7 @@ static void link_target(struct builder *builder, struct pruner *pruner,
     uint32_t length = builder->lengths[target], count;
     if (length + n <= capacity) {
         for (size_t i = 0; i < n; i++)
-            if (!list_has(list, length, back[i].row)) list[length++] = back[i].row;
+            if (!graph_list_has(list, length, back[i].row)) list[length++] = back[i].row;
         builder->lengths[target] = (uint16_t)length;
         return;
     }
@@ -251,7 +254,7 @@ static void link_target(struct builder *builder, struct pruner *pruner,
     pool_measure(pruner, &builder->space, list, length);
     for (size_t i = 0; i < n; i++) {
         uint64_t key = pool_key(back[i].distance, back[i].row);
-        if (key < walk->pool.limit && !list_has(list, length, back[i].row))
+        if (key < walk->pool.limit && !graph_list_has(list, length, back[i].row))
             pool_insert(&walk->pool, key);
     }
     prune(pruner, &builder->space, builder->params.alpha_milli, builder->params.degree, list, NULL,
@@ -282,7 +285,7 @@ static void insert_batch(struct builder *builder, uint32_t begin, uint32_t count
 
 /* ---- the build ----------------------------------------------------------------------------- */
 
-static int progress(const struct builder *builder, uint32_t done)
+int builder_progress(const struct builder *builder, uint32_t done)
 {
     const struct graph_params *params = &builder->params;
     return params->progress &&
@@ -300,20 +303,6 @@ static uint32_t enter_level(struct builder *builder, uint32_t done)
     return level ? builder->levels.sizes[level - 1] : builder->distinct;
 }
 
-static enum vdb_status insert_all(struct builder *builder, struct vdb_error *err)
-{
-    uint32_t done = 0, count = builder->growing.pivot_count;
-    while (done < builder->distinct) {
-        uint32_t left = enter_level(builder, done) - done;
-        if (count > left) count = left;
-        insert_batch(builder, done, count);
-        done += count;
-        if (progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
-        count = done < builder->batch_room ? done : builder->batch_room;
-    }
-    return VDB_OK;
-}
-
 /* Brings the list of a row down to the degree, into the caller's edges. */
 static void finish_job(void *context, unsigned worker, size_t begin, size_t end)
 {
@@ -329,6 +318,25 @@ static void finish_job(void *context, unsigned worker, size_t begin, size_t end)
                      builder->lengths[row]);
         prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
     }
+}
+
+static enum vdb_status insert_all(struct builder *builder, uint32_t *edges, struct vdb_error *err)
+{
+    enum vdb_status status = reserve_lists(builder, err);
+    if (status != VDB_OK) return status;
+    uint32_t done = 0, count = builder->growing.pivot_count;
+    while (done < builder->distinct) {
+        uint32_t left = enter_level(builder, done) - done;
+        if (count > left) count = left;
+        insert_batch(builder, done, count);
+        done += count;
+        if (builder_progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
+        count = done < builder->batch_room ? done : builder->batch_room;
+    }
+    builder->edges = edges;
+    memset(edges, 0xff, (size_t)builder->growing.rows * builder->params.degree * sizeof *edges);
+    par_for(builder->workers, builder->distinct, 64, finish_job, builder);
+    return VDB_OK;
 }
 
 /* Distinct rows first; where there are too few, duplicates. */
@@ -408,11 +416,9 @@ enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint
                             uint32_t pivot_count, struct vdb_error *err)
 {
     uint32_t rows = builder->growing.rows, degree = builder->params.degree;
-    enum vdb_status status = insert_all(builder, err);
+    enum vdb_status status = graph_bulk_serves(builder) ? graph_bulk(builder, edges, err)
+                                                        : insert_all(builder, edges, err);
     if (status != VDB_OK) return status;
-    builder->edges = edges;
-    memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
-    par_for(builder->workers, builder->distinct, 64, finish_job, builder);
     if (builder->distinct < rows) {
         status = duplicates_link(builder->representative, rows, degree, edges, err);
         if (status != VDB_OK) return status;

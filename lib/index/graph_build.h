@@ -3,6 +3,7 @@
 #ifndef VDB_INDEX_GRAPH_BUILD_H
 #define VDB_INDEX_GRAPH_BUILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,11 +71,14 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
                              struct vdb_error *err);
 void builder_release(struct builder *builder);
 
-/* Inserts the rows of `order` as growing.pivots and `levels` lead to them, calling progress; then
- * brings the lists down to the degree, into `edges`, and completes them: duplicates, full lists,
- * every row within reach of the first of the `pivot_count` pivots. */
+/* Builds in bulk where that serves; else inserts the rows of `order` as growing.pivots and `levels`
+ * lead to them. Calls progress; then completes the lists in `edges`: duplicates, full lists, every
+ * row within reach of the first of the `pivot_count` pivots. */
 enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint32_t *pivots,
                             uint32_t pivot_count, struct vdb_error *err);
+
+/* Calls progress; nonzero where that ends the build. */
+int builder_progress(const struct builder *builder, uint32_t done);
 
 /* Chooses up to `degree` of the candidates in pruner->walk->pool (those beyond pruner->room are
  * left out) as neighbours: first those that robust pruning keeps, whose number is returned and
@@ -82,6 +86,13 @@ enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint
  * rest. *count of them are put in out[0..degree). */
 uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
                uint32_t degree, uint32_t *out, uint32_t *kept, uint32_t *count);
+
+static inline bool graph_list_has(const uint32_t *list, uint32_t length, uint32_t row)
+{
+    for (uint32_t i = 0; i < length; i++)
+        if (list[i] == row) return true;
+    return false;
+}
 
 /* Puts the distances from pruner->walk->probe to rows[0..n) into the pool. */
 void pool_measure(struct pruner *pruner, const struct space *space, const uint32_t *rows,

@@ -6,13 +6,6 @@
 #include "base/error.h"
 #include "index/graph_build.h"
 
-static int list_has(const uint32_t *list, uint32_t length, uint32_t row)
-{
-    for (uint32_t i = 0; i < length; i++)
-        if (list[i] == row) return 1;
-    return 0;
-}
-
 /* A list is short only where there were few distinct rows: it takes the neighbours of its
  * neighbours, then rows as they come. */
 static void fill_list(uint32_t row, uint32_t rows, uint32_t degree, uint32_t *edges)
@@ -22,11 +15,12 @@ static void fill_list(uint32_t row, uint32_t rows, uint32_t degree, uint32_t *ed
     for (uint32_t i = 0; i < length && length < degree; i++) {
         const uint32_t *theirs = edges + (size_t)list[i] * degree;
         for (uint32_t j = 0; j < degree && length < degree && theirs[j] != GRAPH_NO_ROW; j++)
-            if (theirs[j] != row && !list_has(list, length, theirs[j])) list[length++] = theirs[j];
+            if (theirs[j] != row && !graph_list_has(list, length, theirs[j]))
+                list[length++] = theirs[j];
     }
     for (uint32_t i = 1; i < rows && length < degree; i++) {
         uint32_t other = (uint32_t)(((uint64_t)row + i) % rows);
-        if (!list_has(list, length, other)) list[length++] = other;
+        if (!graph_list_has(list, length, other)) list[length++] = other;
     }
 }
 

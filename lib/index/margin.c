@@ -10,6 +10,8 @@
 #define QUERIES 128
 #define NEAR    32 /* candidates a query */
 
+#define NEAR_LISTS 4 /* of an inverted file, that they are sought in */
+
 #define EXTRA    10
 #define SHARE    2
 #define EF_SHARE 16
@@ -43,45 +45,83 @@ struct sums {
     uint32_t count;
 };
 
-static enum vdb_status measure_query(const struct quality_rows *r, const struct graph *graph,
-                                     const struct codes *codes, struct walk *walk, uint32_t query,
-                                     float *q, float *x, struct sums *sums, struct vdb_error *err)
+/* What is measured: a graph over codes, or an inverted file with its own. */
+struct measuring {
+    const struct quality_rows *rows;
+    const struct codes *codes;
+    const struct graph *graph;
+    const struct ivf *ivf; /* NULL: the graph */
+    struct walk *walk;
+    struct ivf_scratch *scratch;
+    float *q, *x;
+    struct sums sums;
+};
+
+static enum vdb_status find_near(const struct measuring *m, const struct candidate **near,
+                                 uint32_t *count, struct vdb_error *err)
 {
+    if (m->ivf)
+        return ivf_search(m->scratch, m->walk, m->ivf, m->q, NEAR_LISTS, 4 * NEAR, NEAR, near,
+                          count, err);
+    return walk_graph(m->walk, m->graph, NEAR, NEAR, near, count, err);
+}
+
+static enum vdb_status measure_query(struct measuring *m, uint32_t query, struct vdb_error *err)
+{
+    const struct quality_rows *r = m->rows;
     const struct candidate *near;
     uint32_t count = 0;
-    enum vdb_status status = r->row_fn(r->context, query, q);
-    if (!status) status = walk_prepare(walk, codes, r->kernels, q, err);
-    if (!status) status = walk_graph(walk, graph, NEAR, NEAR, &near, &count, err);
+    enum vdb_status status = r->row_fn(r->context, query, m->q);
+    if (!status) status = walk_prepare(m->walk, m->codes, r->kernels, m->q, err);
+    if (!status) status = find_near(m, &near, &count, err);
     for (uint32_t i = 0; i < count && !status; i++) {
         if (near[i].row == query) continue;
-        status = r->row_fn(r->context, near[i].row, x);
+        status = r->row_fn(r->context, near[i].row, m->x);
         if (status) break;
-        double off = walk_estimate(walk, near[i].distance) - exact(r->metric, x, q, r->dim);
-        sums->one += off;
-        sums->square += off * off;
-        sums->count++;
+        double off =
+            walk_estimate(m->walk, near[i].distance) - exact(r->metric, m->x, m->q, r->dim);
+        m->sums.one += off;
+        m->sums.square += off * off;
+        m->sums.count++;
     }
     return status;
 }
 
-enum vdb_status margin_measure(const struct quality_rows *r, const struct graph *graph,
+static enum vdb_status measure(struct measuring *m, float *bias, float *error,
+                               struct vdb_error *err)
+{
+    const struct quality_rows *r = m->rows;
+    uint32_t queries = r->rows < QUERIES ? r->rows : QUERIES;
+    *bias = *error = 0.0f;
+    m->walk = walk_create();
+    m->scratch = ivf_scratch_create();
+    m->x = malloc(2 * (size_t)r->dim * sizeof *m->x);
+    enum vdb_status status = m->walk && m->scratch && m->x ? VDB_OK : error_no_memory(err);
+    if (!status) m->q = m->x + r->dim;
+    for (uint32_t i = 0; i < queries && !status; i++)
+        status = measure_query(m, (uint32_t)((uint64_t)i * r->rows / queries), err);
+    walk_free(m->walk);
+    ivf_scratch_free(m->scratch);
+    free(m->x);
+    if (status || m->sums.count == 0) return status;
+    double mean = m->sums.one / m->sums.count, rest = m->sums.square / m->sums.count - mean * mean;
+    *bias = (float)mean;
+    *error = rest > 0 ? (float)sqrt(rest) : 0.0f;
+    if (!isfinite(*bias) || !isfinite(*error)) /* beyond binary32: measure them all */
+        *bias = 0, *error = 3e38f;
+    return VDB_OK;
+}
+
+enum vdb_status margin_measure(const struct quality_rows *rows, const struct graph *graph,
                                struct codes *codes, struct vdb_error *err)
 {
-    uint32_t queries = r->rows < QUERIES ? r->rows : QUERIES;
-    struct sums sums = {0, 0, 0};
-    struct walk *walk = walk_create();
-    float *x = malloc(2 * (size_t)r->dim * sizeof *x);
-    enum vdb_status status = walk && x ? VDB_OK : error_no_memory(err);
-    for (uint32_t i = 0; i < queries && !status; i++)
-        status = measure_query(r, graph, codes, walk, (uint32_t)((uint64_t)i * r->rows / queries),
-                               x + r->dim, x, &sums, err);
-    walk_free(walk);
-    free(x);
-    if (status || sums.count == 0) return status;
-    double mean = sums.one / sums.count, rest = sums.square / sums.count - mean * mean;
-    codes->bias = (float)mean;
-    codes->error = rest > 0 ? (float)sqrt(rest) : 0.0f;
-    if (!isfinite(codes->bias) || !isfinite(codes->error)) /* beyond binary32: measure them all */
-        codes->bias = 0, codes->error = 3e38f;
-    return VDB_OK;
+    struct measuring m = {.rows = rows, .codes = codes, .graph = graph};
+    return measure(&m, &codes->bias, &codes->error, err);
+}
+
+enum vdb_status margin_measure_ivf(const struct quality_rows *rows, const struct ivf *ivf,
+                                   float *bias, float *error, struct vdb_error *err)
+{
+    struct measuring m = {.rows = rows, .codes = &ivf->codes, .ivf = ivf};
+    return measure(&m, bias, error, err);
 }

@@ -8,6 +8,7 @@
 #define VDB_INDEX_MARGIN_H
 
 #include "index/graph.h"
+#include "index/ivf.h"
 #include "index/quality.h"
 
 /* How many candidates a search for the k nearest with effort `ef` keeps at least, for the stored
@@ -20,5 +21,9 @@ uint32_t margin_candidates_exact(uint32_t k, uint32_t ef);
  * any kernel set. Errors: VDB_NO_MEMORY, and what rows->row_fn returns. */
 enum vdb_status margin_measure(const struct quality_rows *rows, const struct graph *graph,
                                struct codes *codes, struct vdb_error *err);
+
+/* The same of the 8-bit codes of an inverted file. */
+enum vdb_status margin_measure_ivf(const struct quality_rows *rows, const struct ivf *ivf,
+                                   float *bias, float *error, struct vdb_error *err);
 
 #endif

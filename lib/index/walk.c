@@ -293,8 +293,15 @@ void walk_run(struct walk *walk, const struct space *space, const struct graph *
         measure(walk, space, graph, probe, present, ahead);
         if (!going && present.count == 0) break;
         present = ahead;
+        walk->work.expanded += (uint64_t)going;
+        walk->work.measured += ahead.count;
     }
     clear_visited(walk, &front, graph->rows);
+}
+
+struct walk_work walk_work_done(const struct walk *walk)
+{
+    return walk->work;
 }
 
 /* ---- queries ------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ static bool prepare_flat(const struct vdb_snapshot *s, const struct part *part, 
                          struct flat_query *flat)
 {
     *flat = (struct flat_query){.values = query->codes};
-    return part->is_graph && s->generation->manifest.metric == VDB_METRIC_L2 &&
+    return part->entry->kind != DISK_PART_FLAT && s->generation->manifest.metric == VDB_METRIC_L2 &&
            part->codes.code == part->vectors && part->codes.scale == 1 &&
            flat_query_prepare(flat, &part->codes, query->values);
 }

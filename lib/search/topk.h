@@ -47,13 +47,11 @@ static inline double topk_worst(const struct topk *top)
     return top->count == top->cap ? top->items[top->count - 1].key : INFINITY;
 }
 
-/* `key` is not a NaN. Each row is offered once. */
+/* `key` is not a NaN. A row that is offered again, with the same key, is there once: what lists of
+ * a damaged file hold may be twice the same. */
 static inline void topk_offer(struct topk *top, uint32_t row, double key)
 {
-    if (top->count == top->cap) {
-        if (topk_before(&top->items[top->count - 1], key, row)) return;
-        top->count--;
-    }
+    if (top->count == top->cap && topk_before(&top->items[top->count - 1], key, row)) return;
     uint32_t low = 0, high = top->count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
@@ -62,9 +60,17 @@ static inline void topk_offer(struct topk *top, uint32_t row, double key)
         else
             high = mid;
     }
+    if (low < top->count && top->items[low].row == row && top->items[low].key == key) return;
+    if (top->count == top->cap) top->count--;
     memmove(top->items + low + 1, top->items + low, (top->count - low) * sizeof *top->items);
     top->items[low] = (struct topk_item){key, row};
     top->count++;
+}
+
+static inline void topk_merge(struct topk *top, const struct topk *from)
+{
+    for (uint32_t i = 0; i < from->count; i++)
+        topk_offer(top, from->items[i].row, from->items[i].key);
 }
 
 #endif

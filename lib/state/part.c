@@ -150,7 +150,34 @@ static enum vdb_status open_graph(const struct opener *o, struct part *part, str
         .levels = levels_of(&header, segment),
     };
     osfile_want_huge_pages(segment, s->len);
-    s = manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CALIBRATION);
+    return VDB_OK;
+}
+
+static enum vdb_status open_ivf(const struct opener *o, struct part *part, struct vdb_error *err)
+{
+    const struct manifest *m = o->manifest;
+    const struct segment_entry *s = manifest_segment(m, part->entry, DISK_SEGMENT_IVF);
+    struct ivf_header header;
+    struct ivf_view view;
+    enum vdb_status status =
+        ivf_header_decode(o->file + s->off, s->len, o->rows, m->dim, s->off, &header, err);
+    if (!status) status = ivf_header_match(&header, m->type, m->metric, s->off, err);
+    if (status) return status;
+    struct ivf_vectors vectors = {part->vectors, part->stride, m->type, m->metric};
+    ivf_view_init(&view, &header, o->file + s->off);
+    ivf_init(&part->ivf, &view, &vectors);
+    part->codes = part->ivf.codes;
+    osfile_want_huge_pages(o->file + s->off, s->len);
+    if (part->ivf.by_row)
+        osfile_want_huge_pages(part->codes.code, (size_t)o->rows * part->codes.code_stride);
+    return VDB_OK;
+}
+
+static enum vdb_status open_calibration(const struct opener *o, struct part *part,
+                                        struct vdb_error *err)
+{
+    const struct segment_entry *s =
+        manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CALIBRATION);
     if (!s) return VDB_OK;
     return calibration_decode(o->file + s->off, s->len, s->off, &part->calibration, err);
 }
@@ -166,14 +193,23 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
     const struct segment_entry *s = manifest_segment(manifest, entry, DISK_SEGMENT_TOMBSTONE);
     if (!status && s)
         status = tombstone_view(&out->tombstones, file + s->off, s->len, o.rows, s->off, err);
-    out->is_graph = entry->kind == DISK_PART_GRAPH;
-    if (!status && out->is_graph) status = open_graph(&o, out, err);
+    s = manifest_segment(manifest, entry, DISK_SEGMENT_TIME);
+    if (!status && s) status = row_times_view_init(&out->times, file + s->off, s->len, s->off, err);
+    if (!status && entry->kind == DISK_PART_GRAPH) status = open_graph(&o, out, err);
+    if (!status && entry->kind == DISK_PART_IVF) status = open_ivf(&o, out, err);
+    if (!status && entry->kind != DISK_PART_FLAT) status = open_calibration(&o, out, err);
     return status;
+}
+
+uint64_t part_cost(const struct part *part, uint32_t k, double recall)
+{
+    if (part->entry->kind == DISK_PART_FLAT) return 0;
+    return calibration_cost(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
 }
 
 uint32_t part_effort(const struct part *part, uint32_t k, double recall)
 {
-    if (!part->is_graph) return 0;
+    if (part->entry->kind == DISK_PART_FLAT) return 0;
     uint32_t effort =
         calibration_effort(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
     return effort ? effort : EFFORT_DEFAULT;

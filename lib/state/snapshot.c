@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "state/snapshot.h"
 
+#include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -270,6 +271,14 @@ enum vdb_status snapshot_place(const struct vdb_snapshot *s, uint32_t row, struc
     return VDB_OK;
 }
 
+int64_t snapshot_row_time(const struct vdb_snapshot *s, uint32_t row)
+{
+    const struct part *part = generation_part_of_row(s->generation, row);
+    if (part) return row_times_at(&part->times, row - part->row_begin);
+    const struct tail_commit *commit = tail_of_row(&s->generation->tail, s->tail_count, row);
+    return commit ? commit->log.time_us : 0;
+}
+
 struct finder {
     const struct vdb_snapshot *s;
     const struct liveness *dead;
@@ -427,6 +436,10 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
         .used_bytes = used_bytes(s),
         .degree = manifest->degree,
         .ef_construction = manifest->ef_construction,
+        .recent_rows = manifest->recent_rows,
+        .recent_seconds = manifest->recent_seconds,
+        .quiet_begin = manifest->quiet_begin,
+        .quiet_end = manifest->quiet_end,
     };
     memcpy(info->file_id, s->generation->superblock.file_id, sizeof info->file_id);
 }
@@ -438,18 +451,57 @@ static uint32_t code_bytes_of(const struct codes *codes)
     return (uint32_t)codes->bytes + (inside ? 0 : codes_norm_bytes(codes->kind));
 }
 
+static enum vdb_codes codes_of_ivf(const struct ivf_header *header)
+{
+    return header->sub_dim == 1 ? VDB_CODES_I4 : header->sub_dim == 2 ? VDB_CODES_PQ : VDB_CODES_B1;
+}
+
 static enum vdb_codes codes_of(const struct part *part)
 {
-    if (!part->is_graph) return VDB_CODES_AUTO;
+    if (part->entry->kind == DISK_PART_IVF) return codes_of_ivf(&part->ivf.view.h);
+    if (part->entry->kind != DISK_PART_GRAPH) return VDB_CODES_AUTO;
     if (part->codes.kind == CODES_4) return VDB_CODES_I4;
     return part->codes.code == part->vectors ? VDB_CODES_NONE : VDB_CODES_I8;
 }
 
 static enum vdb_index_kind kind_of(const struct part *part)
 {
-    if (!part->is_graph) return VDB_INDEX_FLAT;
+    if (part->entry->kind == DISK_PART_FLAT) return VDB_INDEX_FLAT;
+    if (part->entry->kind == DISK_PART_IVF) return VDB_INDEX_IVF;
     return part->graph.levels.degree ? VDB_INDEX_HNSW : VDB_INDEX_GRAPH;
 }
+
+/* The imbalance is that of kmeans_imbalance. */
+static void tell_lists(const struct ivf_view *view, struct vdb_part_info *info)
+{
+    double sum = 0, squares = 0;
+    info->list_rows_min = UINT32_MAX;
+    for (uint32_t i = 0; i < view->h.list_count; i++) {
+        uint32_t rows = ivf_view_list(view, i).row_count;
+        sum += (double)rows;
+        squares += (double)rows * (double)rows;
+        if (rows < info->list_rows_min) info->list_rows_min = rows;
+        if (rows > info->list_rows_max) info->list_rows_max = rows;
+    }
+    double lists = (double)view->h.list_count, mean = sum / lists;
+    info->lists = view->h.list_count;
+    info->list_rows_mean = mean;
+    info->list_rows_deviation = sqrt(fmax(squares / lists - mean * mean, 0));
+    info->imbalance = squares / lists / (mean * mean);
+}
+
+static void tell_ivf(const struct ivf_view *view, struct vdb_part_info *info)
+{
+    tell_lists(view, info);
+    info->row_code_bytes = view->block_bytes / VDB_IVF_BLOCK;
+    info->code_dim = view->h.out_dim;
+    info->sub_dim = view->h.sub_dim;
+    info->spilled = (view->h.flags & DISK_IVF_SPILLED) != 0;
+    memcpy(info->survivors, view->h.survivors, sizeof info->survivors);
+}
+
+#define COST_K      10 /* as the rival's in format-spec/calibration.md */
+#define COST_RECALL 0.95
 
 enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
                               struct vdb_part_info *info)
@@ -457,17 +509,26 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
     const struct manifest *manifest = &s->generation->manifest;
     if (index >= manifest->part_count) return VDB_NOT_FOUND;
     const struct part *part = &s->generation->parts[index];
+    bool is_graph = part->entry->kind == DISK_PART_GRAPH;
     *info = (struct vdb_part_info){
         .kind = kind_of(part),
         .row_begin = part->row_begin,
         .row_end = part->row_end,
-        .degree = part->is_graph ? part->graph.degree : 0,
+        .degree = is_graph ? part->graph.degree : 0,
         .levels = part->graph.levels.degree ? part->graph.levels.count + 1 : 0,
-        .codes_are_vectors = part->is_graph && part->codes.code == part->vectors,
+        .codes_are_vectors = is_graph && part->codes.code == part->vectors,
         .codes = codes_of(part),
-        .row_code_bytes = part->is_graph ? code_bytes_of(&part->codes) : 0,
-        .rotated = part->is_graph && part->codes.rotated,
+        .row_code_bytes = is_graph ? code_bytes_of(&part->codes) : 0,
+        .rotated = is_graph && part->codes.rotated,
+        .oldest_us = snapshot_row_time(s, part->row_begin),
+        .newest_us = snapshot_row_time(s, part->row_end - 1),
+        .dimension = (double)part->calibration.dimension / 1000,
+        .hubness = (double)part->calibration.hubness / 1000,
+        .cost = (double)calibration_cost(&part->calibration, COST_K, COST_RECALL),
+        .rival = (enum vdb_index_kind)part->calibration.rival,
+        .rival_cost = (double)part->calibration.rival_cost,
     };
+    if (info->kind == VDB_INDEX_IVF) tell_ivf(&part->ivf.view, info);
     for (uint32_t i = 0; i < part->entry->segment_count; i++) {
         const struct segment_entry *segment = &manifest->segments[part->entry->segment_first + i];
         info->bytes += segment->len;
@@ -481,6 +542,9 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
         case DISK_SEGMENT_GRAPH:
             info->graph_bytes += segment->len;
             break;
+        case DISK_SEGMENT_IVF:
+            info->ivf_bytes += segment->len;
+            break;
         case DISK_SEGMENT_ID:
         case DISK_SEGMENT_ID_HASH:
             info->id_bytes += segment->len;
@@ -491,6 +555,20 @@ enum vdb_status vdb_part_info(const struct vdb_snapshot *s, uint32_t index,
         default:
             break;
         }
+    }
+    return VDB_OK;
+}
+
+enum vdb_status vdb_part_centroid(const struct vdb_snapshot *s, uint32_t index, uint32_t list,
+                                  float *vector)
+{
+    if (index >= s->generation->manifest.part_count) return VDB_NOT_FOUND;
+    const struct part *part = &s->generation->parts[index];
+    const struct ivf_view *view = &part->ivf.view;
+    if (part->entry->kind != DISK_PART_IVF || list >= view->h.list_count) return VDB_NOT_FOUND;
+    for (uint32_t i = 0; i < view->h.dim; i++) {
+        int32_t code = view->centroids[ivf_centroid_at(view->h.dim, list, i)];
+        vector[i] = view->h.scale * (float)(code - view->h.zero);
     }
     return VDB_OK;
 }
@@ -509,6 +587,10 @@ enum vdb_status vdb_part_calibration(const struct vdb_snapshot *s, uint32_t inde
                 .effort = from->effort,
                 .recall = (double)from->recall / CALIBRATION_RECALL_ONE,
                 .error = (double)from->error / CALIBRATION_RECALL_ONE,
+                .p5 = (double)from->p5 / CALIBRATION_RECALL_ONE,
+                .p5_error = (double)from->p5_error / CALIBRATION_RECALL_ONE,
+                .zero = (double)from->zero / CALIBRATION_RECALL_ONE,
+                .cost = (double)from->cost,
             };
             return VDB_OK;
         }

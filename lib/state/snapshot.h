@@ -75,6 +75,10 @@ struct row_place {
 enum vdb_status snapshot_place(const struct vdb_snapshot *snapshot, uint32_t row,
                                struct row_place *place, struct vdb_error *err);
 
+/* When the row, which is there, was committed, in microseconds since 1970: then or less than a
+ * second before. 0: not recorded. */
+int64_t snapshot_row_time(const struct vdb_snapshot *snapshot, uint32_t row);
+
 /* The newest row of that id which `dead` says is live (deleted = false) or deleted (true);
  * VDB_NO_ROW where there is none. `dead` is the snapshot's own or a transaction's. */
 enum vdb_status snapshot_find(const struct vdb_snapshot *snapshot, const struct liveness *dead,

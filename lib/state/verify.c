@@ -46,7 +46,8 @@ enum vdb_status verify_commit(const uint8_t *file, const struct log_commit *comm
 static bool copied(unsigned type)
 {
     return type == DISK_SEGMENT_VECTOR || type == DISK_SEGMENT_ID ||
-           type == DISK_SEGMENT_METADATA || type == DISK_SEGMENT_TOMBSTONE;
+           type == DISK_SEGMENT_METADATA || type == DISK_SEGMENT_TOMBSTONE ||
+           type == DISK_SEGMENT_TIME;
 }
 
 enum vdb_status verify_rows(const struct vdb_snapshot *s, uint32_t row_begin, struct vdb_error *err)

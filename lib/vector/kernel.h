@@ -47,6 +47,7 @@ struct kernel_query4 {
 };
 
 struct kernel_scan;
+struct kernel_tile;
 
 struct kernels {
     const char *name; /* "portable", "avx2", "avx512" */
@@ -65,6 +66,11 @@ struct kernels {
     void (*list_u8i8)(const struct kernel_codes *codes, const struct kernel_list *list,
                       const struct kernel_query8 *query, uint32_t *distances);
 
+    /* Distances of packed rows to a few queries, as kernel_tile.h has it. */
+    void (*tile_u8i8)(struct kernel_tile *tile);
+    /* Puts the places of values up to `limit` into places[], room for n + 16, in order; returns how
+     * many they are. */
+    uint32_t (*select_u32)(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);
     /* Distances, as those of list_u8i8, of 16 * blocks rows whose codes stand by dimensions: a
      * block of 16 rows has 64 bytes for every 4 dimensions, 4 * r + j being dimension j of these of
      * row r. groups is how many fours of dimensions there are. query->flip is 0. Nothing needs
@@ -101,6 +107,18 @@ struct kernels {
      * blocks done. */
     uint32_t (*scan_u4)(struct kernel_scan *scan);
 };
+
+/* Blocks of 16 rows, as blocks_u8i8 reads them: their fours of dimensions, and where dimension i of
+ * a row stands. */
+static inline size_t kernel_block_groups(size_t dim)
+{
+    return dim / 4 + (dim % 4 != 0);
+}
+
+static inline size_t kernel_block_at(size_t groups, size_t row, size_t i)
+{
+    return 64 * (row / 16 * groups + i / 4) + 4 * (row % 16) + i % 4;
+}
 
 /* The set of that name, or, for NULL, the best that this CPU runs. VDB_UNSUPPORTED where the name
  * is not one of a set or the CPU lacks it; the message says which. */

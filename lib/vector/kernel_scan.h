@@ -33,6 +33,12 @@ struct kernel_scan {
     float limit;         /* rows are kept whose estimate is below: no NaN is, nor +inf */
     uint32_t first_slot; /* of the first block's first row; the others follow, modulo 2^32 */
 
+    /* Lines of what is scanned next, which are fetched meanwhile, as many as there is time for; both
+     * move on. A list's own blocks are no use to fetch while it is scanned: its end comes sooner
+     * than memory answers. */
+    const uint8_t *ahead;
+    size_t ahead_lines;
+
     /* Rows that are kept, in the order of their slots, go to [count), and count grows. Places from
      * count to `room` may be written beyond what is kept. count is at most room. */
     uint32_t *slots;
@@ -50,6 +56,16 @@ static inline size_t kernel_scan_block_bytes(uint32_t groups)
 static inline int kernel_scan_has_room(const struct kernel_scan *scan, uint32_t blocks)
 {
     return scan->room - scan->count >= blocks * KERNEL_SCAN_ROWS;
+}
+
+/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
+__attribute__((always_inline)) static inline void kernel_scan_fetch(struct kernel_scan *scan,
+                                                                    size_t lines)
+{
+    if (lines > scan->ahead_lines) lines = scan->ahead_lines;
+    for (size_t i = 0; i < lines; i++) __builtin_prefetch(scan->ahead + 64 * i, 0, 2);
+    scan->ahead += 64 * lines;
+    scan->ahead_lines -= lines;
 }
 
 /* How many groups have anything in the table for their high halves: all, or all but the last. A

@@ -156,6 +156,7 @@ uint32_t avx2_scan_u4(struct kernel_scan *scan)
     uint32_t done = 0, slot = scan->first_slot;
     while (done < scan->block_count && kernel_scan_has_room(scan, 1)) {
         int two = scan->block_count - done >= 2 && kernel_scan_has_room(scan, 2);
+        kernel_scan_fetch(scan, (two ? 2 : 1) * bytes / 64);
         const uint8_t *other = two ? block + bytes : block;
         struct sums32 sums = block_sums(scan, whole, block, other);
         estimate(scan, &t, block, slot, sums.p0);

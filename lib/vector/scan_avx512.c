@@ -140,6 +140,7 @@ KERNEL_INLINE uint32_t scan_batches(struct kernel_scan *scan, const struct terms
 {
     const size_t bytes = kernel_scan_block_bytes(scan->groups);
     for (; scan->block_count - done >= count && kernel_scan_has_room(scan, count); done += count) {
+        kernel_scan_fetch(scan, count * bytes / 64);
         size_t ahead = scan->block_count - done >= 2 * count ? count * bytes : 0;
         const struct batch batch = {scan->blocks + done * bytes, bytes, ahead};
         scan_batch(scan, t, whole, &batch, (int)count, scan->first_slot + done * KERNEL_SCAN_ROWS);

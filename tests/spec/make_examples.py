@@ -195,6 +195,21 @@ def history_of(changes):
     return data, head + lines
 
 
+def times_of(times):
+    """Of rows: those of one second make one entry, with the latest time."""
+    entries = []
+    for row, time_us in enumerate(times):
+        if entries and time_us // 1000000 == entries[-1]["time_us"] // 1000000:
+            entries[-1]["time_us"] = time_us
+        else:
+            entries.append({"time_us": time_us, "row": row})
+    lines = []
+    for number, entry in enumerate(entries):
+        lines += listed("disk_row_time", entry, "entry[%d]." % number)
+    lines += [("row[%d].time_us" % row, time_us) for row, time_us in enumerate(times)]
+    return b"".join(encode("disk_row_time", entry) for entry in entries), lines
+
+
 SCALE, ZERO = 1 / 128, 128
 
 
@@ -367,7 +382,7 @@ def ivf_of(rows, codes, norms, lists, centroids, weights, query):
         slot_codes += b"".join(bytes(codes[row]).ljust(60, b"\0") + struct.pack("<i", norms[row]) for row in members)
         slot_codes += bytes(64 * empty)
     data, offs = bytes(size_of("disk_ivf_header")), {}
-    for name, array in (("centroids", b"".join(align(bytes(code)) for code in centroids)),
+    for name, array in (("centroids", b"".join(map(bytes, centroids)).ljust(64, b"\0")),  # of four dimensions: one after another
                         ("centroid_norms", struct.pack("<%di" % len(lists), *centroid_norms)), ("lists", table),
                         ("codebook", struct.pack("<%df" % (16 * code_count), *sum(codebook, []))),
                         ("matrix", b"".join(align(struct.pack("<%db" % len(row), *row)) for row in weights)),
@@ -380,7 +395,8 @@ def ivf_of(rows, codes, norms, lists, centroids, weights, query):
     values = {"row_count": len(rows), "list_count": len(lists), "slot_count": slots, "code_count": code_count,
               "sub_dim": 1, "out_dim": code_count, "flags": 3, "code_bytes": 64, "scale": SCALE, "zero": ZERO,
               "unit_b": unit_b, "unit_f": unit_f, "survivors": (20, 60, 300), "seed": 7, **offs,
-              "slot_norms_off": offs["slot_codes_off"] + 60, "slot_code_stride": 64, "slot_norm_stride": 64}
+              "norms_off": offs["slot_codes_off"] + 60, "slot_code_stride": 64, "norm_stride": 64,
+              "bias": 0.0009765625, "error": 0.00390625}
     lines = listed("disk_ivf_header", values) + list_lines
     lines += [("codebook[%d]" % s, numbers(entry)) for s, entry in enumerate(codebook)]
     lines += [("weights[%d]" % i, " ".join(map(str, row))) for i, row in enumerate(weights)]
@@ -390,16 +406,16 @@ def ivf_of(rows, codes, norms, lists, centroids, weights, query):
     return data
 
 
-def calibration_of(curves):
-    head = {"magic": b"VCAL", "curve_count": len(curves)}
+def calibration_of(curves, **head):
+    head = {"magic": b"VCAL", "curve_count": len(curves), **head}
     data, points = encode("disk_calibration_header", head), b""
     lines = listed("disk_calibration_header", head)
     for number, (k, query_count, measured) in enumerate(curves):
         curve = {"k": k, "query_count": query_count, "point_count": len(measured)}
         data += encode("disk_calibration_curve", curve)
         lines += listed("disk_calibration_curve", curve, "curve[%d]." % number)
-        for at, (effort, recall, error) in enumerate(measured):
-            point = {"effort": effort, "recall": recall, "error": error}
+        for at, values in enumerate(measured):
+            point = dict(zip(("effort", "recall", "error", "p5", "p5_error", "zero", "cost"), values))
             points += encode("disk_calibration_point", point)
             lines += listed("disk_calibration_point", point, "curve[%d].point[%d]." % (number, at))
     return data + points, lines
@@ -532,7 +548,7 @@ def manifest_of(generation, segments, log_off):
     head = {"magic": b"VMAN", "header_len": at, "length": at + len(data), "generation": generation,
             "commit": commit, "commit_time_us": START + commit * MINUTE, "row_count": 3, "live_count": 6 - commit, "dim": 4, "metric": 1,
             "type": 1, "created_us": START + MINUTE, "horizon_commit": 3, "degree": 4,
-            "ef_construction": 100, "alpha_milli": 1200, **tables}
+            "ef_construction": 100, "alpha_milli": 1200, "quiet_begin": 60, "quiet_end": 300, **tables}
     manifest = sealed(encode("disk_manifest", head) + data, "disk_manifest")
     check = struct.unpack_from("<Q", manifest, at - 8)[0]
     example("manifest", manifest, listed("disk_manifest", dict(head, check=check)) + lines)
@@ -578,9 +594,12 @@ def make(with_ivf=False):
                                        log_off=log_off, log_check=xxh3(FILE_ID)))
     id_hash_of(list("abcdefghi"), "id_hash_buckets")
     example("metadata_lz4", *metadata_lz4())
+    example("times", *times_of([0, START + 250000, START + MINUTE + 500000, START + MINUTE + 750000]))
     example("calibration", *calibration_of([
-        (1, 512, [(2, 910000, 10000), (8, 1000000, 0)]),
-        (10, 256, [(2, 705000, 5000), (8, 905000, 5000), (32, 992000, 2000)])]))
+        (1, 512, [(2, 910000, 10000, 0, 0, 90000, 3000), (8, 1000000, 0, 1000000, 0, 0, 9000)]),
+        (10, 256, [(2, 705000, 5000, 300000, 100000, 10000, 3100), (8, 905000, 5000, 600000, 100000, 0, 9100),
+                   (32, 992000, 2000, 900000, 0, 0, 33100)])],
+        dimension=12500, hubness=-250, rival=4, rival_cost=41000))
     rotation_example([1.0, 2.0, 3.0, 4.0, 5.0])
     codes4_example([[1.5, 2.0, 3.0, 3.5, 5.0], [0.25, -1.5, 2.0, 0.5, -3.0]], [0.5, 0.0, 0.0, -0.5, 0.0],
                    [1.0, 1.0, 2.5, 2.5, 4.0], 65536)

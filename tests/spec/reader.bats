@@ -144,6 +144,20 @@ EOF
     [ "$(wc -l <tool.jsonl)" -eq 3 ]
 }
 
+@test "an ivf part that the tools wrote: by their own codes, and by others" {
+    for type in f32 i8 u8; do
+        for metric in l2 cosine; do
+            records 0 300 1 1 | vdb-add -q --create --index ivf --type $type --metric $metric lists.data
+            vdb-compact -q lists.data
+            run python3 "$reader" check lists.data
+            echo "$type $metric: $output"
+            [ "$status" -eq 0 ]
+            python3 "$reader" info lists.data | grep -q '"kind": "ivf"'
+            rm lists.data
+        done
+    done
+}
+
 @test "an ivf part: the reader finds what is wrong with its segment" {
     python3 "$root/tests/spec/make_examples.py" --ivf --file ivf.data "$root/format-spec"
     while read -r at bytes words; do
@@ -163,22 +177,25 @@ EOF
 34 \x80\x7f its grid or units are impossible
 42 \x40 its grid or units are impossible
 48 \x3d its survivors fall
+154 \xc0\x7f its bias or error is impossible
+159 \xbb its bias or error is impossible
 64 \xc1 its arrays cannot lie where they do
 144 \x00 its arrays cannot lie where they do
-324 \x01 the norm of centroid 1 is not that of its code
 260 \x01 the norm of centroid 1 is not that of its code
-450 \xc0\x7f its codebook or matrix is impossible
-580 \x01 its codebook or matrix is impossible
-400 \x00 list 1 does not follow the one before
-404 \x02 list 1 does not follow the one before
+200 \x01 the norm of centroid 2 is not that of its code
+264 \x01 the norm of centroid 2 is not that of its code
+386 \xc0\x7f its codebook or matrix is impossible
+516 \x01 its codebook or matrix is impossible
+336 \x00 list 1 does not follow the one before
+340 \x02 list 1 does not follow the one before
 8 \x30 its lists have 32 slots, not 48
-768 \x03 slot 0 is no other row of its list
-772 \x00 slot 1 is no other row of its list
-776 \x01\x00\x00\x00 slot 2 has no row and is not empty
+704 \x03 slot 0 is no other row of its list
+708 \x00 slot 1 is no other row of its list
+712 \x01\x00\x00\x00 slot 2 has no row and is not empty
 4168 \x10 slot 2 has no row and is not empty
 4096 \x00\x7c what stands in slot 0 of the blocks is impossible
 4160 \x1e what stands in slot 0 of the blocks is impossible
-832 \x00 a row stands in no list, or in too many
+768 \x00 a row stands in no list, or in too many
 24 \x02 a row stands in no list, or in too many
 8320 \x00 the norm of slot 0 is not that of its code
 8324 \x01 the norm of slot 0 is not that of its code

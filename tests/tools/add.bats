@@ -494,6 +494,15 @@ END
     for m in 3 129 two; do refused 2 "--m: '$m'*" vdb-add --index hnsw --m $m new.vdb; done
     refused 2 "--ef-construction: '7'*" vdb-add --ef-construction 7 new.vdb
     refused 2 "--m is for*" vdb-add --m 16 new.vdb
+    for kind in graph hnsw flat; do
+        for codes in pq b1; do
+            refused 2 "--codes pq and b1 are for --index ivf*" vdb-add --create --index $kind --codes $codes new.vdb
+        done
+    done
+    for codes in none i8; do
+        refused 2 "--index ivf takes --codes i4, pq, b1 or auto*" \
+            vdb-add --create --index ivf --codes $codes new.vdb
+    done
     refused 2 "--format: 'parquet'*" vdb-add --format parquet new.vdb
     for dim in 0 65536 -1 2.5 two ''; do refused 2 "--dim: '$dim'*" vdb-add --dim "$dim" new.vdb; done
     for batch in 0 -1 many; do refused 2 "--batch: '$batch'*" vdb-add --batch $batch new.vdb; done

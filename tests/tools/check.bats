@@ -93,6 +93,20 @@ found() {
     done <segments
 }
 
+@test "an inverted file is sound, and one bit turned in it is named" {
+    vdb-add -q --create --index ivf lists.vdb "$T/data.jsonl"
+    vdb-compact -q lists.vdb
+    ends 0 vdb-check --deep lists.vdb
+    [ -z "$output$stderr" ]
+    IFS=$'\t' read -r name offset length < <(layout list lists.vdb | grep '^ivf')
+    for at in $offset $((offset + length / 2)) $((offset + length - 1)); do
+        cp lists.vdb x.vdb
+        layout flip x.vdb $at
+        ends 1 vdb-check x.vdb
+        found "$name" "$offset" "$length"
+    done
+}
+
 @test "one bit turned in the manifest, or in one of the superblocks" {
     while IFS=$'\t' read -r name offset length; do
         for at in $((offset + 1)) $((offset + length / 2)) $((offset + length - 1)); do

@@ -135,8 +135,8 @@ sweep() { # METRIC
 
 @test "--codes: a value that is none, and an index that was made with others" {
     make_abc --codes i4
-    refused 2 "--codes: 'pq' is not auto, none, i8 or i4*" vdb-add --create --codes pq x.vdb abc.jsonl
-    refused 2 "--codes takes none, i8, i4 or auto, not 'b1'*" vdb-compact --codes b1 abc.vdb
+    refused 2 "--codes: 'i2' is not auto, none, i8, i4, pq or b1*" vdb-add --create --codes i2 x.vdb abc.jsonl
+    refused 2 "--codes takes none, i8, i4, pq, b1 or auto, not 'i2'*" vdb-compact --codes i2 abc.vdb
     [ ! -e x.vdb ]
     refused 2 "abc.vdb: --codes i8, but the index was made with i4; see vdb-compact(1)*" \
         vdb-add --codes i8 abc.vdb abc.jsonl

@@ -266,9 +266,19 @@ make_many() {
     cp abc.vdb before
     refused 2 "*INDEX*" vdb-compact
     refused 2 "*" vdb-compact abc.vdb abc.vdb
-    for kind in tree ivf hybrid GRAPH ""; do
+    for kind in tree hybrid GRAPH ""; do
         refused 2 "--index*'$kind'*" vdb-compact --index "$kind" abc.vdb
     done
+    for kind in graph hnsw flat; do
+        for codes in pq b1; do
+            refused 2 "--codes pq and b1 are for --index ivf*" vdb-compact --index $kind --codes $codes abc.vdb
+        done
+    done
+    for codes in none i8; do
+        refused 2 "--index ivf takes --codes i4, pq, b1 or auto*" vdb-compact --index ivf --codes $codes abc.vdb
+    done
+    refused 2 "--centroids is for --index ivf*" vdb-compact --centroids abc.jsonl abc.vdb
+    refused 2 "--centroids is for --index ivf*" vdb-compact --index graph --centroids abc.jsonl abc.vdb
     refused 2 "unknown option --keep-history*" vdb-compact --keep-history 1d abc.vdb
     refused 2 "unknown option --if-needed*" vdb-compact --if-needed abc.vdb
     refused 2 "*the index itself*" vdb-compact --output ./abc.vdb abc.vdb

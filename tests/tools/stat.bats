@@ -186,40 +186,140 @@ END
 import json, struct, sys
 # By the tables of format-spec/calibration.md.
 data, at = open("many.vdb", "rb").read(), int(sys.argv[1])
-magic, count = struct.unpack_from("<4sI", data, at)
+magic, count, dimension, hubness, rival, rival_cost = struct.unpack_from("<4sIIiII", data, at)
 assert magic == b"VCAL"
 curves = [struct.unpack_from("<3I", data, at + 64 + 16 * i) for i in range(count)]
 at += 64 + 16 * count
 points = []
 for k, _, length in curves:
     for _ in range(length):
-        points.append((k, *struct.unpack_from("<3I", data, at)))
-        at += 12
+        points.append((k, *struct.unpack_from("<7I", data, at)))
+        at += 28
 assert len(points) >= 6, points
 lines = [line.rstrip("\n").split("\t") for line in open("text")]
 told = [line[1:] for line in lines if line[0] == "calibration"]
-assert [(int(k), int(effort)) for _, k, effort, _ in told] == [p[:2] for p in points]
-for (part, _, _, recall), point in zip(told, points):
-    assert part == "0" and abs(float(recall) - point[2] / 1e6) <= 5e-5, (recall, point)
+assert [(int(k), int(effort)) for _, k, effort, *_ in told] == [p[:2] for p in points]
+for (part, _, _, *shares, cost), point in zip(told, points):
+    assert part == "0" and len(shares) == 3 and int(cost) == point[7]
+    for share, stored in zip(shares, (point[2], point[4], point[6])):
+        assert abs(float(share) - stored / 1e6) <= 5e-5, (shares, point)
 part, = json.load(open("json"))["parts"]
-assert [(p["k"], p["effort"], round(p["recall"] * 1e6), round(p["error"] * 1e6))
-        for p in part["calibration"]] == points
-# The effort for 0.95 lies between those that were measured on both sides of it.
+shares = ("recall", "error", "p5_recall", "p5_error", "zero_share")
+assert [(p["k"], p["effort"], *(round(p[name] * 1e6) for name in shares), p["cost"]) for p in part["calibration"]] == points
+# Why a graph: it was asked for by name, so that there was nothing beside it.
+(_, number, *numbers, kind, cost, other, other_cost), = [line for line in lines if line[0] == "why"]
+assert (number, kind, other, other_cost, rival, rival_cost) == ("0", "graph", "-", "-", 0, 0)
+assert numbers == ["%.2f" % (dimension / 1000), "%.2f" % (hubness / 1000)] and dimension > 1000
+assert part["why"] == {"dimension": dimension / 1000, "hubness": hubness / 1000, "kind": "graph", "cost": int(cost),
+                       "rival": None, "rival_cost": None}
+# The effort for 0.95 lies between those that were measured on both sides of it and of its tail.
 (_, number, k, recall, effort), = [line for line in lines if line[0] == "effort"]
 assert (number, k, recall, int(effort)) == ("0", "10", "0.95", part["effort"])
-safe = [(p[1], (p[2] - p[3]) / 1e6) for p in points if p[0] == 10]
-above = min(e for e, r in safe if r >= 0.95)
-below = max([e for e, r in safe if r < 0.95] or [1])
+enough = {p[1]: p[2] - p[3] >= 954750 and p[4] - p[5] >= 800000 for p in points if p[0] == 10}
+above = min(effort for effort in enough if enough[effort])
+below = max([effort for effort in enough if not enough[effort]] or [1])
 assert below <= int(effort) <= above, (below, effort, above)
+costs = {p[1]: p[7] for p in points if p[0] == 10}
+assert 0 < int(cost) <= costs[above] and int(cost) >= costs.get(below, 0), (costs, cost)
 END
     ! vdb-stat --prometheus many.vdb | grep -q calibration
     # Flat: nothing to tell. Of few rows: no curves, and an effort all the same.
     vdb-compact -q --index flat many.vdb
-    ! vdb-stat many.vdb | grep -E '^(calibration|effort)'
-    ! vdb-stat --json many.vdb | grep -E 'calibration|effort'
+    ! vdb-stat many.vdb | grep -E '^(calibration|effort|why)'
+    ! vdb-stat --json many.vdb | grep -E 'calibration|effort|why'
     vdb-compact -q --index graph abc.vdb
-    [ "$(vdb-stat abc.vdb | grep -E '^(calibration|effort)')" = $'effort\t0\t10\t0.95\t64' ]
+    [ "$(vdb-stat abc.vdb | grep -E '^(calibration|effort|why)')" = $'effort\t0\t10\t0.95\t64' ]
     [[ $(vdb-stat --json abc.vdb) == *'"effort":64,"calibration":[],'* ]]
+}
+
+@test "why this index: what the rows are like, and what the other kind would cost" {
+    many 3000 8 >many.jsonl
+    vdb-add -q --create --index auto many.vdb many.jsonl
+    vdb-compact -q many.vdb
+    vdb-stat many.vdb >text
+    vdb-stat --json many.vdb >json
+    layout list many.vdb | awk '$1 == "calibration" {print $2}' >place
+    python3 - "$(cat place)" <<'END'
+import json, struct, sys
+KINDS = {2: "graph", 4: "ivf"}
+data, at = open("many.vdb", "rb").read(), int(sys.argv[1])
+_, _, dimension, hubness, rival, rival_cost = struct.unpack_from("<4sIIiII", data, at)
+lines = [line.rstrip("\n").split("\t") for line in open("text")]
+(kind,) = [line[2] for line in lines if line[0] == "part"]
+(cost,) = [line[5] for line in lines if line[0] == "why"]
+assert {kind, KINDS[rival]} == {"graph", "ivf"} and int(cost) > 0
+assert [line for line in lines if line[0] == "why"] == [
+    ["why", "0", "%.2f" % (dimension / 1000), "%.2f" % (hubness / 1000), kind, cost, KINDS[rival],
+     str(rival_cost or "-")]]
+part, = json.load(open("json"))["parts"]
+assert part["why"] == {"dimension": dimension / 1000, "hubness": hubness / 1000, "kind": kind, "cost": int(cost),
+                       "rival": KINDS[rival], "rival_cost": rival_cost or None}
+END
+    # A rival that did not reach the recall; hubness below 0.
+    python3 - "$(cat place)" <<'END'
+import os, struct, sys
+data, at = bytearray(open("many.vdb", "rb").read()), int(sys.argv[1])
+struct.pack_into("<iII", data, at + 12, -1250, 3, 0)
+open("many.vdb", "wb").write(data)
+END
+    vdb-stat many.vdb | grep -P '^why\t0\t[0-9.]+\t-1.25\t(graph|ivf)\t[0-9]+\thnsw\t-$'
+    [[ $(vdb-stat --json many.vdb) == *'"hubness":-1.250,'*'"rival":"hnsw","rival_cost":null}'* ]]
+}
+
+@test "an inverted file: its lists, its codes, and the bytes that it takes" {
+    awk 'BEGIN { # clusters of unlike sizes, so that lists are as well
+        srand(4)
+        for (i = 0; i < 9000; i++) {
+            centre = int(30 * rand() ^ 3)
+            printf "%d", i
+            for (j = 0; j < 24; j++) printf "\t%.4f", (centre * (j + 7) * 31) % 17 + rand()
+            print ""
+        }
+    }' >lists.tsv
+    vdb-add -q --create --index ivf lists.vdb lists.tsv
+    vdb-compact -q lists.vdb
+    vdb-stat lists.vdb >text
+    vdb-stat --json lists.vdb >json
+    vdb-stat --prometheus lists.vdb >metrics
+    layout list lists.vdb >layout
+    python3 - <<'END'
+import json, os, struct
+length = {line.split()[0]: [int(n) for n in line.split()[1:3]] for line in open("layout")}
+at, size = length["ivf"]
+data = open("lists.vdb", "rb").read()
+segment = data[at:at + size]
+_, count, slots, codes, sub_dim, out_dim, flags = struct.unpack_from("<7I", segment)
+survivors = list(struct.unpack_from("<3I", segment, 48))
+lists_off, = struct.unpack_from("<Q", segment, 80)
+rows = [struct.unpack_from("<I", segment, lists_off + 16 * i + 8)[0] for i in range(count)]
+assert sum(rows) == 9000 and count > 10 and len(set(rows)) > 5, rows
+mean = sum(rows) / count
+deviation = (sum((n - mean) ** 2 for n in rows) / count) ** 0.5
+imbalance = count * sum(n * n for n in rows) / sum(rows) ** 2
+row_bytes = 4 + 4 * -(-codes // 8)
+name = {1: "i4", 2: "pq", 4: "b1"}[sub_dim]
+lines = {}
+for line in open("text"):
+    lines.setdefault(line.split("\t")[0], []).append(line.rstrip("\n").split("\t")[1:])
+share = size / len(data)
+assert lines["part_codes"] == [["0", name, str(row_bytes), "%.4f" % share]], lines
+assert lines["lists"] == [["0", str(count), str(min(rows)), "%.1f" % mean, str(max(rows)), "%.1f" % deviation,
+                           "%.2f" % imbalance]], lines
+assert lines["ivf"] == [["0", str(out_dim), str(4 // sub_dim), "spilled" if flags & 1 else "single",
+                         *map(str, survivors)]], lines
+assert lines["part"][0][1:3] == ["ivf", "9000"] and "hnsw" not in lines
+part, = json.load(open("json"))["parts"]
+assert (part["kind"], part["ivf_bytes"], part["code_bytes"], part["graph_bytes"]) == ("ivf", size, 0, 0)
+assert part["lists"] == count
+stats = {"min": min(rows), "mean": mean, "max": max(rows), "deviation": deviation}
+assert set(part["list_rows"]) == set(stats)
+assert all(abs(part["list_rows"][key] - stats[key]) < 1e-5 for key in stats), part
+assert abs(part["imbalance"] - imbalance) < 1e-5
+assert (part["codes"], part["row_code_bytes"], part["code_dim"], part["code_bits"]) == (name, row_bytes, out_dim, 4 // sub_dim)
+assert part["spilled"] == bool(flags & 1) and part["survivors"] == survivors
+assert part["rotated"] is False and part["codes_are_vectors"] is False and "degree" not in part
+assert 'part="0",codes="%s"} %d\n' % (name, size) in open("metrics").read()
+END
 }
 
 @test "--prometheus: each gauge once, with help and type, labelled with the path" {

@@ -278,7 +278,8 @@ static void creating(void **state)
         {0, 1, 1, 0, 0, 0, VDB_INVALID},    {65536, 1, 1, 0, 0, 0, VDB_INVALID},
         {65535, 1, 1, 0, 0, 0, VDB_OK},     {3, 4, 1, 0, 0, 0, VDB_INVALID},
         {3, -1, 1, 0, 0, 0, VDB_INVALID},   {3, 1, 5, 0, 0, 0, VDB_INVALID},
-        {3, 1, 1, 4, 0, 0, VDB_INVALID},    {3, 1, 1, -1, 0, 0, VDB_INVALID},
+        {3, 1, 1, 5, 0, 0, VDB_INVALID},    {3, 1, 1, -1, 0, 0, VDB_INVALID},
+        {3, 1, 1, 4, 0, 0, VDB_OK},         {3, 1, 1, 4, 257, 0, VDB_INVALID},
         {3, 1, 1, 3, 0, 0, VDB_OK},         {3, 1, 1, 3, 9, 0, VDB_INVALID},
         {3, 1, 1, 3, 6, 0, VDB_INVALID},    {3, 1, 1, 3, 8, 0, VDB_OK},
         {3, 1, 1, 3, 256, 8, VDB_OK},       {3, 1, 1, 3, 258, 0, VDB_INVALID},
@@ -314,6 +315,31 @@ static void creating(void **state)
     struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     options.dim = 3;
     assert_int_equal(vdb_create(store_path("no/such/c.vdb"), &options, &err), VDB_CANNOT_CREATE);
+}
+
+/* By kind, which codes an index can have: auto, none, i8, i4, pq, b1, and one that is not known. */
+static void creating_with_codes(void **state)
+{
+    (void)state;
+    static const char can[][8] = {"1111110", "1111000", "1111000", "1111000", "1001110"};
+    struct vdb_error err;
+    for (int kind = VDB_INDEX_AUTO; kind <= VDB_INDEX_IVF; kind++) {
+        for (int codes = 0; codes < 7; codes++) {
+            struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+            options.dim = 3;
+            options.index = (enum vdb_index_kind)kind;
+            options.codes = (enum vdb_codes)codes;
+            enum vdb_status wanted = can[kind][codes] == '1' ? VDB_OK : VDB_INVALID;
+            enum vdb_status status = vdb_create(store_path("c.vdb"), &options, &err);
+            if (status != wanted) fail_msg("kind %d, codes %d: status %d", kind, codes, status);
+            if (status) continue;
+            struct vdb *db = store_open("c.vdb");
+            assert_int_equal(store_info(db).index, kind);
+            assert_int_equal(store_info(db).codes, codes);
+            vdb_close(db);
+            remove(store_path("c.vdb"));
+        }
+    }
 }
 
 static void opening(void **state)
@@ -518,6 +544,7 @@ int main(void)
         test(no_space_means_the_old_state),
         test(a_compaction_while_rows_are_written),
         test(creating),
+        test(creating_with_codes),
         test(opening),
         test(unknown_features),
         test(ids),

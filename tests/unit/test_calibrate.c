@@ -55,8 +55,14 @@ static enum vdb_status calibrate_with(struct points *points, const struct codes 
                                       unsigned threads, struct calibration *c)
 {
     struct quality_rows rows = rows_of(points, threads);
-    return calibrate_graph(&rows, &points->codes, codes, &points->graph, points->edges, 1100,
-                           rerank, c, NULL);
+    struct calibrator *calibrator;
+    enum vdb_status status = calibrate_open(&rows, &points->codes, &points->graph, points->edges,
+                                            1100, &calibrator, NULL);
+    if (!status)
+        status =
+            calibrate_walks(calibrator, codes, &points->graph, rerank, CALIBRATE_FULL, c, NULL);
+    calibrate_close(calibrator);
+    return status;
 }
 
 static enum vdb_status calibrate(struct points *points, unsigned threads, struct calibration *c)
@@ -135,26 +141,61 @@ static void rows_are_gone_from_all_lists_and_come_back(void **state)
 
 #define QUERIES 400
 
-/* Recall@k of queries from outside at the effort, by brute force. */
-static double recall_seen(struct points *points, const struct codes *codes, struct walk *walk,
-                          uint32_t k, uint32_t ef)
+struct seen {
+    double mean, zero;
+    double sorted[QUERIES];
+};
+
+static int by_value(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Recall@k of queries from outside at the effort, by brute force. */
+static struct seen look(struct points *points, const struct codes *codes, struct walk *walk,
+                        uint32_t k, uint32_t ef)
+{
+    struct seen seen = {0, 0, {0}};
     float *query = malloc(points->dim * sizeof *query);
-    uint32_t *nearest = malloc(k * sizeof *nearest), hits = 0;
+    uint32_t *nearest = malloc(k * sizeof *nearest);
     assert_true(query && nearest);
     for (uint32_t i = 0; i < QUERIES; i++) {
         const struct candidate *found;
-        uint32_t count, keep = rerank(k, ef) > ef ? rerank(k, ef) : ef;
+        uint32_t count, hits = 0, keep = rerank(k, ef) > ef ? rerank(k, ef) : ef;
         points_query(points, 40, 0.5, 6, i, query);
         points_nearest(points, query, k, nearest);
         assert_int_equal(walk_prepare(walk, codes, kernels, query, NULL), VDB_OK);
         assert_int_equal(walk_graph(walk, &points->graph, ef, keep, &found, &count, NULL), VDB_OK);
         for (uint32_t j = 0; j < count; j++)
             for (uint32_t l = 0; l < k; l++) hits += found[j].row == nearest[l];
+        seen.sorted[i] = hits / (double)k;
+        seen.mean += seen.sorted[i] / QUERIES;
+        seen.zero += (hits == 0) / (double)QUERIES;
     }
+    qsort(seen.sorted, QUERIES, sizeof *seen.sorted, by_value);
     free(query);
     free(nearest);
-    return hits / (double)(QUERIES * k);
+    return seen;
+}
+
+static double deviation(double share, double queries)
+{
+    return sqrt(share * (1 - share) / queries);
+}
+
+/* Means and shares within two standard deviations and a hundredth or two: of queries that find
+ * nothing some are of clusters that were left by the way that led there. */
+static void check_point(const struct seen *seen, uint32_t k, const struct calibration_point *point)
+{
+    double recall = point->recall * 1e-6, zero = point->zero * 1e-6;
+    assert_true(fabs(seen->mean - recall) <
+                0.01 + 2 * (deviation(seen->mean, QUERIES) + point->error * 1e-6));
+    assert_true(fabs(seen->zero - zero) <
+                0.02 + 2 * (deviation(seen->zero, QUERIES) + deviation(zero, 192)));
+    /* Between the 2nd percentile seen and the 9th, or a row off. */
+    assert_true(point->p5 * 1e-6 > seen->sorted[QUERIES * 2 / 100] - 1.01 / k);
+    assert_true(point->p5 * 1e-6 < seen->sorted[QUERIES * 9 / 100] + 1.01 / k);
 }
 
 static void check_curves(struct points *points, const struct codes *codes)
@@ -170,13 +211,12 @@ static void check_curves(struct points *points, const struct codes *codes)
         assert_true(curve->points[0].recall < 950000); /* or there is nothing to measure */
         assert_true(curve->points[curve->point_count - 1].recall >= 995000);
         for (uint32_t i = 0; i < curve->point_count; i += 3) {
-            double seen = recall_seen(points, codes, walk, ks[a], curve->points[i].effort);
-            double deviation = sqrt(seen * (1 - seen) / QUERIES) + curve->points[i].error * 1e-6;
-            assert_true(fabs(seen - curve->points[i].recall * 1e-6) < 0.01 + 2 * deviation);
+            struct seen seen = look(points, codes, walk, ks[a], curve->points[i].effort);
+            check_point(&seen, ks[a], &curve->points[i]);
         }
-        uint32_t effort = calibration_effort(&c, ks[a], 0.95);
-        double seen = recall_seen(points, codes, walk, ks[a], effort);
-        assert_true(seen > 0.93 && seen < 0.99);
+        struct seen seen = look(points, codes, walk, ks[a], calibration_effort(&c, ks[a], 0.95));
+        assert_true(seen.mean > 0.93 && seen.mean < 0.99);
+        assert_true(ks[a] == 1 || seen.sorted[QUERIES * 7 / 100] > 0.799);
     }
     walk_free(walk);
 }
@@ -226,19 +266,85 @@ static void curves_of_coarser_codes(void **state)
     points_release(&points);
 }
 
-/* The standard errors of k = 1 are those of a share. */
-static void errors_are_those_of_the_mean(void **state)
+/* Of k = 1 all follows from how many queries missed: the standard error is that of a share, the
+ * 5th percentile is 0 where a twentieth of them or more did. */
+static void figures_of_one_neighbour(void **state)
 {
     (void)state;
     struct points points;
     struct calibration c;
+    unsigned both = 0;
     clustered(&points, 8000, 32, VDB_METRIC_L2);
     assert_int_equal(calibrate(&points, 2, &c), VDB_OK);
+    assert_int_equal(c.curves[0].query_count, 384);
     for (uint32_t i = 0; i < c.curves[0].point_count; i++) {
-        double n = c.curves[0].query_count, share = c.curves[0].points[i].recall * 1e-6;
+        const struct calibration_point *point = &c.curves[0].points[i];
+        double n = 384, share = point->recall * 1e-6;
         double expected = sqrt(share * (1 - share) / (n - 1));
         if (expected < 1 / n) expected = 1 / n;
-        assert_true(fabs(c.curves[0].points[i].error * 1e-6 - expected) < 3e-6);
+        assert_true(fabs(point->error * 1e-6 - expected) < 3e-6);
+        assert_in_range(point->recall + point->zero, 999998, 1000000);
+        uint32_t missed = (uint32_t)lround(n * (1 - share));
+        uint32_t p5 = missed < 20 ? 1000000 : 0;      /* 19.2, rounded up */
+        uint32_t assured = missed < 16 ? 1000000 : 0; /* 20 less sqrt(18.24), rounded up */
+        assert_int_equal(point->p5, p5);
+        assert_int_equal(point->p5 - point->p5_error, assured);
+        both |= 1u << (missed < 20);
+    }
+    assert_int_equal(both, 3); /* or the curve has no such points */
+    points_release(&points);
+}
+
+/* Many rows give more queries, and the largest k needs fewer of them. */
+static void queries_by_rows(void **state)
+{
+    (void)state;
+    static const uint32_t expected[][3] = {
+        {3000, 187, 187}, {8000, 384, 192}, {60000, 468, 234}, {131072, 768, 192}};
+    for (size_t i = 0; i < 4; i++) {
+        struct points points;
+        struct calibration c;
+        points_init(&points, expected[i][0], 4);
+        points_cluster(&points, 40, 0.5, 6);
+        points_code(&points, VDB_METRIC_L2, 0);
+        points_build(&points, &(struct graph_params){.degree = 4, .ef_construction = 8}, NULL);
+        assert_int_equal(calibrate(&points, 2, &c), VDB_OK);
+        assert_int_equal(c.curves[1].query_count, expected[i][1]);
+        assert_int_equal(c.curves[2].query_count, expected[i][2]);
+        points_release(&points);
+    }
+}
+
+/* A rough measurement is one of a quarter of the queries, and nothing stays of it. */
+static void rough_and_full(void **state)
+{
+    (void)state;
+    struct points points;
+    struct calibration rough, again, full;
+    struct calibrator *calibrator;
+    clustered(&points, 8000, 32, VDB_METRIC_L2);
+    struct quality_rows rows = rows_of(&points, 2);
+    assert_int_equal(calibrate(&points, 2, &full), VDB_OK);
+    assert_int_equal(
+        calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, &calibrator, NULL),
+        VDB_OK);
+    assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
+                                     CALIBRATE_ROUGH, &rough, NULL),
+                     VDB_OK);
+    assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
+                                     CALIBRATE_FULL, &again, NULL),
+                     VDB_OK);
+    calibrate_close(calibrator);
+    assert_memory_equal(&again, &full, sizeof full);
+    assert_int_equal(rough.curve_count, 2);
+    assert_int_equal(rough.curves[1].k, 10);
+    assert_int_equal(rough.curves[1].query_count, 96);
+    for (uint32_t i = 0; i < rough.curves[1].point_count && i < full.curves[1].point_count; i++) {
+        const struct calibration_point *a = &rough.curves[1].points[i],
+                                       *b = &full.curves[1].points[i];
+        double off = ((double)a->recall - (double)b->recall) * 1e-6;
+        assert_int_equal(a->effort, b->effort);
+        assert_true(fabs(off) < 0.01 + 3e-6 * a->error);
     }
     points_release(&points);
 }
@@ -287,7 +393,7 @@ static void few_rows(void **state)
     clustered(&points, 512, 8, VDB_METRIC_L2);
     assert_int_equal(calibrate(&points, 1, &c), VDB_OK);
     assert_int_equal(c.curve_count, 3);
-    assert_int_equal(c.curves[0].query_count, 16);
+    assert_int_equal(c.curves[0].query_count, 32);
     points_release(&points);
 }
 
@@ -337,7 +443,7 @@ static void a_row_that_cannot_be_read(void **state)
 {
     (void)state;
     struct points points;
-    struct calibration c;
+    struct calibrator *calibrator;
     clustered(&points, 2000, 4, VDB_METRIC_L2); /* dense: each row is in some window */
     size_t bytes = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
     uint32_t *before = malloc(bytes);
@@ -345,10 +451,10 @@ static void a_row_that_cannot_be_read(void **state)
     memcpy(before, points.edges, bytes);
     struct quality_rows rows = rows_of(&points, 2);
     rows.row_fn = unreadable;
-    assert_int_equal(calibrate_graph(&rows, &points.codes, &points.codes, &points.graph,
-                                     points.edges, 1100, rerank, &c, NULL),
-                     VDB_IO);
-    assert_int_equal(c.curve_count, 0);
+    assert_int_equal(
+        calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, &calibrator, NULL),
+        VDB_IO);
+    assert_null(calibrator);
     assert_memory_equal(before, points.edges, bytes);
     free(before);
     points_release(&points);
@@ -360,7 +466,9 @@ int main(void)
         cmocka_unit_test(rows_are_gone_from_all_lists_and_come_back),
         cmocka_unit_test(curves_are_those_of_other_queries),
         cmocka_unit_test(curves_of_coarser_codes),
-        cmocka_unit_test(errors_are_those_of_the_mean),
+        cmocka_unit_test(figures_of_one_neighbour),
+        cmocka_unit_test(queries_by_rows),
+        cmocka_unit_test(rough_and_full),
         cmocka_unit_test(the_same_for_any_threads_and_kernels),
         cmocka_unit_test(few_rows),
         cmocka_unit_test(equal_rows_count_alike),

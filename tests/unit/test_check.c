@@ -21,10 +21,10 @@
 
 enum { DIM = 8, ROWS = 2100 };
 
-/* A graph part with every segment that a part can have, and a tail of three commits. */
-static void make(struct buf *bytes, struct manifest *m, struct superblock *sb)
+/* A part of ROWS rows with every segment that it can have, and a tail of three commits. */
+static void make_of(struct vdb_create_options options, struct buf *bytes, struct manifest *m,
+                    struct superblock *sb)
 {
-    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     struct vdb_error err;
     int slot;
     options.dim = DIM;
@@ -44,7 +44,14 @@ static void make(struct buf *bytes, struct manifest *m, struct superblock *sb)
                          bytes->len, m, &err),
          &err);
     assert_int_equal(m->part_count, 1);
-    assert_int_equal(m->segment_count, 8);
+}
+
+static void make(struct buf *bytes, struct manifest *m, struct superblock *sb)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.index = VDB_INDEX_GRAPH;
+    make_of(options, bytes, m, sb);
+    assert_int_equal(m->segment_count, 9);
 }
 
 static uint64_t check_bytes(const struct buf *bytes, int deep, struct vdb_error *first)
@@ -266,6 +273,137 @@ static void a_deep_check_sees_behind_checksums(void **state)
     }
 }
 
+/* ---- ivf parts ----------------------------------------------------------------------------- */
+
+static struct vdb_create_options ivf_options(enum vdb_type type, enum vdb_metric metric)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.index = VDB_INDEX_IVF;
+    options.type = type;
+    options.metric = metric;
+    return options;
+}
+
+static void ivf_parts_are_sound(void **state)
+{
+    (void)state;
+    static const enum vdb_type types[] = {VDB_TYPE_F32, VDB_TYPE_F16, VDB_TYPE_I8, VDB_TYPE_U8};
+    static const enum vdb_metric metrics[] = {VDB_METRIC_L2, VDB_METRIC_COSINE, VDB_METRIC_IP};
+    for (size_t i = 0; i < 12; i++) {
+        struct buf bytes = {0};
+        struct manifest m;
+        struct superblock sb;
+        struct vdb_error finding;
+        make_of(ivf_options(types[i / 3], metrics[i % 3]), &bytes, &m, &sb);
+        segment(&m, DISK_SEGMENT_IVF);
+        if (check_bytes(&bytes, 1, &finding)) fail_msg("case %zu: %s", i, finding.message);
+        manifest_release(&m);
+        buf_release(&bytes);
+        remove(store_path("x.vdb"));
+    }
+}
+
+/* Each of those that follow puts one wrong thing in, and returns where it is to be found. */
+static uint64_t blocks_at(struct buf *bytes, const struct segment_entry *s)
+{
+    return s->off + get64(bytes, s->off + 120);
+}
+
+static uint64_t wrong_row(struct buf *bytes, const struct segment_entry *s)
+{
+    uint64_t at = s->off + get64(bytes, s->off + 88);
+    put32(bytes, at, ROWS);
+    return at;
+}
+
+static uint64_t wrong_b(struct buf *bytes, const struct segment_entry *s)
+{
+    bytes->data[blocks_at(bytes, s) + 2 * 3] ^= 4; /* a 256th of slot 3's b, or more */
+    return blocks_at(bytes, s) + 2 * 3;
+}
+
+static uint64_t wrong_f(struct buf *bytes, const struct segment_entry *s)
+{
+    bytes->data[blocks_at(bytes, s) + 32 + 2 * 5] ^= 4;
+    return blocks_at(bytes, s) + 32 + 2 * 5;
+}
+
+static uint64_t wrong_small_code(struct buf *bytes, const struct segment_entry *s)
+{
+    bytes->data[blocks_at(bytes, s) + 64 + 4 * 7 + 1] ^= 8; /* the second of slot 7 */
+    return blocks_at(bytes, s) + 32 + 2 * 7;
+}
+
+/* Two in each other's place: the norm is as before. */
+static uint64_t wrong_slot_code(struct buf *bytes, const struct segment_entry *s)
+{
+    uint64_t at = s->off + get64(bytes, s->off + 128);
+    uint8_t *code = bytes->data + at;
+    unsigned i = 1;
+    while (i < DIM - 1 && code[i] == code[0]) i++;
+    assert_true(code[i] != code[0]);
+    uint8_t first = code[0];
+    code[0] = code[i];
+    code[i] = first;
+    return at;
+}
+
+static uint64_t wrong_norm(struct buf *bytes, const struct segment_entry *s)
+{
+    uint64_t at = s->off + get64(bytes, s->off + 136) + 4 * 11;
+    bytes->data[at] ^= 1; /* of row 11: one a row */
+    return at;
+}
+
+static uint64_t wrong_grid(struct buf *bytes, const struct segment_entry *s)
+{
+    put32(bytes, s->off + 36, 1);
+    return s->off + 32;
+}
+
+static void a_deep_check_sees_into_ivf_parts(void **state)
+{
+    (void)state;
+    static const struct {
+        enum vdb_type type;
+        enum vdb_metric metric;
+        uint64_t (*change)(struct buf *, const struct segment_entry *);
+        int always; /* found by any check */
+    } cases[] = {
+        {VDB_TYPE_F32, VDB_METRIC_L2, wrong_row, 0},
+        {VDB_TYPE_F32, VDB_METRIC_L2, wrong_b, 0},
+        {VDB_TYPE_F32, VDB_METRIC_L2, wrong_f, 0},
+        {VDB_TYPE_F32, VDB_METRIC_L2, wrong_small_code, 0},
+        {VDB_TYPE_F32, VDB_METRIC_L2, wrong_slot_code, 0},
+        {VDB_TYPE_F16, VDB_METRIC_COSINE, wrong_b, 0},
+        {VDB_TYPE_I8, VDB_METRIC_COSINE, wrong_slot_code, 0},
+        {VDB_TYPE_F32, VDB_METRIC_IP, wrong_b, 0},
+        {VDB_TYPE_I8, VDB_METRIC_IP, wrong_f, 0},
+        {VDB_TYPE_U8, VDB_METRIC_L2, wrong_small_code, 0},
+        {VDB_TYPE_U8, VDB_METRIC_L2, wrong_norm, 0},
+        {VDB_TYPE_I8, VDB_METRIC_L2, wrong_norm, 0},
+        {VDB_TYPE_I8, VDB_METRIC_L2, wrong_grid, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buf bytes = {0};
+        struct manifest m;
+        struct superblock sb;
+        struct vdb_error finding;
+        make_of(ivf_options(cases[i].type, cases[i].metric), &bytes, &m, &sb);
+        uint64_t at = cases[i].change(&bytes, segment(&m, DISK_SEGMENT_IVF));
+        seal(&bytes, &m, &sb);
+        assert_int_equal(check_bytes(&bytes, 0, NULL) != 0, cases[i].always);
+        uint64_t findings = check_bytes(&bytes, 1, &finding);
+        if (!findings || strcmp(finding.segment, "ivf") != 0 || finding.offset != at)
+            fail_msg("case %zu, at %llu: %llu findings, at %llu: %s", i, (unsigned long long)at,
+                     (unsigned long long)findings, (unsigned long long)finding.offset,
+                     findings ? finding.message : "none");
+        manifest_release(&m);
+        buf_release(&bytes);
+        remove(store_path("x.vdb"));
+    }
+}
+
 /* ---- damaged and cut off ------------------------------------------------------------------- */
 
 /* Everything a reader can do; what it says matters not here, that it comes back does. */
@@ -331,13 +469,12 @@ static void cut_off_it_is_an_error(void **state)
     buf_release(&bytes);
 }
 
-static void hostile_bytes_crash_nothing(void **state)
+static void hostile_bytes_of(struct vdb_create_options options)
 {
-    (void)state;
     struct buf bytes = {0};
     struct manifest m;
     struct superblock sb;
-    make(&bytes, &m, &sb);
+    make_of(options, &bytes, &m, &sb);
     uint64_t seed = 11;
     uint8_t *sound = malloc(bytes.len);
     assert_non_null(sound);
@@ -360,6 +497,51 @@ static void hostile_bytes_crash_nothing(void **state)
     free(sound);
     manifest_release(&m);
     buf_release(&bytes);
+    remove(store_path("x.vdb"));
+}
+
+static void hostile_bytes_crash_nothing(void **state)
+{
+    (void)state;
+    hostile_bytes_of((struct vdb_create_options)VDB_CREATE_OPTIONS_INIT);
+    hostile_bytes_of(ivf_options(VDB_TYPE_F32, VDB_METRIC_COSINE));
+    hostile_bytes_of(ivf_options(VDB_TYPE_U8, VDB_METRIC_L2));
+}
+
+/* Lists that say so do not bring a row twice, nor one that is not there. */
+static void rows_of_lists_are_not_believed(void **state)
+{
+    (void)state;
+    for (int own = 0; own < 2; own++) {
+        struct buf bytes = {0};
+        struct manifest m;
+        struct superblock sb;
+        make_of(ivf_options(own ? VDB_TYPE_U8 : VDB_TYPE_F32, VDB_METRIC_L2), &bytes, &m, &sb);
+        const struct segment_entry *s = segment(&m, DISK_SEGMENT_IVF);
+        uint64_t rows_off = s->off + get64(&bytes, s->off + 88);
+        for (uint32_t i = 0; i < ROWS; i++)
+            put32(&bytes, rows_off + 4 * (uint64_t)i, i % 3 ? 100 + i % 40 : ROWS + i);
+        seal(&bytes, &m, &sb);
+        store_write("y.vdb", &bytes);
+        struct vdb *db = store_open("y.vdb");
+        const struct vdb_snapshot *snapshot = store_snapshot(db);
+        struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+        struct vdb_hit hits[30];
+        struct vdb_error err;
+        uint32_t found;
+        float v[DIM];
+        options.k = 30;
+        store_vector(120, DIM, v);
+        must(vdb_search(snapshot, v, 1, &options, hits, &found, &err), &err);
+        assert_int_equal(found, 30);
+        for (uint32_t i = 0; i < found; i++)
+            for (uint32_t j = 0; j < i; j++) assert_true(hits[i].row != hits[j].row);
+        vdb_snapshot_close(snapshot);
+        vdb_close(db);
+        manifest_release(&m);
+        buf_release(&bytes);
+        remove(store_path("x.vdb"));
+    }
 }
 
 static void what_cannot_be_checked(void **state)
@@ -388,8 +570,11 @@ int main(void)
         test(damaged_bytes_are_named),
         test(one_finding_does_not_hide_another),
         test(a_deep_check_sees_behind_checksums),
+        test(ivf_parts_are_sound),
+        test(a_deep_check_sees_into_ivf_parts),
         test(cut_off_it_is_an_error),
         test(hostile_bytes_crash_nothing),
+        test(rows_of_lists_are_not_believed),
         test(what_cannot_be_checked),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -2,6 +2,7 @@
  * write while others compact and maintain lose nothing, killed ones included.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -163,6 +164,158 @@ static void live_rows_in_order_mode_kept(void **state)
         assert_memory_equal(id, want, len);
     }
     vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
+/* ---- codes and centroids ------------------------------------------------------------------- */
+
+static enum vdb_status compact_to(struct vdb *db, enum vdb_index_kind kind, int codes)
+{
+    struct vdb_error err;
+    struct vdb_compact_options compact = VDB_COMPACT_OPTIONS_INIT;
+    compact.set_index = 1;
+    compact.index = kind;
+    compact.set_codes = codes >= 0;
+    if (codes >= 0) compact.codes = (enum vdb_codes)codes;
+    return vdb_compact(db, &compact, &err);
+}
+
+static void codes_that_a_kind_cannot_have(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.dim = 4;
+    struct vdb *db = store_create("a.vdb", options);
+    store_add_many(db, 0, 300, 4);
+    /* Asked for in one breath they are refused, and the index is as it was. */
+    assert_int_equal(compact_to(db, VDB_INDEX_IVF, VDB_CODES_NONE), VDB_INVALID);
+    assert_int_equal(compact_to(db, VDB_INDEX_IVF, VDB_CODES_I8), VDB_INVALID);
+    assert_int_equal(compact_to(db, VDB_INDEX_GRAPH, VDB_CODES_PQ), VDB_INVALID);
+    assert_int_equal(compact_to(db, VDB_INDEX_HNSW, VDB_CODES_B1), VDB_INVALID);
+    assert_int_equal(compact_to(db, VDB_INDEX_FLAT, VDB_CODES_B1), VDB_INVALID);
+    assert_int_equal(compact_to(db, VDB_INDEX_IVF, 6), VDB_INVALID);
+    assert_int_equal(store_info(db).index, VDB_INDEX_AUTO);
+    assert_int_equal(store_info(db).parts, 0);
+    /* Those of old give way to the kind that is asked for now, and others stay. */
+    static const struct {
+        enum vdb_index_kind kind;
+        int codes;
+        enum vdb_codes after;
+    } steps[] = {
+        {VDB_INDEX_GRAPH, VDB_CODES_I8, VDB_CODES_I8},
+        {VDB_INDEX_IVF, -1, VDB_CODES_AUTO},
+        {VDB_INDEX_IVF, VDB_CODES_PQ, VDB_CODES_PQ},
+        {VDB_INDEX_AUTO, -1, VDB_CODES_PQ},
+        {VDB_INDEX_GRAPH, -1, VDB_CODES_AUTO},
+        {VDB_INDEX_GRAPH, VDB_CODES_I4, VDB_CODES_I4},
+        {VDB_INDEX_IVF, -1, VDB_CODES_I4},
+        {VDB_INDEX_HNSW, -1, VDB_CODES_I4},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (compact_to(db, steps[i].kind, steps[i].codes)) fail_msg("step %zu", i);
+        if (store_info(db).codes != steps[i].after) fail_msg("codes after step %zu", i);
+        assert_int_equal(store_info(db).index, steps[i].kind);
+    }
+    vdb_close(db);
+    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
+}
+
+/* Under VDB_INDEX_AUTO they ask for one, of compactions and of parts that are built by the way. */
+static void codes_of_inverted_files_ask_for_one(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err;
+    struct vdb_part_info part;
+    options.dim = 4;
+    options.codes = VDB_CODES_B1;
+    struct vdb *db = store_create("a.vdb", options);
+    store_add_many(db, 0, 3000, 4);
+    for (int i = 0; i < 2; i++) {
+        must(i ? vdb_compact(db, NULL, &err) : vdb_maintain(db, NULL, &err), &err);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        assert_int_equal(vdb_part_info(s, 0, &part), VDB_OK);
+        assert_int_equal(part.kind, VDB_INDEX_IVF);
+        vdb_snapshot_close(s);
+    }
+    assert_int_equal(store_info(db).index, VDB_INDEX_AUTO);
+    vdb_close(db);
+}
+
+static struct vdb_compact_options around(const float *centroids, uint32_t count)
+{
+    struct vdb_compact_options compact = VDB_COMPACT_OPTIONS_INIT;
+    compact.set_index = 1;
+    compact.index = VDB_INDEX_IVF;
+    compact.centroids = centroids;
+    compact.centroid_count = count;
+    return compact;
+}
+
+/* Rows of whole numbers from 0 to 255 are coded by themselves, and so are centroids. */
+static void lists_lie_around_given_centroids(void **state)
+{
+    (void)state;
+    static const float given[] = {20, 20.4f, 19.6f, 0, -7, 300, 255, 254.5f, 80, 1, 2, 3};
+    static const float wanted[] = {20, 20, 20, 0, 0, 255, 255, 255, 80, 1, 2, 3};
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_compact_options compact = around(given, 3);
+    struct vdb_error err;
+    struct vdb_part_info part;
+    options.dim = 4;
+    struct vdb *db = store_create("a.vdb", options);
+    store_add_many(db, 0, 300, 4);
+    must(vdb_compact(db, &compact, &err), &err);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(vdb_part_info(s, 0, &part), VDB_OK);
+    assert_int_equal(part.kind, VDB_INDEX_IVF);
+    float vector[4];
+    for (uint32_t list = 0; list < 3; list++) {
+        assert_int_equal(vdb_part_centroid(s, 0, list, vector), VDB_OK);
+        assert_memory_equal(vector, wanted + (size_t)4 * list, sizeof vector);
+    }
+    assert_int_equal(vdb_part_centroid(s, 0, 3, vector), VDB_NOT_FOUND);
+    assert_int_equal(vdb_part_centroid(s, 1, 0, vector), VDB_NOT_FOUND);
+    vdb_snapshot_close(s);
+    assert_int_equal(compact_to(db, VDB_INDEX_GRAPH, -1), VDB_OK);
+    s = store_snapshot(db);
+    assert_int_equal(vdb_part_centroid(s, 0, 0, vector), VDB_NOT_FOUND);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
+}
+
+static void centroids_that_cannot_be(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err;
+    options.dim = 4;
+    struct vdb *db = store_create("a.vdb", options), *few = store_create("few.vdb", options);
+    store_add_many(db, 0, 301, 4);
+    store_delete(db, 7);
+    store_add_many(few, 0, 20, 4);
+    static float centroids[301 * 4];
+    struct vdb_compact_options compact = around(centroids, 300);
+    compact.output = store_path("b.vdb");
+    must(vdb_compact(db, &compact, &err), &err); /* as many as there are live rows */
+    static const struct vdb_compact_options none = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_compact_options bad[] = {
+        around(centroids, 301), around(centroids, 0), around(NULL, 1), around(centroids, 3), none,
+    };
+    bad[3].index = VDB_INDEX_GRAPH;
+    bad[4].centroids = centroids;
+    bad[4].centroid_count = 3; /* of an index that is none */
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (vdb_compact(db, &bad[i], &err) != VDB_INVALID) fail_msg("case %zu", i);
+    compact = around(centroids, 3);
+    assert_int_equal(vdb_compact(few, &compact, &err), VDB_INVALID);
+    centroids[9] = NAN;
+    assert_int_equal(vdb_compact(db, &compact, &err), VDB_INVALID);
+    assert_non_null(strstr(err.message, "number 1 of centroid 2"));
+    assert_int_equal(store_info(db).rows, 301);
+    assert_int_equal(store_info(db).parts, 0);
+    vdb_close(few);
     vdb_close(db);
 }
 
@@ -463,6 +616,10 @@ int main(void)
         test(same_bytes_cosine_i8),
         test(same_bytes_ip_f16),
         test(live_rows_in_order_mode_kept),
+        test(codes_that_a_kind_cannot_have),
+        test(codes_of_inverted_files_ask_for_one),
+        test(lists_lie_around_given_centroids),
+        test(centroids_that_cannot_be),
         test(cancelled_it_leaves_nothing),
         test(placed_rows_are_not_taken_for_another_files),
         test(writers_beside_compactions_lose_nothing),

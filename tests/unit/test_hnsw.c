@@ -368,9 +368,14 @@ static void calibration_is_that_of_other_queries(void **state)
                                 .row_fn = row_of,
                                 .context = &points};
     assert_int_equal(kernels_select(NULL, &rows.kernels, NULL), VDB_OK);
-    assert_int_equal(calibrate_graph(&rows, &points.codes, &points.codes, &built.graph, built.edges,
-                                     1100, as_kept, &c, NULL),
-                     VDB_OK);
+    struct calibrator *calibrator;
+    assert_int_equal(
+        calibrate_open(&rows, &points.codes, &built.graph, built.edges, 1100, &calibrator, NULL),
+        VDB_OK);
+    assert_int_equal(
+        calibrate_walks(calibrator, &points.codes, &built.graph, as_kept, CALIBRATE_FULL, &c, NULL),
+        VDB_OK);
+    calibrate_close(calibrator);
     check_levels(&built, points.rows);
     const struct calibration_curve *curve = &c.curves[1];
     assert_int_equal(curve->k, 10);

@@ -48,10 +48,10 @@ static void view_of_the_example(void **state)
     assert_ptr_equal(v.centroids, p + 192);
     assert_int_equal(v.centroid_norms[1], -58880);
     assert_true(v.codebook[31] == 0.9375F);
-    assert_ptr_equal(v.matrix, p + 576);
+    assert_ptr_equal(v.matrix, p + 512);
     assert_true(v.matrix_scales[1] == 0.0078125F);
     assert_ptr_equal(v.slot_codes, p + 8320);
-    assert_ptr_equal(v.slot_norms, p + 8380);
+    assert_ptr_equal(v.norms, p + 8380);
     struct ivf_list list = ivf_view_list(&v, 1);
     assert_ptr_equal(list.blocks, p + 8192);
     assert_int_equal(list.block_count, 1);
@@ -60,6 +60,18 @@ static void view_of_the_example(void **state)
     assert_int_equal(v.slot_rows[list.first_slot + 1], 2);
     assert_int_equal(v.slot_rows[list.first_slot + 2], VDB_NO_ROW);
     example_release(&e);
+}
+
+/* Worked out by hand from the page: 37 dimensions are ten fours. */
+static void places_of_centroids(void **state)
+{
+    (void)state;
+    assert_int_equal(ivf_centroid_bytes(37), 640);
+    assert_int_equal(ivf_centroid_bytes(36), 576);
+    assert_int_equal(ivf_centroid_at(37, 0, 0), 0);
+    assert_int_equal(ivf_centroid_at(37, 5, 2), 22);
+    assert_int_equal(ivf_centroid_at(37, 15, 39), 639);
+    assert_int_equal(ivf_centroid_at(37, 37, 36), 2 * 640 + 9 * 64 + 5 * 4);
 }
 
 /* Worked out by hand from the page. */
@@ -76,17 +88,17 @@ static void layouts(void **state)
     assert_int_equal(h.slot_count, 240);
     assert_int_equal(h.code_bytes, 64);
     assert_int_equal(h.centroids_off, 192);
-    assert_int_equal(h.centroid_norms_off, 448);
-    assert_int_equal(h.lists_off, 512);
-    assert_int_equal(h.codebook_off, 576);
+    assert_int_equal(h.centroid_norms_off, 1216); /* behind one block of 16 fours */
+    assert_int_equal(h.lists_off, 1280);
+    assert_int_equal(h.codebook_off, 1344);
     assert_int_equal(h.matrix_off, 0);
     assert_int_equal(h.matrix_scales_off, 0);
-    assert_int_equal(h.slot_rows_off, 576 + 61 * 64);
+    assert_int_equal(h.slot_rows_off, 1344 + 61 * 64);
     assert_int_equal(h.blocks_off, 8192);
     assert_int_equal(h.slot_codes_off, 8192 + 3 * 4096 + 576);
     assert_int_equal(h.slot_code_stride, 64);
-    assert_int_equal(h.slot_norms_off, h.slot_codes_off + 240 * 64);
-    assert_int_equal(h.slot_norm_stride, 4);
+    assert_int_equal(h.norms_off, h.slot_codes_off + 240 * 64);
+    assert_int_equal(h.norm_stride, 4);
     static const uint32_t pages[] = {0, 2, 2, 3}, blocks[] = {0, 9, 9, 14};
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(le32_get(lists[i].page), pages[i]);
@@ -96,13 +108,13 @@ static void layouts(void **state)
     /* Of 60, the norm has room. */
     h.dim = h.out_dim = h.code_count = 60;
     uint64_t len = ivf_header_layout(&h, list_rows, true, lists);
-    assert_int_equal(h.slot_norms_off, h.slot_codes_off + 60);
-    assert_int_equal(h.slot_norm_stride, 64);
+    assert_int_equal(h.norms_off, h.slot_codes_off + 60);
+    assert_int_equal(h.norm_stride, 64);
     assert_int_equal(len, h.slot_codes_off + 240 * 64);
-    assert_int_equal(ivf_header_layout(&h, list_rows, false, lists), len - 240 * 60);
+    assert_int_equal(ivf_header_layout(&h, list_rows, false, lists), len - 240 * 64 + 200 * 4);
     assert_int_equal(h.slot_codes_off, 0);
     assert_int_equal(h.slot_code_stride, 0);
-    assert_int_equal(h.slot_norm_stride, 4);
+    assert_int_equal(h.norm_stride, 4);
 }
 
 static void layouts_beyond_32_bits(void **state)
@@ -135,7 +147,7 @@ static const struct damage DAMAGES[] = {
     {4, 4, 0, INIT, 4},
     {4, 4, 4, INIT, 4},   /* more lists than rows */
     {4, 4, 1, INIT, 8},   /* lists that do not use all slots */
-    {4, 4, 3, INIT, 420}, /* a list behind the last */
+    {4, 4, 3, INIT, 356}, /* a list behind the last */
     {8, 4, 0, INIT, 8},
     {8, 4, 31, INIT, 8},
     {8, 4, 16, INIT, 8},
@@ -172,27 +184,27 @@ static const struct damage DAMAGES[] = {
     /* arrays: not aligned, within the header, beyond the end */
     {64, 4, 193, INIT, 64},
     {64, 4, 128, INIT, 64},
-    {64, 4, 10304, INIT, 64},
+    {64, 4, 10368, INIT, 64},
     {68, 4, 1, INIT, 64},
-    {72, 4, 324, INIT, 72},
+    {72, 4, 260, INIT, 72},
     {72, 4, 0, INIT, 72},
     {72, 4, 10368, INIT, 72},
-    {80, 4, 388, INIT, 80},
+    {80, 4, 324, INIT, 80},
     {80, 4, 10368, INIT, 80},
     {84, 4, 0xffffffff, INIT, 80},
-    {88, 4, 772, INIT, 88},
+    {88, 4, 708, INIT, 88},
     {88, 4, 10304, INIT, 88},
-    {96, 4, 452, INIT, 96},
+    {96, 4, 388, INIT, 96},
     {96, 4, 10304, INIT, 96},
     {104, 4, 0, INIT, 104},
-    {104, 4, 580, INIT, 104},
+    {104, 4, 516, INIT, 104},
     {104, 4, 10304, INIT, 104},
     {112, 4, 0, INIT, 112},
     {112, 4, 10368, INIT, 112},
     {120, 4, 0, INIT, 120},
     {120, 4, 4160, INIT, 120},
     {120, 4, 12288, INIT, 120},
-    {120, 4, 8192, INIT, 400}, /* the second list's blocks are beyond the end then */
+    {120, 4, 8192, INIT, 336}, /* the second list's blocks are beyond the end then */
     {128, 4, 8384, INIT, 128},
     {128, 4, 0, INIT, 128},
     {128, 4, 8324, INIT, 128},
@@ -209,38 +221,43 @@ static const struct damage DAMAGES[] = {
     {148, 4, 66, INIT, 148},
     {148, 4, 4, INIT, 136},
     {148, 4, 128, INIT, 136},
+    {152, 4, 0x7fc00000, INIT, 152},
+    {152, 4, 0xff800000, INIT, 152},
+    {156, 4, 0x7f800000, INIT, 156},
+    {156, 4, 0xbb800000, INIT, 156},
     /* lists */
-    {384, 4, 1, INIT, 400}, /* both on page 1 */
-    {400, 4, 0, INIT, 400},
-    {400, 4, 2, INIT, 400},
-    {400, 4, 0xffffffff, INIT, 400},
-    {388, 4, 1, INIT, 388},
-    {404, 4, 0, INIT, 404},
-    {404, 4, 2, INIT, 404},
-    {392, 4, 17, INIT, 404},
-    {392, 4, 0xffffffff, INIT, 384},
-    {392, 4, 5, INIT, 0}, /* seven places for three rows */
-    {408, 4, 0, INIT, 8},
-    {408, 4, 17, INIT, 8},
-    {392, 4, 4, VALIDATE, 776},
-    {392, 4, 1, VALIDATE, 772}, /* a row behind those of the list */
+    {320, 4, 1, INIT, 336}, /* both on page 1 */
+    {336, 4, 0, INIT, 336},
+    {336, 4, 2, INIT, 336},
+    {336, 4, 0xffffffff, INIT, 336},
+    {324, 4, 1, INIT, 324},
+    {340, 4, 0, INIT, 340},
+    {340, 4, 2, INIT, 340},
+    {328, 4, 17, INIT, 340},
+    {328, 4, 0xffffffff, INIT, 320},
+    {328, 4, 5, INIT, 0}, /* seven places for three rows */
+    {344, 4, 0, INIT, 8},
+    {344, 4, 17, INIT, 8},
+    {328, 4, 4, VALIDATE, 712},
+    {328, 4, 1, VALIDATE, 708}, /* a row behind those of the list */
     /* codes and norms of centroids */
-    {192, 1, 0, VALIDATE, 320},
+    {192, 1, 0, VALIDATE, 256},
     {255, 1, 1, VALIDATE, 255},
-    {260, 1, 1, VALIDATE, 260},
-    {324, 4, 0, VALIDATE, 324},
-    {448, 4, 0x7fc00000, VALIDATE, 448},
-    {572, 4, 0xff800000, VALIDATE, 572},
-    {580, 1, 1, VALIDATE, 580},
-    {703, 1, 1, VALIDATE, 703},
-    {708, 4, 0x7f800000, VALIDATE, 708},
+    {200, 1, 1, VALIDATE, 200}, /* of a third, which is none */
+    {260, 4, 0, VALIDATE, 260},
+    {264, 4, 1, VALIDATE, 264},
+    {384, 4, 0x7fc00000, VALIDATE, 384},
+    {508, 4, 0xff800000, VALIDATE, 508},
+    {516, 1, 1, VALIDATE, 516},
+    {639, 1, 1, VALIDATE, 639},
+    {644, 4, 0x7f800000, VALIDATE, 644},
     /* slots */
-    {768, 4, 3, VALIDATE, 768},
-    {768, 4, VDB_NO_ROW, VALIDATE, 768},
-    {772, 4, 0, VALIDATE, 772}, /* twice in one list */
-    {832, 4, 0, VALIDATE, 768}, /* row 1 is in no list then */
-    {776, 4, 1, VALIDATE, 776},
-    {892, 4, 0, VALIDATE, 892},
+    {704, 4, 3, VALIDATE, 704},
+    {704, 4, VDB_NO_ROW, VALIDATE, 704},
+    {708, 4, 0, VALIDATE, 708}, /* twice in one list */
+    {768, 4, 0, VALIDATE, 704}, /* row 1 is in no list then */
+    {712, 4, 1, VALIDATE, 712},
+    {828, 4, 0, VALIDATE, 828},
     /* blocks: b, f and codes of slots 0 and 1, and of empty ones */
     {4096, 2, 0x7c00, VALIDATE, 4096},
     {4098, 2, 0xfe00, VALIDATE, 4098},
@@ -304,6 +321,10 @@ static void other_dimensions(void **state)
     assert_int_equal(err.offset, 28);
     assert_int_equal(ivf_header_decode(e.bytes.data, LEN, ROWS, 1, 0, &h, &err), VDB_CORRUPT);
     assert_int_equal(err.offset, 20);
+    /* A fourth number of a centroid, where there are three dimensions. */
+    assert_int_equal(ivf_header_decode(e.bytes.data, LEN, ROWS, 3, 0, &h, NULL), VDB_OK);
+    assert_int_equal(ivf_header_validate(&h, e.bytes.data, 0, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 192 + 3);
     example_release(&e);
 }
 
@@ -345,11 +366,14 @@ static void small_make(struct small *s, uint32_t flags, const uint32_t list_rows
         uint32_t slot = le32_get(lists[i].first_block) * 16;
         for (uint32_t j = list_rows[i]; list_rows[i] && j < 16; j++) block[2 * j + 1] = 0x7c;
         for (uint32_t j = 0; j < list_rows[i]; j++, slot++) {
-            static const int32_t norm = -763;
             memcpy(s->bytes + s->h.slot_rows_off + (size_t)slot * 4, &rows[next++], 4);
-            memcpy(s->bytes + s->h.slot_norms_off + (size_t)slot * 4, &norm, 4);
         }
     }
+    for (size_t row = 0; row < SMALL_ROWS; row++) {
+        static const int32_t norm = -763;
+        memcpy(s->bytes + s->h.norms_off + row * 4, &norm, 4);
+    }
+    assert_int_equal(s->len, s->h.norms_off + SMALL_ROWS * 4);
 }
 
 /* The offset of the finding, from slot_rows_off; or -1: none. */
@@ -418,15 +442,24 @@ static void norms_of_vectors(void **state)
     assert_int_equal(ivf_header_validate_norms(&s.h, s.bytes, vectors[0], 64, 0, 0, NULL), VDB_OK);
     assert_int_equal(ivf_header_validate_norms(&s.h, s.bytes, vectors[0], 64, 0x80, 0, NULL),
                      VDB_CORRUPT);
-    vectors[2][0]++; /* is in slot 17 */
+    vectors[2][0]++;
     assert_int_equal(ivf_header_validate_norms(&s.h, s.bytes, vectors[0], 64, 0, 1000, &err),
                      VDB_CORRUPT);
-    assert_int_equal(err.offset, 1000 + s.h.slot_norms_off + 17 * 4);
+    assert_int_equal(err.offset, 1000 + s.h.norms_off + 2 * 4);
     for (unsigned i = 0; i < SMALL_ROWS; i++) memcpy(vectors[i], "\x81\x82", 2);
     assert_int_equal(ivf_header_validate_norms(&s.h, s.bytes, vectors[0], 64, 0x80, 0, NULL),
                      VDB_OK);
-    s.bytes[s.h.slot_norms_off + 8] = 1; /* of a slot without a row */
-    assert_int_equal(small_finding(&s), (int64_t)(s.h.slot_norms_off + 8 - s.h.slot_rows_off));
+    s.bytes[s.h.norms_off + 12]++;
+    assert_int_equal(ivf_header_validate_norms(&s.h, s.bytes, vectors[0], 64, 0x80, 0, &err),
+                     VDB_CORRUPT);
+    assert_int_equal(err.offset, s.h.norms_off + 12);
+    /* One a row is enough, however many slots there are. */
+    struct ivf_header h;
+    assert_true(s.h.slot_count > SMALL_ROWS);
+    assert_int_equal(ivf_header_decode(s.bytes, s.len, SMALL_ROWS, 2, 0, &h, NULL), VDB_OK);
+    assert_int_equal(ivf_header_decode(s.bytes, s.len - 1, SMALL_ROWS, 2, 0, &h, &err),
+                     VDB_CORRUPT);
+    assert_int_equal(err.offset, 136);
 }
 
 static void slot_codes_are_missed(void **state)
@@ -463,16 +496,18 @@ static void read_all(const uint8_t *p, size_t len, void *context)
     ivf_view_init(&v, &h, p);
     for (uint32_t i = 0; i < h.list_count; i++) {
         struct ivf_list list = ivf_view_list(&v, i);
-        *sum += v.centroids[(size_t)(i + 1) * h.code_bytes - 1] + (unsigned)v.centroid_norms[i];
+        *sum += v.centroids[ivf_centroid_at(DIM, i, DIM - 1)] + (unsigned)v.centroid_norms[i];
         for (uint32_t j = 0; j < list.block_count * 16; j++) {
             size_t slot = list.first_slot + j;
             *sum += v.slot_rows[slot];
             *sum += v.slot_codes ? v.slot_codes[(slot + 1) * h.slot_code_stride - 1] : 0;
-            *sum += le32_at(v.slot_norms + slot * h.slot_norm_stride);
+            *sum += v.slot_codes ? le32_at(v.norms + slot * h.norm_stride) : 0;
         }
         for (size_t j = 0; j < (size_t)list.block_count * v.block_bytes; j++)
             *sum += list.blocks[j];
     }
+    for (size_t row = 0; row < ROWS && !v.slot_codes; row++)
+        *sum += le32_at(v.norms + row * h.norm_stride);
     for (size_t i = 0; i < (size_t)h.code_count * 16 * h.sub_dim; i++)
         *sum += le32_at(v.codebook + i);
     for (size_t i = 0; v.matrix && i < (size_t)h.out_dim * h.code_bytes; i++) *sum += v.matrix[i];
@@ -505,11 +540,17 @@ static void hostile_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(view_of_the_example),        cmocka_unit_test(layouts),
-        cmocka_unit_test(layouts_beyond_32_bits),     cmocka_unit_test(damage_is_named),
-        cmocka_unit_test(other_dimensions),           cmocka_unit_test(rows_in_lists),
-        cmocka_unit_test(empty_lists_have_no_blocks), cmocka_unit_test(norms_of_vectors),
-        cmocka_unit_test(slot_codes_are_missed),      cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(view_of_the_example),
+        cmocka_unit_test(places_of_centroids),
+        cmocka_unit_test(layouts),
+        cmocka_unit_test(layouts_beyond_32_bits),
+        cmocka_unit_test(damage_is_named),
+        cmocka_unit_test(other_dimensions),
+        cmocka_unit_test(rows_in_lists),
+        cmocka_unit_test(empty_lists_have_no_blocks),
+        cmocka_unit_test(norms_of_vectors),
+        cmocka_unit_test(slot_codes_are_missed),
+        cmocka_unit_test(hostile_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,6 +61,8 @@ static void sample(struct manifest *m)
         .degree = 24,
         .ef_construction = 80,
         .alpha_milli = 1150,
+        .quiet_begin = 1380,
+        .quiet_end = 270,
     };
     struct part_entry graph = {DISK_PART_GRAPH, 0, 100, 0, 6, 40};
     struct part_entry flat = {DISK_PART_FLAT, 100, 150, 6, 3, 42};
@@ -110,6 +112,8 @@ static void comes_back_as_it_went(void **state)
     assert_int_equal(got.degree, 24);
     assert_int_equal(got.ef_construction, 80);
     assert_int_equal(got.alpha_milli, 1150);
+    assert_int_equal(got.quiet_begin, 1380);
+    assert_int_equal(got.quiet_end, 270);
     assert_int_equal(got.part_count, 2);
     for (uint32_t i = 0; i < 2; i++) {
         assert_int_equal(got.parts[i].kind, want.parts[i].kind);
@@ -168,8 +172,13 @@ static const struct damage DAMAGES[] = {
     {52, 2, 4, VDB_CORRUPT, "metric"},
     {54, 2, 0, VDB_CORRUPT, "type"},
     {54, 2, 5, VDB_CORRUPT, "type"},
-    {72, 2, 4, VDB_UNSUPPORTED, "index kind 4"},
-    {74, 2, 4, VDB_UNSUPPORTED, "codes of kind 4"},
+    {72, 2, 6, VDB_UNSUPPORTED, "index kind 6"},
+    {72, 2, 5, VDB_CORRUPT, "recent rows are told by 0 measures"},
+    {74, 2, 6, VDB_UNSUPPORTED, "codes of kind 6"},
+    {152, 8, 1, VDB_CORRUPT, "recent rows are told by 1 measures"},
+    {160, 4, 1, VDB_CORRUPT, "recent rows are told by 1 measures"},
+    {164, 2, 1440, VDB_CORRUPT, "quiet hours"},
+    {166, 2, 1440, VDB_CORRUPT, "quiet hours"},
     /* tables: parts, segments, log extents, snapshots */
     {88, 8, LENGTH + 1, VDB_CORRUPT, "part table"},
     {88, 8, (uint64_t)-64, VDB_CORRUPT, "part table"},
@@ -201,7 +210,7 @@ static const struct damage DAMAGES[] = {
     {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
     /* segments */
-    {SEGMENTS_AT + 0, 2, 11, VDB_UNSUPPORTED, "segment type 11 version 1"},
+    {SEGMENTS_AT + 0, 2, 12, VDB_UNSUPPORTED, "segment type 12 version 1"},
     {SEGMENTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "segment type 0 version 1"},
     {SEGMENTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "segment type 1 version 2"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_ID, VDB_CORRUPT, "two id segments"},
@@ -302,6 +311,39 @@ static void graph_part_without_codes(void **state)
     buf_release(&bytes);
 }
 
+/* Old rows and recent ones: one measure, in hybrid indexes alone. */
+static void a_measure_of_recent_rows(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t rows;
+        uint64_t seconds;
+        bool good;
+    } measures[] = {{1, 0, true},
+                    {0xfffffffe, 0, true},
+                    {0, 1, true},
+                    {0, VDB_RECENT_SECONDS_MAX, true},
+                    {0, VDB_RECENT_SECONDS_MAX + 1, false},
+                    {1, 1, false},
+                    {0, 0, false}};
+    for (size_t i = 0; i < sizeof measures / sizeof measures[0]; i++) {
+        struct buf bytes = {0};
+        struct manifest m, got;
+        sample(&m);
+        m.index = VDB_INDEX_HYBRID;
+        m.recent_rows = measures[i].rows;
+        m.recent_seconds = measures[i].seconds;
+        assert_int_equal(manifest_encode(&m, &bytes, NULL), VDB_OK);
+        assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL),
+                         measures[i].good ? VDB_OK : VDB_CORRUPT);
+        assert_true(!measures[i].good ||
+                    (got.recent_rows == m.recent_rows && got.recent_seconds == m.recent_seconds));
+        manifest_release(&got);
+        manifest_release(&m);
+        buf_release(&bytes);
+    }
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -312,7 +354,8 @@ static void names(void **state)
     assert_null(segment_type_name(0));
     assert_string_equal(segment_type_name(DISK_SEGMENT_CALIBRATION), "calibration");
     assert_string_equal(segment_type_name(DISK_SEGMENT_IVF), "ivf");
-    assert_null(segment_type_name(11));
+    assert_string_equal(segment_type_name(DISK_SEGMENT_TIME), "time");
+    assert_null(segment_type_name(12));
 }
 
 /* With a checksum made right, as someone of ill will would. */
@@ -355,6 +398,7 @@ int main(void)
         cmocka_unit_test(any_changed_bit_is_seen),
         cmocka_unit_test(optional_segments_are_passed_over),
         cmocka_unit_test(graph_part_without_codes),
+        cmocka_unit_test(a_measure_of_recent_rows),
         cmocka_unit_test(names),
         cmocka_unit_test(hostile_bytes),
     };

@@ -71,6 +71,7 @@ static struct vdb *world_make(struct world *w, enum vdb_metric metric, enum vdb_
     memcpy(w->queries, w->rows + 17 * DIM, sizeof(float) * DIM);
     for (unsigned i = 0; i < DIM; i++) w->queries[DIM + i] += 0.3125f; /* not integers */
     options.dim = DIM;
+    options.index = VDB_INDEX_GRAPH;
     options.metric = metric;
     options.type = type;
     struct vdb *db = store_create("s.vdb", options);

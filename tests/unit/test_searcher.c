@@ -378,6 +378,55 @@ static void ask_1000(struct vdb *db, struct vdb_search_options options)
     vdb_snapshot_close(s);
 }
 
+static unsigned threads_now(void)
+{
+    char line[256];
+    unsigned count = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    assert_non_null(status);
+    while (fgets(line, sizeof line, status))
+        if (strncmp(line, "Threads:", 8) == 0) count = (unsigned)strtoul(line + 8, NULL, 10);
+    fclose(status);
+    return count;
+}
+
+/* Two large parts, which two threads search at once: what those need is there from the beginning.
+ */
+static void nor_by_its_threads(void **state)
+{
+    (void)state;
+    enum { LARGE = 6000, MANY = 1000 };
+    static float queries[MANY * DIM];
+    struct vdb_create_options create = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+    struct vdb_hit hits[10];
+    struct vdb_error err;
+    uint32_t found;
+    uint64_t seed = 5;
+    create.dim = DIM;
+    create.index = VDB_INDEX_HYBRID;
+    create.recent_rows = LARGE;
+    struct vdb *db = store_create("large.vdb", create);
+    add(db, &seed, 0, 2 * LARGE);
+    must(vdb_maintain(db, NULL, &err), &err);
+    assert_int_equal(store_info(db).parts, 2);
+    make_queries(queries, MANY);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    options.threads = 2;
+    options.recall = 1; /* so that there is work for two */
+    struct vdb_searcher *searcher = open_searcher(s, &options);
+    assert_int_equal(threads_now(), 2);
+    unsigned long before = asked;
+    for (uint32_t q = 0; q < MANY; q++) {
+        must(vdb_searcher_search(searcher, queries + q * DIM, hits, &found, &err), &err);
+        if (asked != before) fail_msg("%lu calls for memory by query %u", asked - before, q);
+        assert_int_equal(found, 10);
+    }
+    vdb_searcher_close(searcher);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
 static void no_memory_is_asked_for(void **state)
 {
     (void)state;
@@ -458,13 +507,14 @@ static void the_effort_of_a_recall(void **state)
     vdb_close(db);
 }
 
-/* Curve by curve, each rising; and where a point reaches a recall less its error, no more effort is
- * taken than that. */
+/* Curve by curve, each rising; and where a point reaches what a recall r asks for, r + r (1 - r) /
+ * 10 in the mean and 1 - 4 (1 - r) in all but 5%, less errors, no more effort is taken than that.
+ */
 static void the_calibration_of_a_part(void **state)
 {
     (void)state;
-    struct vdb_calibration_point p, before = {0, 0, 0, 0};
-    uint32_t count = 0, curves = 0, effort;
+    struct vdb_calibration_point p, before = {.zero = 1};
+    uint32_t count = 0, curves = 0, reached = 0, effort;
     struct vdb *db = make(VDB_METRIC_L2, VDB_INDEX_GRAPH, VDB_CODES_AUTO);
     const struct vdb_snapshot *s = store_snapshot(db);
     for (; vdb_part_calibration(s, 0, count, &p) == VDB_OK; count++) {
@@ -475,16 +525,30 @@ static void the_calibration_of_a_part(void **state)
             assert_true(p.effort > before.effort);
             assert_true(p.recall >= before.recall);
         }
-        assert_int_equal(vdb_part_effort(s, 0, p.k, p.recall - p.error, &effort), VDB_OK);
-        assert_true(p.recall - p.error <= 0 || effort <= p.effort);
+        assert_true(p.p5_error >= 0 && p.p5_error <= p.p5 && p.p5 <= 1);
+        assert_true(p.zero >= 0 && p.zero <= 1);
+        assert_true(p.cost > 0 && (p.k > before.k || p.cost >= before.cost));
+        if (p.k == before.k) assert_true(p.p5 >= before.p5 && p.zero <= before.zero);
+        double r =
+            p.recall > p.error ? (1.1 - sqrt(1.21 - 0.4 * (p.recall - p.error))) / 0.2 - 1e-9 : 0;
+        assert_int_equal(vdb_part_effort(s, 0, p.k, r, &effort), VDB_OK);
+        if (r > 0 && p.p5 - p.p5_error >= 1 - 4 * (1 - r)) {
+            assert_true(effort <= p.effort);
+            reached++;
+        }
         before = p;
     }
-    assert_true(curves >= 2 && count > 2 * curves);
+    assert_true(curves >= 2 && count > 2 * curves && reached > count / 2);
     before = p;
     assert_int_equal(vdb_part_calibration(s, 0, count, &p), VDB_NOT_FOUND);
     assert_int_equal(vdb_part_calibration(s, 0, UINT32_MAX, &p), VDB_NOT_FOUND);
     assert_int_equal(vdb_part_calibration(s, 1, 0, &p), VDB_NOT_FOUND);
     assert_memory_equal(&p, &before, sizeof p);
+    struct vdb_part_info info;
+    assert_int_equal(vdb_part_info(s, 0, &info), VDB_OK);
+    assert_true(info.dimension > 1 && info.cost > 0);
+    assert_int_equal(info.rival, VDB_INDEX_AUTO); /* a graph was asked for by name */
+    assert_true(info.rival_cost == 0);
     vdb_snapshot_close(s);
     vdb_close(db);
     db = make(VDB_METRIC_L2, VDB_INDEX_FLAT, VDB_CODES_AUTO);
@@ -501,10 +565,9 @@ static void the_calibration_of_a_part(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(the_same_hits),          test(more_than_there_are),
-        test(what_is_wrong),          test(it_keeps_its_snapshot),
-        test(one_a_thread),           test(no_memory_is_asked_for),
-        test(the_effort_of_a_recall), test(the_calibration_of_a_part),
+        test(the_same_hits),         test(more_than_there_are),    test(what_is_wrong),
+        test(it_keeps_its_snapshot), test(one_a_thread),           test(no_memory_is_asked_for),
+        test(nor_by_its_threads),    test(the_effort_of_a_recall), test(the_calibration_of_a_part),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,10 +31,10 @@ static void every_dump_has_its_test(void **state)
         const char *page;
         unsigned dumps;
     } pages[] = {
-        {"README.md", 0},      {"superblock.md", 1}, {"manifest.md", 1},   {"log.md", 3},
-        {"vectors.md", 1},     {"codes.md", 3},      {"graph.md", 2},      {"ids.md", 3},
-        {"metadata.md", 2},    {"history.md", 1},    {"tombstones.md", 1}, {"writing.md", 0},
-        {"calibration.md", 1}, {"ivf.md", 1},
+        {"README.md", 0},   {"superblock.md", 1},  {"manifest.md", 1},   {"log.md", 3},
+        {"vectors.md", 1},  {"codes.md", 3},       {"graph.md", 2},      {"ids.md", 3},
+        {"metadata.md", 2}, {"history.md", 1},     {"tombstones.md", 1}, {"times.md", 1},
+        {"writing.md", 0},  {"calibration.md", 1}, {"ivf.md", 1},
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         assert_int_equal(example_count(pages[i].page), pages[i].dumps);

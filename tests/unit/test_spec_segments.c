@@ -22,6 +22,7 @@
 #include "format/ids.h"
 #include "format/ivf_header.h"
 #include "format/metadata.h"
+#include "format/row_times.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
 #include "index/codes4.h"
@@ -215,6 +216,30 @@ static void metadata_lz4(void **state)
     struct example e;
     example_read(&e, "metadata.md", "metadata_lz4");
     metadata_reads(&e, 2);
+    example_release(&e);
+}
+
+static void times(void **state)
+{
+    (void)state;
+    struct example e;
+    struct row_times_builder builder = {0};
+    struct row_times_view view;
+    example_read(&e, "times.md", "times");
+    assert_int_equal(row_times_view_init(&view, e.bytes.data, e.bytes.len, 0, NULL), VDB_OK);
+    assert_int_equal(row_times_validate(&view, 4, 0, NULL), VDB_OK);
+    for (unsigned row = 0; row < 4; row++) {
+        char field[32];
+        snprintf(field, sizeof field, "row[%u].time_us", row);
+        int64_t said = (int64_t)example_number(&e, field);
+        int64_t later = row_times_at(&view, row) - said;
+        assert_true(later >= 0 && later < 1000000);
+        assert_true(said || !row_times_at(&view, row));
+        assert_int_equal(row_times_add(&builder, said, NULL), VDB_OK);
+    }
+    assert_true(row_times_any(&builder));
+    same_bytes(builder.entries.data, builder.entries.len, &e);
+    buf_release(&builder.entries);
     example_release(&e);
 }
 
@@ -568,7 +593,7 @@ static void ivf_slot(const struct example *e, const struct ivf_view *v, const fl
         s += pq[i] * v->codebook[i * 16 + code];
     }
     for (unsigned i = 0; i < DIM; i++) {
-        int code = v->centroids[list * v->h.code_bytes + i];
+        int code = v->centroids[ivf_centroid_at(DIM, list, i)];
         double d = query[i] - v->h.scale * (float)(code - v->h.zero);
         apart += d * d;
     }
@@ -585,7 +610,7 @@ static void ivf_slot(const struct example *e, const struct ivf_view *v, const fl
         assert_int_equal(v->slot_codes[slot * v->h.slot_code_stride + i], (int)said[i]);
     snprintf(field, sizeof field, "%s.norm", stem);
     assert_int_equal(field_numbers(e, field, said, DIM), 1);
-    assert_int_equal((int32_t)le32_at(v->slot_norms + slot * v->h.slot_norm_stride), (int)said[0]);
+    assert_int_equal((int32_t)le32_at(v->norms + slot * v->h.norm_stride), (int)said[0]);
 }
 
 static void ivf(void **state)
@@ -606,6 +631,8 @@ static void ivf(void **state)
     assert_int_equal(header.seed, example_number(&e, "seed"));
     assert_int_equal(field_numbers(&e, "survivors", query, DIM), 3);
     for (unsigned i = 0; i < 3; i++) assert_int_equal(header.survivors[i], (unsigned)query[i]);
+    assert_true(field_numbers(&e, "bias", query, DIM) == 1 && header.bias == query[0]);
+    assert_true(field_numbers(&e, "error", query, DIM) == 1 && header.error == query[0]);
     assert_int_equal(field_numbers(&e, "query", query, DIM), DIM);
     ivf_view_init(&v, &header, p);
     uint32_t list_rows[2];
@@ -616,7 +643,7 @@ static void ivf(void **state)
         assert_int_equal(list.row_count, item_field(&e, "list", i, "row_count"));
         assert_int_equal(list.first_slot, 16 * item_field(&e, "list", i, "first_block"));
         assert_int_equal(list.blocks - v.blocks, 4096 * item_field(&e, "list", i, "page"));
-        same_numbers(&e, "centroid", i, v.centroids + i * header.code_bytes, DIM);
+        same_numbers(&e, "centroid", i, v.centroids + 4 * i, DIM);
         same_numbers(&e, "weights", i, v.matrix + i * header.code_bytes, DIM);
         assert_int_equal(v.centroid_norms[i], (int)one_number(&e, "centroid_norm", i));
         assert_true(v.matrix_scales[i] == one_number(&e, "matrix_scale", i));
@@ -639,11 +666,11 @@ static void ivf(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),   cmocka_unit_test(strides),  cmocka_unit_test(ids),
-        cmocka_unit_test(id_hash),   cmocka_unit_test(metadata), cmocka_unit_test(metadata_lz4),
-        cmocka_unit_test(tombstone), cmocka_unit_test(history),  cmocka_unit_test(codes),
-        cmocka_unit_test(rotation),  cmocka_unit_test(codes4),   cmocka_unit_test(graph),
-        cmocka_unit_test(hnsw),      cmocka_unit_test(ivf),
+        cmocka_unit_test(vectors), cmocka_unit_test(strides),   cmocka_unit_test(ids),
+        cmocka_unit_test(id_hash), cmocka_unit_test(metadata),  cmocka_unit_test(metadata_lz4),
+        cmocka_unit_test(times),   cmocka_unit_test(tombstone), cmocka_unit_test(history),
+        cmocka_unit_test(codes),   cmocka_unit_test(rotation),  cmocka_unit_test(codes4),
+        cmocka_unit_test(graph),   cmocka_unit_test(hnsw),      cmocka_unit_test(ivf),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kinds.h"
+#include "policy.h"
+
 enum {
     OPT_CREATE,
     OPT_METRIC,
@@ -18,6 +21,8 @@ enum {
     OPT_M,
     OPT_EF_CONSTRUCTION,
     OPT_CODES,
+    OPT_RECENT,
+    OPT_QUIET_HOURS,
     OPT_MODE,
     OPT_BATCH,
     OPT_SKIP_BAD,
@@ -35,11 +40,17 @@ const struct cli_option add_option_table[] = {
     {"metric", 0, "METRIC", "of a new index: l2, cosine or ip (default: l2)", OPT_METRIC},
     {"dim", 0, "N", "dimensions of a new index (default: the input's)", OPT_DIM},
     {"type", 0, "TYPE", "of a new index: f32, f16, i8 or u8 (default: the input's)", OPT_TYPE},
-    {"index", 0, "KIND", "of a new index: graph, hnsw, flat or auto (default: auto)", OPT_INDEX},
+    {"index", 0, "KIND", "of a new index: graph, hnsw, ivf, flat, hybrid or auto (default: auto)",
+     OPT_INDEX},
     {"m", 0, "M", "of a new hnsw index: neighbours a row, twice that on level 0", OPT_M},
     {"ef-construction", 0, "N", "of a new index: candidates looked at per insertion",
      OPT_EF_CONSTRUCTION},
-    {"codes", 0, "CODES", "of a new index: none, i8, i4 or auto (default: auto)", OPT_CODES},
+    {"codes", 0, "CODES", "of a new index: none, i8, i4, pq, b1 or auto (default: auto)",
+     OPT_CODES},
+    {"recent", 0, "AGE|ROWS", "of a new hybrid index: rows in graphs, by age (30d) or number",
+     OPT_RECENT},
+    {"quiet-hours", 0, "HH:MM-HH:MM", "of a new index: when maintenance runs, in UTC",
+     OPT_QUIET_HOURS},
     {"mode", 0, "MODE", "upsert, insert or update (default: upsert)", OPT_MODE},
     {"batch", 0, "N", "commit every N records instead of once at the end", OPT_BATCH},
     {"skip-bad", 0, NULL, "name bad records and go on without them", OPT_SKIP_BAD},
@@ -55,8 +66,6 @@ const struct cli_option add_option_table[] = {
 
 static const char *const metrics[] = {"l2", "cosine", "ip", NULL};   /* from 1 */
 static const char *const types[] = {"f32", "f16", "i8", "u8", NULL}; /* from 1 */
-static const char *const kinds[] = {"auto", "flat", "graph", "hnsw", NULL};
-static const char *const codes[] = {"auto", "none", "i8", "i4", NULL};
 static const char *const modes[] = {"upsert", "insert", "update", NULL};
 
 /* Where `value` stands in `names`; wrong usage if nowhere. */
@@ -100,12 +109,19 @@ void add_take_option(struct cli *cli, void *context, int id, const char *value)
         o->type = (enum vdb_type)(choice(cli, "--type", types, value) + 1);
         break;
     case OPT_INDEX:
-        o->index = (enum vdb_index_kind)choice(cli, "--index", kinds, value);
+        o->index = (enum vdb_index_kind)choice(cli, "--index", kind_names, value);
         o->index_given = true;
         break;
     case OPT_CODES:
-        o->codes = (enum vdb_codes)choice(cli, "--codes", codes, value);
+        o->codes = (enum vdb_codes)choice(cli, "--codes", codes_names, value);
         o->codes_given = true;
+        break;
+    case OPT_RECENT:
+        policy_recent(cli, value, &o->recent_rows, &o->recent_seconds);
+        break;
+    case OPT_QUIET_HOURS:
+        policy_quiet(cli, value, &o->quiet_begin, &o->quiet_end);
+        o->quiet_given = true;
         break;
     case OPT_M:
         o->m = (uint32_t)cli_number(cli, "--m", value, 4, 128);
@@ -171,10 +187,18 @@ bool add_options_conflict(const struct add_options *o, const struct vdb_info *in
                  types[info->type - 1]);
     else if (o->index_given && o->index != info->index)
         snprintf(text, text_size, "--index %s, but the index was made with %s; see vdb-compact(1)",
-                 kinds[o->index], kinds[info->index]);
+                 kind_names[o->index], kind_names[info->index]);
     else if (o->codes_given && o->codes != info->codes)
         snprintf(text, text_size, "--codes %s, but the index was made with %s; see vdb-compact(1)",
-                 codes[o->codes], codes[info->codes]);
+                 codes_names[o->codes], codes_names[info->codes]);
+    else if ((o->recent_rows && o->recent_rows != info->recent_rows) ||
+             (o->recent_seconds && o->recent_seconds != info->recent_seconds))
+        snprintf(text, text_size,
+                 "--recent differs from what the index was made with; see vdb-compact(1)");
+    else if (o->quiet_given &&
+             (o->quiet_begin != info->quiet_begin || o->quiet_end != info->quiet_end))
+        snprintf(text, text_size,
+                 "--quiet-hours differ from those the index was made with; see vdb-compact(1)");
     else if (o->m && 2 * o->m != info->degree)
         conflict_of_number(text, text_size, "--m", o->m, info->degree / 2);
     else if (o->ef_construction && o->ef_construction != info->ef_construction)

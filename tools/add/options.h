@@ -12,13 +12,16 @@
 #include "vdb.h"
 
 struct add_options {
-    bool create, skip_bad, json, index_given, codes_given;
+    bool create, skip_bad, json, index_given, codes_given, quiet_given;
     enum vdb_metric metric; /* 0: not given; likewise type, dim, batch */
     enum vdb_type type;
     uint32_t dim;
     enum vdb_index_kind index;
     enum vdb_codes codes;
     uint32_t m, ef_construction; /* 0: not given */
+    uint32_t recent_rows;        /* 0: not given, or recent_seconds is */
+    uint64_t recent_seconds;     /* likewise */
+    uint32_t quiet_begin, quiet_end;
     enum vdb_put_mode mode;
     uint64_t batch;
     struct input_options input;

@@ -1,0 +1,59 @@
+/* part_graph.h: the graph of a part that is being built.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_PART_GRAPH_H
+#define VDB_STORE_PART_GRAPH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "db/part_codes.h"
+#include "format/graph_header.h"
+#include "index/calibrate.h"
+#include "index/graph.h"
+
+/* Codes to walk on, and how that went. */
+struct graph_trial {
+    struct part_codes codes; /* those of the build are not in here */
+    struct part_codes *used; /* these, or those of the build */
+    bool exact;
+    struct calibration calibration;
+};
+
+struct part_graph {
+    struct part_source *source;
+    struct part_codes *eight; /* 8-bit codes, which the graph is built on */
+    uint32_t *edges, *pivots, *groups;
+    uint32_t *members, *level_edges; /* of an HNSW */
+    struct graph view;
+    struct graph_header header;
+    uint8_t *front; /* of the graph segment, up to the edges */
+    uint64_t graph_len;
+    struct graph_trial trials[2];
+    struct graph_trial *best;
+};
+
+/* Builds over the rows; `graph` is all zero before. `dimension`: the rows' intrinsic dimension in
+ * thousandths, 0 where it is not known. End with part_graph_release, on errors too. */
+enum vdb_status part_graph_make(struct part_source *source, struct part_codes *eight,
+                                uint32_t dimension, struct part_graph *graph,
+                                struct vdb_error *err);
+void part_graph_release(struct part_graph *graph);
+
+/* Chooses the codes that walks do best with: graph->best, and what recall they have. The calibrator
+ * was opened with graph->view and graph->edges. */
+enum vdb_status part_graph_measure(struct part_graph *graph, struct calibrator *calibrator,
+                                   struct vdb_error *err);
+
+/* Measures how far the estimates of these codes are off; the calibrator is closed by now. */
+enum vdb_status part_graph_margin(struct part_graph *graph, struct vdb_error *err);
+
+/* The share of the nearest rows that walks find, looked at more closely where it seems less than
+ * `enough`. */
+enum vdb_status part_graph_recall(struct part_graph *graph, double enough, double *recall,
+                                  struct vdb_error *err);
+
+/* Writes the segments of codes and graph into the build's file and adds them to the manifest. */
+enum vdb_status part_graph_write(struct part_graph *graph, struct manifest *m,
+                                 struct vdb_error *err);
+
+#endif

@@ -1,0 +1,60 @@
+/* cost.c: what searches cost, by what they count.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "index/cost.h"
+
+/* In hundredths of a nanosecond. */
+#define EXPANSION   7000 /* to read a list, and to wait for it */
+#define MEASURED    1100 /* to meet a row, keep it or not, and wait for its code */
+#define LINE        280  /* each line of a code that lies anywhere */
+#define LINE_IN_ROW 60   /* and of one that the processor's streams fetch */
+#define PIVOT       300
+#define GROUP       9 /* 16 look-ups of 8 codes are a group of a block: a 16th of that */
+#define SCANNED     8 /* factors, limit */
+#define SURVIVOR    1500
+#define LIST        60  /* to select it or not */
+#define LIST_DIM    45  /* a hundredth of it for each dimension */
+#define TABLE_DIM   370 /* the look-up table */
+#define PCA_LINE    30
+#define VECTOR      400
+#define VECTOR_BYTE 6
+
+uint32_t cost_lines(const struct codes *codes)
+{
+    uint64_t used = codes->bytes;
+    bool apart = codes->kind != CODES_VECTORS && codes->norm_stride != codes->code_stride;
+    return (uint32_t)((used + 63) / 64) + apart;
+}
+
+uint64_t cost_walks(const struct codes *codes, const struct walk_work *work)
+{
+    uint64_t row = MEASURED + LINE * (uint64_t)cost_lines(codes);
+    return (EXPANSION * work->expanded + row * work->measured) / 100;
+}
+
+uint64_t cost_entry(const struct codes *codes, const struct graph *graph)
+{
+    uint64_t pivots = graph->pivot_count;
+    if (graph->leader_count) /* all leaders, and the groups of a few */
+        pivots = graph->leader_count + 8 * (pivots / graph->leader_count);
+    return pivots * (PIVOT + LINE_IN_ROW * (uint64_t)cost_lines(codes)) / 100;
+}
+
+uint64_t cost_probes(const struct ivf *ivf, const struct ivf_work *work)
+{
+    uint64_t row = SCANNED + GROUP * (uint64_t)ivf->view.groups;
+    uint64_t survivor = SURVIVOR + LINE * (uint64_t)cost_lines(&ivf->codes);
+    return (row * work->scanned + survivor * work->survived) / 100;
+}
+
+uint64_t cost_lists(const struct ivf *ivf)
+{
+    const struct ivf_header *h = &ivf->view.h;
+    uint64_t lists = h->list_count * (LIST + LIST_DIM * (uint64_t)h->dim / 100);
+    uint64_t transform = ivf->view.matrix ? PCA_LINE * (uint64_t)h->out_dim * (h->dim / 64 + 1) : 0;
+    return (lists + transform + TABLE_DIM * (uint64_t)h->out_dim) / 100;
+}
+
+uint64_t cost_scan(uint64_t rows, uint64_t bytes)
+{
+    return rows * (VECTOR + VECTOR_BYTE * bytes) / 100;
+}

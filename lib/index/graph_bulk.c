@@ -1,0 +1,265 @@
+/* graph_bulk.c: building a graph from overlapping partitions, all rows at once.
+ *
+ * All distances within a leaf are computed, in tiles of packed rows, which cost so little each that
+ * more of them than walks would compute take a fraction of the walks' time. Each row offers its
+ * reservoir what is nearest in the leaf. Reservoirs are then pruned to lists, edges back are added,
+ * and some rows are sought.
+ *
+ * The plan is that of PiPNN (Rubel et al., "PiPNN: Ultra-Scalable Graph-Based Nearest Neighbor
+ * Indexing", arXiv 2602.21247, 2026). Differences: integer distances; reservoirs by distance
+ * alone; only what pruning has kept of a list gets edges back; and rows are sought, to mend what is
+ * cut off.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "index/graph_bulk.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/par.h"
+#include "index/graph_leaves.h"
+#include "index/graph_reservoirs.h"
+#include "index/graph_reverse.h"
+#include "index/graph_seek.h"
+
+#define ROWS_MIN   20000 /* for fewer, insertion costs as little */
+#define COPIES_MIN 4
+#define LEAF_BYTES (256 << 10) /* of packed rows, for which a core's own cache has room */
+#define LEAF_MIN   500
+#define LEAF_MAX   2000
+#define KEEP_MAX   128
+/* At least so many of a leaf are offered. With twice as many, reservoirs fill with what is
+ * nearest in all leaves alike; with half, near rows are missed where leaves differ little. */
+#define NEAR       6
+#define BALL_STEPS 16 /* between calls of progress */
+#define LIST_STEPS 4
+
+struct scratch { /* a worker's */
+    struct tiles leaf;
+    uint32_t *distances, *places; /* of a tile */
+    uint64_t *offered;
+};
+
+struct bulk {
+    struct builder *builder;
+    uint32_t *edges; /* the caller's: reservoirs, then lists */
+    uint32_t leaf_rows, keep;
+    size_t offset; /* of the step at work */
+    uint32_t steps, steps_done, reported;
+
+    struct scratch *scratch;
+    struct leaves leaves;
+    struct reservoirs reservoirs;
+    uint16_t *kept; /* how many of a list pruning kept; the others fill it */
+    struct reverse reverse;
+    struct seek seek;
+};
+
+/* ---- leaves -------------------------------------------------------------------------------- */
+
+static bool scratch_alloc(struct scratch *s, const struct bulk *bulk)
+{
+    size_t room = kernel_tile_room(bulk->leaf_rows);
+    s->distances = malloc(room * KERNEL_TILE_QUERIES * sizeof *s->distances);
+    s->places = malloc((room + 16) * sizeof *s->places);
+    s->offered = malloc(room * sizeof *s->offered);
+    return tiles_alloc(&s->leaf, &bulk->builder->space, bulk->leaf_rows, true, true) &&
+           s->distances && s->places && s->offered;
+}
+
+static void scratch_free(struct bulk *bulk)
+{
+    for (unsigned i = 0; bulk->scratch && i < bulk->builder->workers; i++) {
+        struct scratch *s = &bulk->scratch[i];
+        tiles_free(&s->leaf);
+        free(s->distances);
+        free(s->places);
+        free(s->offered);
+    }
+    free(bulk->scratch);
+    bulk->scratch = NULL;
+}
+
+static void offer_nearest(struct bulk *bulk, struct scratch *s, const uint32_t *rows, uint32_t n,
+                          uint32_t self, const uint32_t *distances, uint32_t limit)
+{
+    const struct kernels *kernels = bulk->builder->space.kernels;
+    uint32_t m = kernels->select_u32(distances, n, limit, s->places), count = 0;
+    for (uint32_t i = 0; i < m; i++) {
+        uint32_t row = rows[s->places[i]];
+        s->offered[count] = reservoirs_key(distances[s->places[i]], row);
+        count += row != self;
+    }
+    reservoirs_offer(&bulk->reservoirs, self, s->offered, count);
+}
+
+static void leaf(void *context, unsigned worker, const uint32_t *rows, uint32_t n)
+{
+    struct bulk *bulk = context;
+    const struct space *space = &bulk->builder->space;
+    struct scratch *s = &bulk->scratch[worker];
+    struct kernel_tile tile;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i % 8 == 0) space_prefetch(space, rows + i, n - i < 16 ? n - i : 16);
+        tiles_pack(&s->leaf, space, i, rows[i]);
+        tiles_query(&s->leaf, space, i, rows[i]);
+    }
+    for (uint32_t i = 0; i < n; i += KERNEL_TILE_QUERIES) {
+        uint32_t m = n - i < KERNEL_TILE_QUERIES ? n - i : KERNEL_TILE_QUERIES;
+        for (uint32_t j = 0; j < m; j++) reservoirs_fetch(&bulk->reservoirs, rows[i + j]);
+        tiles_measure(&s->leaf, n, &s->leaf, i, space, s->distances, &tile);
+        for (uint32_t j = 0; j < m; j++) /* one of those nearest is the row itself */
+            offer_nearest(bulk, s, rows, n, rows[i + j], tile.distances + j * tile.stride,
+                          tiles_limit(tile.least[j], NEAR + 1));
+    }
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+static void home_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    leaves_home(&bulk->leaves, worker, begin + bulk->offset, end + bulk->offset);
+}
+
+static void ball_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    leaves_visit(&bulk->leaves, worker, begin + bulk->offset, end + bulk->offset, leaf, bulk);
+}
+
+/* What is in the reservoir of a row becomes its list, in place. */
+static void prune_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    const struct builder *b = bulk->builder;
+    struct pruner *pruner = b->pruners[worker];
+    struct walk *walk = pruner->walk;
+    uint32_t degree = b->params.degree, rows[RESERVOIRS_KEEP_MAX];
+    for (size_t i = begin + bulk->offset; i < end + bulk->offset; i++) {
+        uint32_t row = b->order[i], *list = bulk->edges + (size_t)row * degree;
+        uint32_t count = reservoirs_get(&bulk->reservoirs, row, walk->pool.keys);
+        for (uint32_t j = 0; j < count; j++) rows[j] = pool_row(walk->pool.keys[j]);
+        space_probe_row(&b->space, row, &walk->probe);
+        pool_reset(&walk->pool, bulk->keep);
+        pool_measure(pruner, &b->space, rows, count);
+        bulk->kept[row] =
+            (uint16_t)prune(pruner, &b->space, b->params.alpha_milli, degree, list, NULL, &count);
+        for (uint32_t j = count; j < degree; j++) list[j] = GRAPH_NO_ROW;
+    }
+}
+
+static void link_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    const struct builder *b = bulk->builder;
+    for (size_t i = begin + bulk->offset; i < end + bulk->offset; i++)
+        reverse_link(&bulk->reverse, b->pruners[worker], b->order[i]);
+}
+
+static void seek_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    seek_run(&bulk->seek, bulk->builder->pruners[worker]->walk, begin + bulk->offset,
+             end + bulk->offset);
+}
+
+/* Runs the job over [0, count) in `steps` steps, telling progress after each. */
+static enum vdb_status run(struct bulk *bulk, size_t count, size_t chunk, par_fn job,
+                           uint32_t steps, struct vdb_error *err)
+{
+    struct builder *builder = bulk->builder;
+    for (size_t i = 0; i < steps; i++) {
+        size_t begin = count * i / steps, end = count * (i + 1) / steps;
+        bulk->offset = begin;
+        par_for(builder->workers, end - begin, chunk, job, bulk);
+        uint32_t done = (uint32_t)((uint64_t)builder->distinct * ++bulk->steps_done / bulk->steps);
+        if (done == bulk->reported) continue;
+        bulk->reported = done;
+        if (builder_progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
+    }
+    return VDB_OK;
+}
+
+/* ---- the build ----------------------------------------------------------------------------- */
+
+bool graph_bulk_serves(const struct builder *builder)
+{
+    return builder->space.kind == SPACE_L2 && builder->levels.degree == 0 &&
+           builder->distinct >= ROWS_MIN;
+}
+
+static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* ef_construction says how hard to look: for how many candidates, in how many leaves. */
+static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
+{
+    const struct builder *b = bulk->builder;
+    uint32_t rows = b->growing.rows, degree = b->params.degree, ef = b->params.ef_construction;
+    size_t packed = 4 * kernel_block_groups(b->space.codes->dim);
+    bulk->keep = within(ef * 16 / 25, degree, degree > KEEP_MAX ? degree : KEEP_MAX);
+    bulk->leaf_rows = within((uint32_t)(LEAF_BYTES / packed), LEAF_MIN, LEAF_MAX);
+    bulk->steps = BALL_STEPS + 4 * LIST_STEPS;
+    bulk->leaves = (struct leaves){.space = &b->space,
+                                   .order = b->order,
+                                   .count = b->distinct,
+                                   .copies = within(ef / 8, COPIES_MIN, LEAVES_COPIES_MAX),
+                                   .leaf_rows = bulk->leaf_rows,
+                                   .workers = b->workers};
+    bulk->kept = calloc(rows, sizeof *bulk->kept);
+    bulk->scratch = calloc(b->workers, sizeof *bulk->scratch);
+    if (!bulk->kept || !bulk->scratch) return error_no_memory(err);
+    for (unsigned i = 0; i < b->workers; i++)
+        if (!scratch_alloc(&bulk->scratch[i], bulk)) return error_no_memory(err);
+    memset(bulk->edges, 0xff, (size_t)rows * degree * sizeof *bulk->edges);
+    enum vdb_status status = reservoirs_init(&bulk->reservoirs, rows, degree, bulk->keep,
+                                             bulk->edges, b->workers > 1, err);
+    return status ? status : leaves_init(&bulk->leaves, err);
+}
+
+static enum vdb_status fill_reservoirs(struct bulk *bulk, struct vdb_error *err)
+{
+    enum vdb_status status = run(bulk, bulk->leaves.count, 512, home_job, LIST_STEPS, err);
+    if (!status) status = leaves_fill(&bulk->leaves, err);
+    if (!status) status = run(bulk, bulk->leaves.balls, 1, ball_job, BALL_STEPS, err);
+    leaves_release(&bulk->leaves);
+    scratch_free(bulk);
+    return status;
+}
+
+static enum vdb_status link_back(struct bulk *bulk, struct vdb_error *err)
+{
+    struct builder *b = bulk->builder;
+    bulk->reverse = (struct reverse){.builder = b, .edges = bulk->edges, .kept = bulk->kept};
+    enum vdb_status status = reverse_gather(&bulk->reverse, err);
+    if (!status) status = run(bulk, b->distinct, 64, link_job, LIST_STEPS, err);
+    reverse_release(&bulk->reverse);
+    return status;
+}
+
+static enum vdb_status seek_some(struct bulk *bulk, struct vdb_error *err)
+{
+    enum vdb_status status = seek_init(&bulk->seek, bulk->builder, bulk->edges, err);
+    if (!status) status = run(bulk, bulk->seek.sought, 64, seek_job, LIST_STEPS, err);
+    if (!status) status = seek_link(&bulk->seek, err);
+    seek_release(&bulk->seek);
+    return status;
+}
+
+enum vdb_status graph_bulk(struct builder *builder, uint32_t *edges, struct vdb_error *err)
+{
+    struct bulk bulk = {.builder = builder, .edges = edges};
+    enum vdb_status status = init(&bulk, err);
+    if (!status) status = fill_reservoirs(&bulk, err);
+    if (!status) status = run(&bulk, builder->distinct, 64, prune_job, LIST_STEPS, err);
+    reservoirs_release(&bulk.reservoirs);
+    if (!status) status = link_back(&bulk, err);
+    if (!status) status = seek_some(&bulk, err);
+    leaves_release(&bulk.leaves);
+    scratch_free(&bulk);
+    free(bulk.kept);
+    return status;
+}

@@ -1,0 +1,364 @@
+/* ivf.c: searching an inverted file.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "index/ivf.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "index/beam.h"
+#include "index/space.h"
+#include "vector/kernel_scan.h"
+
+#define BATCH       32 /* survivors measured while as many are fetched */
+#define SPARE       64 /* places of the reservoir beyond twice the survivors */
+#define FIRST_LINES 64 /* of the nearest list, fetched while the table is made */
+
+static const uint32_t KS[3] = {1, 10, 100};
+
+/* ---- views --------------------------------------------------------------------------------- */
+
+void ivf_init(struct ivf *ivf, const struct ivf_view *view, const struct ivf_vectors *from)
+{
+    const struct ivf_header *h = &view->h;
+    *ivf = (struct ivf){
+        .view = *view,
+        .centroids = {.count = h->list_count,
+                      .dim = h->dim,
+                      .codes = view->centroids,
+                      .norms = view->centroid_norms},
+        .pq = {.codebook = view->codebook, .m = h->out_dim, .sub_dim = h->sub_dim},
+        .codes = {.kind = CODES_8,
+                  .metric = from->metric,
+                  .rows = h->slot_count,
+                  .dim = h->dim,
+                  .code = view->slot_codes,
+                  .code_stride = h->slot_code_stride,
+                  .bytes = h->code_bytes,
+                  .norm = view->norms,
+                  .norm_stride = h->norm_stride,
+                  .scale = h->scale,
+                  .zero = h->zero,
+                  .bias = h->bias,
+                  .error = h->error},
+        .by_row = !view->slot_codes,
+    };
+    if (view->matrix)
+        ivf->pca = (struct pca){
+            .matrix = view->matrix, .scales = view->matrix_scales, .dim = h->dim, .m = h->out_dim};
+    if (!ivf->by_row) return;
+    ivf->codes.rows = h->rows;
+    ivf->codes.code = from->vectors;
+    ivf->codes.code_stride = from->stride;
+    ivf->codes.flip = from->type == VDB_TYPE_I8 ? 0x80 : 0;
+}
+
+uint32_t ivf_survivors(const struct ivf *ivf, uint32_t k, uint32_t effort)
+{
+    const uint32_t *known = ivf->view.h.survivors;
+    if (ivf->view.h.list_count == 1) return effort > k ? effort : k;
+    uint64_t survivors;
+    if (k >= KS[2])
+        survivors = (uint64_t)known[2] * k / KS[2];
+    else if (k >= KS[1])
+        survivors = known[1] + (uint64_t)(known[2] - known[1]) * (k - KS[1]) / (KS[2] - KS[1]);
+    else
+        survivors = known[0] + (uint64_t)(known[1] - known[0]) * (k - KS[0]) / (KS[1] - KS[0]);
+    if (survivors < k) survivors = k;
+    return survivors < UINT32_MAX ? (uint32_t)survivors : UINT32_MAX;
+}
+
+/* ---- scratch space ------------------------------------------------------------------------- */
+
+struct ivf_scratch {
+    uint64_t *nearest; /* of kmeans_nearest */
+    size_t nearest_room;
+    float *y, *floats; /* P q, and what making the table takes */
+    void *bytes;
+    uint8_t *table;
+    uint32_t floats_room, groups, out_dim, dim; /* what the four above have room for */
+    uint32_t *slots;                            /* the reservoir: rows of the least estimates */
+    float *estimates;
+    uint32_t *rows, *distances; /* of survivors */
+    uint32_t room;              /* of the reservoir */
+    struct ivf_work work;
+};
+
+struct ivf_scratch *ivf_scratch_create(void)
+{
+    return calloc(1, sizeof(struct ivf_scratch));
+}
+
+struct ivf_work ivf_work_done(const struct ivf_scratch *s)
+{
+    return s->work;
+}
+
+static void free_query(struct ivf_scratch *s)
+{
+    free(s->y);
+    free(s->floats);
+    free(s->bytes);
+    free(s->table);
+    s->y = s->floats = NULL;
+    s->bytes = NULL;
+    s->table = NULL;
+    s->floats_room = s->groups = s->out_dim = s->dim = 0;
+}
+
+static void free_reservoir(struct ivf_scratch *s)
+{
+    free(s->slots);
+    free(s->estimates);
+    free(s->rows);
+    free(s->distances);
+    s->slots = s->rows = s->distances = NULL;
+    s->estimates = NULL;
+    s->room = 0;
+}
+
+void ivf_scratch_free(struct ivf_scratch *s)
+{
+    if (!s) return;
+    free(s->nearest);
+    free_query(s);
+    free_reservoir(s);
+    free(s);
+}
+
+static int reserve_query(struct ivf_scratch *s, const struct ivf *ivf)
+{
+    const struct ivf_header *h = &ivf->view.h;
+    size_t floats = pq_scratch(h->out_dim, h->sub_dim);
+    if (floats <= s->floats_room && ivf->view.groups <= s->groups && h->out_dim <= s->out_dim &&
+        h->dim <= s->dim)
+        return 1;
+    free_query(s);
+    s->y = malloc(h->out_dim * sizeof *s->y);
+    s->floats = malloc(floats * sizeof *s->floats);
+    s->bytes = malloc(5 * pca_stride(h->dim));
+    s->table = aligned_alloc(64, 128 * (size_t)ivf->view.groups);
+    if (!s->y || !s->floats || !s->bytes || !s->table) {
+        free_query(s);
+        return 0;
+    }
+    s->floats_room = (uint32_t)floats;
+    s->groups = ivf->view.groups;
+    s->out_dim = h->out_dim;
+    s->dim = h->dim;
+    return 1;
+}
+
+static int reserve_reservoir(struct ivf_scratch *s, uint32_t survivors)
+{
+    size_t room = 2 * (size_t)survivors + SPARE;
+    if (room <= s->room) return 1;
+    free_reservoir(s);
+    s->slots = malloc(room * sizeof *s->slots);
+    s->estimates = malloc(room * sizeof *s->estimates);
+    s->rows = malloc(room * sizeof *s->rows);
+    s->distances = malloc(room * sizeof *s->distances);
+    if (!s->slots || !s->estimates || !s->rows || !s->distances) {
+        free_reservoir(s);
+        return 0;
+    }
+    s->room = (uint32_t)room;
+    return 1;
+}
+
+static int reserve(struct ivf_scratch *s, const struct ivf *ivf, uint32_t survivors)
+{
+    size_t bytes = kmeans_scratch_bytes(ivf->centroids.count);
+    if (bytes > s->nearest_room) {
+        uint64_t *nearest = malloc(bytes);
+        if (!nearest) return 0;
+        free(s->nearest);
+        s->nearest = nearest;
+        s->nearest_room = bytes;
+    }
+    return reserve_query(s, ivf) && reserve_reservoir(s, survivors);
+}
+
+/* ---- the reservoir ------------------------------------------------------------------------- */
+
+#define COUNTED 16 /* at once: a loop of constant length, which compilers vectorise */
+
+static uint32_t count_up_to(const float *x, uint32_t n, float most)
+{
+    uint32_t lanes[COUNTED] = {0}, count = 0, i = 0;
+    for (; i + COUNTED <= n; i += COUNTED)
+        for (uint32_t j = 0; j < COUNTED; j++) lanes[j] += x[i + j] <= most;
+    for (; i < n; i++) count += x[i] <= most;
+    for (uint32_t j = 0; j < COUNTED; j++) count += lanes[j];
+    return count;
+}
+
+/* A value that `wanted` to an eighth more of the n estimates do not exceed, by bisection: which
+ * they are is decided by the values alone. Where too many are equal, some more. */
+static float bound_of(const float *x, uint32_t n, uint32_t wanted)
+{
+    float low = x[0], high = x[0];
+    for (uint32_t i = 1; i < n; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    for (int round = 0; round < 32; round++) {
+        float middle = low + 0.5f * (high - low);
+        uint32_t count = count_up_to(x, n, middle);
+        if (!(middle > low && middle < high)) break;
+        if (count < wanted) {
+            low = middle;
+            continue;
+        }
+        high = middle;
+        if (count <= wanted + wanted / 8) break;
+    }
+    return high;
+}
+
+/* Keeps about as many as are to survive, the least, and lets in only what is less from now on. */
+static void cut(struct kernel_scan *scan, uint32_t survivors)
+{
+    if (scan->count <= survivors) return;
+    float bound = bound_of(scan->estimates, scan->count, survivors);
+    uint32_t kept = 0, most = survivors + survivors / 8;
+    for (uint32_t i = 0; i < scan->count; i++) {
+        float estimate = scan->estimates[i];
+        scan->slots[kept] = scan->slots[i];
+        scan->estimates[kept] = estimate;
+        kept += estimate <= bound && kept < most;
+    }
+    scan->count = kept;
+    scan->limit = bound;
+}
+
+/* ---- the scan ------------------------------------------------------------------------------ */
+
+static void fetch_next(struct kernel_scan *scan, const struct ivf *ivf, const struct ivf_list *list)
+{
+    scan->ahead = list->blocks;
+    scan->ahead_lines = (size_t)list->block_count * ivf->view.block_bytes / 64;
+}
+
+static void scan_list(const struct kernels *kernels, const struct ivf *ivf,
+                      const struct ivf_list *list, struct kernel_scan *scan, uint32_t survivors)
+{
+    uint32_t left = list->block_count;
+    scan->blocks = list->blocks;
+    scan->first_slot = list->first_slot;
+    while (left > 0) {
+        scan->block_count = left;
+        uint32_t done = kernels->scan_u4(scan);
+        left -= done;
+        scan->blocks += (size_t)done * ivf->view.block_bytes;
+        scan->first_slot += done * VDB_IVF_BLOCK;
+        if (left > 0) cut(scan, survivors);
+    }
+}
+
+static struct pq_query make_table(struct ivf_scratch *s, const struct kernels *kernels,
+                                  const struct ivf *ivf, const float *query)
+{
+    struct pq pq = ivf->pq;
+    struct pca pca = ivf->pca;
+    struct pq_query table;
+    pq.kernels = pca.kernels = kernels;
+    if (ivf->view.matrix) pca_apply(&pca, query, s->y, s->bytes);
+    pq_table(&pq, ivf->view.matrix ? s->y : query, s->floats, s->table, &table);
+    return table;
+}
+
+/* Leaves the survivors in the reservoir. */
+static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const struct ivf *ivf,
+                       const float *query, uint32_t effort, uint32_t survivors,
+                       struct kernel_scan *scan)
+{
+    const struct space *space = &walk->space;
+    const struct ivf_header *h = &ivf->view.h;
+    struct kernel_query8 probe = {.values = walk->probe.query,
+                                  .base = space->inner ? 0x80000000u : walk->probe.base,
+                                  .inner = space->inner};
+    uint32_t lists = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort, s->nearest);
+    struct ivf_list list = {0}, next = ivf_view_list(&ivf->view, (uint32_t)s->nearest[0]);
+    struct kernel_scan first = {0};
+    fetch_next(&first, ivf, &next);
+    kernel_scan_fetch(&first, FIRST_LINES);
+    struct pq_query table = make_table(s, space->kernels, ivf, query);
+    *scan = (struct kernel_scan){.groups = ivf->view.groups,
+                                 .table = s->table,
+                                 .unit_b = h->unit_b,
+                                 .scale = table.scale * h->unit_f,
+                                 .offset = table.offset * h->unit_f,
+                                 .limit = INFINITY,
+                                 .slots = s->slots,
+                                 .estimates = s->estimates,
+                                 .room = 2 * survivors + SPARE}; /* whatever was before */
+    bool cosine = ivf->codes.metric == VDB_METRIC_COSINE;        /* of which 1 - cosine is half */
+    for (uint32_t i = 0; i < lists; i++) {
+        list = next;
+        if (i + 1 < lists) {
+            next = ivf_view_list(&ivf->view, (uint32_t)s->nearest[i + 1]);
+            fetch_next(scan, ivf, &next);
+        }
+        double base = walk_estimate(walk, (uint32_t)(s->nearest[i] >> 32));
+        scan->base = (float)(cosine ? 2 * base : base);
+        scan_list(space->kernels, ivf, &list, scan, survivors);
+        s->work.scanned += list.row_count;
+    }
+    cut(scan, survivors);
+}
+
+/* ---- survivors ----------------------------------------------------------------------------- */
+
+/* Measures them by 8-bit codes, BATCH at a time; the codes of the next ones are fetched
+ * meanwhile. */
+static void measure_survivors(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
+                              uint32_t count)
+{
+    struct pool *pool = &walk->pool;
+    uint32_t rows = ivf->view.h.rows, n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t row = ivf->view.slot_rows[s->slots[i]];
+        s->rows[n] = row;
+        s->slots[n] = ivf->by_row ? row : s->slots[i];
+        n += row < rows;
+    }
+    space_prefetch(&walk->space, s->slots, n < BATCH ? n : BATCH);
+    for (uint32_t i = 0; i < n; i += BATCH) {
+        uint32_t left = n - i, here = left < BATCH ? left : BATCH, more = left - here;
+        struct kernel_list list = {.rows = s->slots + i,
+                                   .count = here,
+                                   .ahead = s->slots + i + here,
+                                   .ahead_count = more < BATCH ? more : BATCH};
+        space_measure_list(&walk->space, &walk->probe, &list, s->distances);
+        for (uint32_t j = 0; j < here; j++) {
+            uint64_t key = pool_key(s->distances[j], s->rows[i + j]);
+            if (key >= pool->limit) continue;
+            uint32_t at = pool_rank(pool->keys, pool->count, key); /* a row may be in two lists */
+            if (at < pool->count && pool->keys[at] == key) continue;
+            pool_insert(pool, key);
+        }
+    }
+}
+
+enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
+                           const float *query, uint32_t effort, uint32_t survivors, uint32_t keep,
+                           const struct candidate **candidates, uint32_t *count,
+                           struct vdb_error *err)
+{
+    uint32_t slots = ivf->view.h.slot_count;
+    if (effort == 0) effort = 1;
+    if (survivors > slots) survivors = slots;
+    if (survivors == 0) survivors = 1;
+    if (keep == 0) keep = 1;
+    if (keep > survivors) keep = survivors + survivors / 8;
+    if (!reserve(s, ivf, survivors) || !walk_reserve_found(walk, keep)) return error_no_memory(err);
+    struct kernel_scan scan;
+    scan_lists(s, walk, ivf, query, effort, survivors, &scan);
+    pool_reset(&walk->pool, keep);
+    measure_survivors(s, walk, ivf, scan.count);
+    s->work.survived += scan.count;
+    *count = walk_take_found(walk, candidates);
+    return VDB_OK;
+}

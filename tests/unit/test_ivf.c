@@ -1,0 +1,722 @@
+/* test_ivf.c: inverted files: what is built, and what searches of it find.
+ *
+ * Expected neighbours are those of brute force in double precision; where 8-bit codes and queries
+ * are integers, distances by codes are exact, and so must answers be.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "index/ivf_build.h"
+#include "points.h"
+#include "vector/vtype.h"
+
+#define MOST_FOUND 4096
+
+static const struct kernels *sets[4];
+static size_t sets_count;
+
+static int set_up(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"portable", "avx2", "avx512"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (kernels_select(names[i], &sets[sets_count], NULL) != VDB_OK)
+            print_message("# not run on this CPU: %s\n", names[i]);
+        else
+            sets_count++;
+    }
+    return sets_count > 0 ? 0 : -1;
+}
+
+/* ---- files --------------------------------------------------------------------------------- */
+
+/* Rows, and an inverted file over them, which has been let through as one from outside is. */
+struct file {
+    struct points points;
+    enum vdb_type type;
+    uint8_t *vectors; /* of u8 or i8 */
+    size_t stride;
+    struct ivf_built built;
+    struct ivf ivf;
+};
+
+static enum vdb_status row_of(void *context, uint32_t row, float *x)
+{
+    const struct points *points = context;
+    memcpy(x, points->x + (size_t)row * points->dim, points->dim * sizeof *x);
+    return VDB_OK;
+}
+
+/* Puts rows of integers, which `type` can hold, in place of the codes. */
+static void store(struct file *f, enum vdb_type type, enum vdb_metric metric)
+{
+    struct points *p = &f->points;
+    f->type = type;
+    f->stride = vtype_stride(type, p->dim);
+    f->vectors = aligned_alloc(64, f->stride * p->rows);
+    p->memory = calloc(p->rows, 4);
+    assert_non_null(f->vectors);
+    assert_non_null(p->memory);
+    memset(f->vectors, 0, f->stride * p->rows);
+    uint8_t flip = type == VDB_TYPE_I8 ? 0x80 : 0;
+    for (size_t row = 0; row < p->rows; row++) {
+        uint8_t *to = f->vectors + row * f->stride;
+        assert_int_equal(vtype_store(type, p->x + row * p->dim, to, p->dim), p->dim);
+        int32_t norm = codes_norm(to, p->dim, flip);
+        memcpy(p->memory + 4 * row, &norm, sizeof norm);
+    }
+    p->codes = (struct codes){.metric = metric,
+                              .rows = p->rows,
+                              .dim = p->dim,
+                              .code = f->vectors,
+                              .code_stride = f->stride,
+                              .bytes = codes_bytes(p->dim),
+                              .flip = flip,
+                              .norm = p->memory,
+                              .norm_stride = 4,
+                              .scale = 1,
+                              .zero = flip};
+}
+
+static enum vdb_status try_build(struct file *f, const struct ivf_params *params,
+                                 const struct kernels *kernels, struct vdb_error *err)
+{
+    struct points *p = &f->points;
+    struct quality_rows rows = {.rows = p->rows,
+                                .dim = p->dim,
+                                .metric = p->codes.metric,
+                                .row_fn = row_of,
+                                .context = p,
+                                .kernels = kernels,
+                                .threads = params->threads};
+    return ivf_build(&rows, &p->codes, f->vectors != NULL, params, &f->built, err);
+}
+
+static void open_file(struct file *f)
+{
+    const struct points *p = &f->points;
+    struct vdb_error err = {.message = ""};
+    struct ivf_header h;
+    struct ivf_view view;
+    enum vdb_type type = f->vectors ? f->type : VDB_TYPE_F32;
+    enum vdb_status status =
+        ivf_header_decode(f->built.segment, f->built.len, p->rows, p->dim, 0, &h, &err);
+    if (!status) status = ivf_header_match(&h, type, p->codes.metric, 0, &err);
+    assert_string_equal(err.message, "");
+    assert_int_equal(status, VDB_OK);
+    struct ivf_vectors vectors = {f->vectors, f->stride, type, p->codes.metric};
+    ivf_view_init(&view, &h, f->built.segment);
+    ivf_init(&f->ivf, &view, &vectors);
+}
+
+static void validate(const struct file *f)
+{
+    struct vdb_error err = {.message = ""};
+    const struct ivf_header *h = &f->ivf.view.h;
+    enum vdb_status status = ivf_header_validate(h, f->built.segment, 0, &err);
+    if (!status && f->vectors)
+        status = ivf_header_validate_norms(h, f->built.segment, f->vectors, f->stride,
+                                           f->type == VDB_TYPE_I8 ? 0x80 : 0, 0, &err);
+    assert_string_equal(err.message, "");
+    assert_int_equal(status, VDB_OK);
+}
+
+static void build_with(struct file *f, const struct ivf_params *params,
+                       const struct kernels *kernels)
+{
+    struct vdb_error err = {.message = ""};
+    enum vdb_status status = try_build(f, params, kernels, &err);
+    assert_string_equal(err.message, "");
+    assert_int_equal(status, VDB_OK);
+    struct disk_ivf_header disk;
+    ivf_header_encode(&f->built.header, &disk);
+    memcpy(f->built.segment, &disk, sizeof disk);
+    open_file(f);
+    validate(f);
+}
+
+static void build(struct file *f, struct ivf_params params)
+{
+    if (params.threads == 0) params.threads = 2;
+    build_with(f, &params, kernels_best());
+}
+
+static void file_release(struct file *f)
+{
+    ivf_built_release(&f->built);
+    points_release(&f->points);
+    free(f->vectors);
+}
+
+/* Clusters, coded; `spread` widely varies the lengths of the rows. */
+static void make(struct file *f, uint32_t rows, uint32_t dim, enum vdb_metric metric, bool spread)
+{
+    *f = (struct file){0};
+    points_init(&f->points, rows, dim);
+    points_cluster(&f->points, 40, 0.5, 11);
+    for (size_t row = 0; row < rows && spread; row++)
+        for (uint32_t i = 0; i < dim; i++)
+            f->points.x[row * dim + i] *= powf(10.0F, (float)((int)(row * 7 % 21) - 10) / 15);
+    points_code(&f->points, metric, 0);
+}
+
+/* Integers: clusters about the middle of what the type can hold. */
+static void make_integers(struct file *f, uint32_t rows, uint32_t dim, enum vdb_type type,
+                          enum vdb_metric metric)
+{
+    *f = (struct file){0};
+    points_init(&f->points, rows, dim);
+    points_cluster(&f->points, 40, 0.5, 12);
+    float middle = type == VDB_TYPE_U8 ? 128 : 0;
+    for (size_t i = 0; i < (size_t)rows * dim; i++)
+        f->points.x[i] = fminf(fmaxf(roundf(f->points.x[i] * 30), -128), 127) + middle;
+    store(f, type, metric);
+}
+
+/* ---- searches ------------------------------------------------------------------------------ */
+
+struct search {
+    struct walk *walk;
+    struct ivf_scratch *scratch;
+    struct candidate found[MOST_FOUND];
+    uint32_t count;
+};
+
+static void search_init(struct search *s)
+{
+    *s = (struct search){.walk = walk_create(), .scratch = ivf_scratch_create()};
+    assert_non_null(s->walk);
+    assert_non_null(s->scratch);
+}
+
+static void search_release(struct search *s)
+{
+    walk_free(s->walk);
+    ivf_scratch_free(s->scratch);
+}
+
+/* What holds of any answer: rows that are there, nearest first, ties by row, so each once. */
+static void search(struct search *s, const struct file *f, const struct kernels *kernels,
+                   const float *query, uint32_t effort, uint32_t survivors, uint32_t keep)
+{
+    const struct candidate *candidates;
+    assert_int_equal(walk_prepare(s->walk, &f->ivf.codes, kernels, query, NULL), VDB_OK);
+    assert_int_equal(ivf_search(s->scratch, s->walk, &f->ivf, query, effort, survivors, keep,
+                                &candidates, &s->count, NULL),
+                     VDB_OK);
+    assert_in_range(s->count, 0, MOST_FOUND);
+    memcpy(s->found, candidates, s->count * sizeof *candidates);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct candidate *c = &s->found[i], *before = c - 1;
+        assert_in_range(c->row, 0, f->points.rows - 1);
+        if (i && (before->distance > c->distance ||
+                  (before->distance == c->distance && before->row >= c->row)))
+            fail_msg("row %u at %u before row %u at %u", before->row, before->distance, c->row,
+                     c->distance);
+    }
+}
+
+/* A query near to the rows: none of them. */
+static void query_of(const struct file *f, uint64_t number, float *query)
+{
+    uint32_t dim = f->points.dim;
+    uint64_t seed = 991 + 31 * number;
+    const float *row = f->points.x + (size_t)(number * 37 % f->points.rows) * dim;
+    double sum = 0.0, norm = 0.0;
+    for (uint32_t i = 0; i < dim; i++) norm += (double)row[i] * (double)row[i];
+    for (uint32_t i = 0; i < dim; i++) {
+        query[i] = row[i] + (float)(0.3 * sqrt(norm / dim) * random_normal(&seed));
+        if (f->vectors) query[i] = roundf(query[i]);
+        sum += (double)query[i] * (double)query[i];
+    }
+    for (uint32_t i = 0; i < dim && f->points.codes.metric == VDB_METRIC_COSINE; i++)
+        query[i] = (float)((double)query[i] / sqrt(sum));
+}
+
+/* The share of the true 10 nearest among what `keep` candidates bring. */
+static double recall(const struct file *f, uint32_t effort, uint32_t survivors, uint32_t keep)
+{
+    struct search s;
+    uint32_t hits = 0, queries = 100, nearest[10];
+    float *query = calloc(f->points.dim, sizeof *query);
+    assert_non_null(query);
+    search_init(&s);
+    for (uint32_t i = 0; i < queries; i++) {
+        query_of(f, i, query);
+        search(&s, f, kernels_best(), query, effort, survivors, keep);
+        points_nearest(&f->points, query, 10, nearest);
+        for (uint32_t j = 0; j < s.count; j++)
+            for (uint32_t k = 0; k < 10; k++) hits += s.found[j].row == nearest[k];
+    }
+    search_release(&s);
+    free(query);
+    return hits / (10.0 * queries);
+}
+
+static void at_least(double found, double wanted, const char *what)
+{
+    if (!(found >= wanted)) fail_msg("%s: recall %.3f, not %.3f", what, found, wanted);
+}
+
+/* ---- what is found ------------------------------------------------------------------------- */
+
+static void every_metric_and_code(void **state)
+{
+    (void)state;
+    static const enum vdb_metric metrics[] = {VDB_METRIC_L2, VDB_METRIC_COSINE, VDB_METRIC_IP};
+    static const uint32_t widths[] = {1, 2, 4}, out_dims[] = {33, 16};
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; j < 6; j++)
+            for (int lengths = 0; lengths < 2; lengths++) {
+                struct file f;
+                char what[64];
+                snprintf(what, sizeof what, "metric %d, lengths %d, %u dimensions a code of %u",
+                         (int)metrics[i], lengths, widths[j / 2], out_dims[j % 2]);
+                make(&f, 3000, 33, metrics[i], lengths);
+                build(&f, (struct ivf_params){
+                              .lists = 30, .sub_dim = widths[j / 2], .out_dim = out_dims[j % 2]});
+                /* All lists, all survivors: 8-bit codes alone decide. Then fewer of either. */
+                at_least(recall(&f, 30, 3000, 40), 0.99, what);
+                at_least(recall(&f, 30, 600, 40), j == 5 ? 0.8 : 0.9, what);
+                at_least(recall(&f, 15, 3000, 40), metrics[i] == VDB_METRIC_IP ? 0.75 : 0.9, what);
+                file_release(&f);
+            }
+}
+
+/* Of vectors that are their own codes, with a query on their grid, distances are exact. */
+static void rows_that_are_their_own_codes(void **state)
+{
+    (void)state;
+    static const enum vdb_type types[] = {VDB_TYPE_U8, VDB_TYPE_I8};
+    for (size_t t = 0; t < 4; t++) {
+        struct file f;
+        struct search s;
+        float query[70];
+        uint32_t nearest[20];
+        make_integers(&f, 2500, 70, types[t % 2], VDB_METRIC_L2);
+        build(&f, (struct ivf_params){.lists = 25, .sub_dim = 2, .out_dim = 70, .spill = t / 2});
+        assert_true(f.ivf.by_row);
+        assert_int_equal(f.ivf.view.h.slot_codes_off, 0);
+        search_init(&s);
+        for (uint32_t q = 0; q < 60; q++) {
+            query_of(&f, q, query);
+            for (uint32_t i = 0; i < 70; i++)
+                query[i] = fminf(fmaxf(query[i], t % 2 ? -128 : 0), t % 2 ? 127 : 255);
+            search(&s, &f, kernels_best(), query, 25, UINT32_MAX, 20);
+            points_nearest(&f.points, query, 20, nearest);
+            assert_int_equal(s.count, 20);
+            for (uint32_t i = 0; i < 20; i++) {
+                double sum = 0.0;
+                for (uint32_t j = 0; j < 70; j++) {
+                    double d = (double)f.points.x[nearest[i] * 70 + j] - (double)query[j];
+                    sum += d * d;
+                }
+                assert_int_equal(s.found[i].row, nearest[i]);
+                assert_true(s.found[i].distance == sum);
+            }
+        }
+        search_release(&s);
+        at_least(recall(&f, 8, 100, 30), 0.95, "by row");
+        file_release(&f);
+        make_integers(&f, 2500, 70, types[t % 2], VDB_METRIC_IP);
+        build(&f, (struct ivf_params){.lists = 25, .sub_dim = 1, .out_dim = 70, .spill = t / 2});
+        at_least(recall(&f, 25, 2500, 30), 0.99, "by row, inner products");
+        file_release(&f);
+    }
+}
+
+/* Whatever lists and survivors: all rows, once each, where all are asked for. */
+static void all_rows(void **state)
+{
+    (void)state;
+    for (int spill = 0; spill < 2; spill++) {
+        struct file f;
+        struct search s;
+        float query[24];
+        make(&f, 1500, 24, VDB_METRIC_L2, false);
+        build(&f,
+              (struct ivf_params){.lists = 20, .sub_dim = 2, .out_dim = 24, .spill = spill != 0});
+        search_init(&s);
+        query_of(&f, 5, query);
+        search(&s, &f, kernels_best(), query, 20, UINT32_MAX, 1500);
+        assert_int_equal(s.count, 1500); /* each once, as `search` has made sure */
+        search(&s, &f, kernels_best(), query, 1000, UINT32_MAX, 4000); /* more than there are */
+        assert_int_equal(s.count, 1500);
+        search(&s, &f, kernels_best(), query, 0, 0, 0); /* as 1, 1 and 1 */
+        assert_int_equal(s.count, 1);
+        search(&s, &f, kernels_best(), query, 20, 1, 10);
+        assert_in_range(s.count, 1, 2);
+        search_release(&s);
+        file_release(&f);
+    }
+}
+
+static void survivors_for_any_k(void **state)
+{
+    (void)state;
+    struct ivf ivf = {.view.h = {.list_count = 9, .survivors = {24, 60, 400}}};
+    static const uint32_t wanted[][2] = {{1, 24},   {4, 36},    {10, 60},   {55, 230},
+                                         {99, 396}, {100, 400}, {200, 800}, {1000, 4000}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_int_equal(ivf_survivors(&ivf, wanted[i][0], 3), wanted[i][1]);
+    assert_int_equal(ivf_survivors(&ivf, UINT32_MAX, 3), UINT32_MAX);
+    ivf.view.h.survivors[2] = 60; /* never fewer than rows asked for */
+    assert_int_equal(ivf_survivors(&ivf, 90, 3), 90);
+    ivf.view.h.list_count = 1; /* the effort tells */
+    assert_int_equal(ivf_survivors(&ivf, 10, 300), 300);
+    assert_int_equal(ivf_survivors(&ivf, 400, 300), 400);
+}
+
+/* ---- what is built ------------------------------------------------------------------------- */
+
+/* How many slots each row has, counted by hand. */
+static void count_slots(const struct file *f, uint32_t *slots)
+{
+    memset(slots, 0, f->points.rows * sizeof *slots);
+    for (uint32_t i = 0; i < f->ivf.view.h.list_count; i++) {
+        struct ivf_list list = ivf_view_list(&f->ivf.view, i);
+        for (uint32_t j = 0; j < list.row_count; j++) {
+            uint32_t row = f->ivf.view.slot_rows[list.first_slot + j];
+            assert_in_range(row, 0, f->points.rows - 1);
+            slots[row]++;
+        }
+    }
+}
+
+static void rows_stand_in_lists(void **state)
+{
+    (void)state;
+    uint32_t slots[1500];
+    for (uint32_t spill = 0; spill < 2; spill++)
+        for (uint32_t lists = 1; lists < 40; lists += 19) {
+            struct file f;
+            make(&f, 1500, 16, VDB_METRIC_L2, false);
+            build(&f, (struct ivf_params){
+                          .lists = lists, .sub_dim = 1, .out_dim = 16, .spill = spill != 0});
+            count_slots(&f, slots);
+            for (uint32_t row = 0; row < 1500; row++)
+                assert_int_equal(slots[row], spill && lists > 1 ? 2 : 1);
+            assert_int_equal(f.ivf.view.h.flags & DISK_IVF_SPILLED, spill ? DISK_IVF_SPILLED : 0);
+            assert_true(f.built.imbalance >= 1.0);
+            file_release(&f);
+        }
+}
+
+/* Lists around given centroids: each row is in that of the nearest by codes, ties to the first. */
+static void centroids_that_are_given(void **state)
+{
+    (void)state;
+    struct file f;
+    uint8_t centroids[12 * 64];
+    make(&f, 1200, 20, VDB_METRIC_L2, false);
+    for (uint32_t i = 0; i < 12; i++)
+        memcpy(centroids + 64 * i, f.points.codes.code + i * 97 * f.points.codes.code_stride, 64);
+    build(&f,
+          (struct ivf_params){.lists = 12, .sub_dim = 2, .out_dim = 20, .centroids = centroids});
+    for (uint32_t i = 0; i < 12; i++) {
+        for (uint32_t d = 0; d < 20; d++)
+            assert_int_equal(f.ivf.view.centroids[ivf_centroid_at(20, i, d)],
+                             centroids[64 * i + d]);
+        struct ivf_list list = ivf_view_list(&f.ivf.view, i);
+        for (uint32_t j = 0; j < list.row_count; j++) {
+            uint32_t row = f.ivf.view.slot_rows[list.first_slot + j], nearest = 0, least = 0;
+            const uint8_t *code = f.points.codes.code + row * f.points.codes.code_stride;
+            for (uint32_t c = 0; c < 12; c++) {
+                uint32_t sum = 0;
+                for (uint32_t d = 0; d < 20; d++) {
+                    int difference = code[d] - centroids[64 * c + d];
+                    sum += (uint32_t)(difference * difference);
+                }
+                if (c == 0 || sum < least) nearest = c, least = sum;
+            }
+            assert_int_equal(nearest, i);
+        }
+    }
+    file_release(&f);
+}
+
+static void few_rows(void **state)
+{
+    (void)state;
+    for (uint32_t rows = 1; rows < 40; rows += rows < 4 ? 1 : 13)
+        for (uint32_t lists = 1; lists <= rows; lists += lists < 3 ? 1 : 7)
+            for (uint32_t spill = 0; spill < 2; spill++) {
+                struct file f;
+                struct search s;
+                float query[5];
+                make(&f, rows, 5, VDB_METRIC_L2, false);
+                build(&f, (struct ivf_params){
+                              .lists = lists, .sub_dim = 4, .out_dim = 5, .spill = spill != 0});
+                search_init(&s);
+                query_of(&f, 1, query);
+                search(&s, &f, kernels_best(), query, lists, UINT32_MAX, rows);
+                assert_int_equal(s.count, rows);
+                search_release(&s);
+                file_release(&f);
+            }
+}
+
+static void parameters_by_default(void **state)
+{
+    (void)state;
+    for (uint32_t rows = 1; rows < 3000000; rows = rows * 3 + 1) {
+        static const uint32_t dimensions[] = {0, 3000, 15000, 30000, 200000};
+        for (size_t i = 0; i < 5; i++) {
+            struct ivf_params params = {0}, own = {.lists = 3, .sub_dim = 4};
+            ivf_params_default(&params, rows, 100, dimensions[i]);
+            assert_in_range(params.lists, 1, rows);
+            assert_int_equal(params.sub_dim & (params.sub_dim - 1), 0);
+            assert_in_range(params.sub_dim, 1, 4);
+            ivf_params_default(&own, rows, 100, dimensions[i]);
+            assert_int_equal(own.lists, 3);
+            assert_int_equal(own.sub_dim, 4);
+        }
+    }
+}
+
+/* All rows alike, or of a few kinds: the first of them are found, whatever lists they fell into. */
+static void duplicates(void **state)
+{
+    (void)state;
+    for (uint32_t kinds = 1; kinds < 6; kinds += 2) {
+        struct file f = {0};
+        struct search s;
+        points_init(&f.points, 500, 18);
+        for (uint32_t row = 0; row < 500; row++)
+            for (uint32_t i = 0; i < 18; i++)
+                f.points.x[row * 18 + i] = (float)((row % kinds * 5 + i * 3) % 11);
+        points_code(&f.points, VDB_METRIC_L2, 0);
+        build(&f, (struct ivf_params){.lists = 8, .sub_dim = 2, .out_dim = 18, .spill = kinds > 2});
+        search_init(&s);
+        for (uint32_t row = 0; row < kinds; row++) {
+            search(&s, &f, kernels_best(), f.points.x + (size_t)row * 18, 8, UINT32_MAX, 10);
+            assert_int_equal(s.count, 10);
+            for (uint32_t i = 0; i < 10; i++) {
+                assert_int_equal(s.found[i].row, row + kinds * i);
+                assert_int_equal(s.found[i].distance, 0);
+            }
+            search(&s, &f, kernels_best(), f.points.x + (size_t)row * 18, 8, 20, 5);
+            assert_int_equal(s.count, 5);
+            for (uint32_t i = 0; i < 5; i++) assert_int_equal(s.found[i].distance, 0);
+        }
+        search_release(&s);
+        file_release(&f);
+    }
+}
+
+/* ---- the same for any threads and kernels -------------------------------------------------- */
+
+static void same_bytes(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct file f;
+        struct ivf_params params = {.lists = 20, .sub_dim = i == 2 ? 4 : 2, .spill = i % 2};
+        if (i < 4)
+            make(&f, 2000, i == 1 ? 112 : 30, i == 3 ? VDB_METRIC_IP : VDB_METRIC_L2, true);
+        else
+            make_integers(&f, 2000, 30, VDB_TYPE_I8, VDB_METRIC_L2);
+        params.out_dim = i == 1 ? 32 : 30;
+        params.threads = 1;
+        build_with(&f, &params, sets[0]);
+        struct ivf_built first = f.built;
+        for (size_t set = 0; set < sets_count; set++)
+            for (unsigned threads = 1; threads < 8; threads += threads == 1 ? 1 : 3) {
+                params.threads = threads;
+                build_with(&f, &params, sets[set]);
+                assert_int_equal(f.built.len, first.len);
+                assert_memory_equal(f.built.segment, first.segment, first.len);
+                assert_true(f.built.imbalance == first.imbalance);
+                ivf_built_release(&f.built);
+            }
+        f.built = first;
+        file_release(&f);
+    }
+}
+
+static void same_answers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        struct file f;
+        struct search first, s;
+        float query[112];
+        uint32_t dim = i == 1 ? 112 : 30;
+        if (i < 4)
+            make(&f, 2000, dim,
+                 i == 3   ? VDB_METRIC_IP
+                 : i == 2 ? VDB_METRIC_COSINE
+                          : VDB_METRIC_L2,
+                 true);
+        else
+            make_integers(&f, 2000, dim, VDB_TYPE_U8, VDB_METRIC_L2);
+        build(&f, (struct ivf_params){.lists = 20,
+                                      .sub_dim = i == 2 ? 4 : 2,
+                                      .out_dim = i == 1 ? 32 : dim,
+                                      .spill = i % 2});
+        search_init(&first);
+        search_init(&s);
+        for (uint32_t q = 0; q < 40; q++) {
+            query_of(&f, q, query);
+            search(&first, &f, sets[0], query, 1 + q % 7, 10 + 5 * q, 10 + q);
+            for (size_t set = 1; set < sets_count; set++) {
+                search(&s, &f, sets[set], query, 1 + q % 7, 10 + 5 * q, 10 + q);
+                assert_int_equal(s.count, first.count);
+                assert_memory_equal(s.found, first.found, s.count * sizeof *s.found);
+            }
+        }
+        search_release(&first);
+        search_release(&s);
+        file_release(&f);
+    }
+}
+
+/* ---- what goes wrong ----------------------------------------------------------------------- */
+
+/* Numbers of rows are not believed. */
+static void hostile_rows(void **state)
+{
+    (void)state;
+    for (int own = 0; own < 2; own++) {
+        struct file f;
+        struct search s;
+        float query[30];
+        uint64_t seed = 4;
+        if (own)
+            make_integers(&f, 2000, 30, VDB_TYPE_U8, VDB_METRIC_L2);
+        else
+            make(&f, 2000, 30, VDB_METRIC_L2, false);
+        build(&f, (struct ivf_params){.lists = 20, .sub_dim = 2, .out_dim = 30});
+        uint32_t *rows = (uint32_t *)(void *)(f.built.segment + f.ivf.view.h.slot_rows_off);
+        search_init(&s);
+        for (int round = 0; round < 3; round++) {
+            for (uint32_t i = 0; i < f.ivf.view.h.slot_count; i++)
+                rows[i] = round == 0   ? 2000
+                          : round == 1 ? VDB_NO_ROW - i % 2
+                                       : (uint32_t)random_next(&seed) % 2100;
+            for (uint32_t q = 0; q < 20; q++) {
+                query_of(&f, q, query);
+                search(&s, &f, kernels_best(), query, 5, 100, 50);
+                if (round < 2) assert_int_equal(s.count, 0);
+                search(&s, &f, kernels_best(), query, 20, UINT32_MAX, 3000);
+                if (round < 2) assert_int_equal(s.count, 0);
+            }
+        }
+        search_release(&s);
+        file_release(&f);
+    }
+}
+
+/* Codes, b and f that are anything, infinite and no numbers among them. */
+static void hostile_blocks(void **state)
+{
+    (void)state;
+    struct file f;
+    struct search s;
+    float query[30];
+    uint64_t seed = 9;
+    make(&f, 2000, 30, VDB_METRIC_L2, false);
+    build(&f, (struct ivf_params){.lists = 20, .sub_dim = 2, .out_dim = 30});
+    uint8_t *blocks = f.built.segment + f.ivf.view.h.blocks_off;
+    size_t len = f.ivf.view.h.slot_codes_off - f.ivf.view.h.blocks_off;
+    search_init(&s);
+    for (int round = 0; round < 4; round++) {
+        for (size_t i = 0; i < len; i++)
+            blocks[i] = round < 2 ? (uint8_t)(255 * round) : (uint8_t)random_next(&seed);
+        for (uint32_t q = 0; q < 10; q++) {
+            query_of(&f, q, query);
+            for (size_t set = 0; set < sets_count; set++)
+                search(&s, &f, sets[set], query, 1 + q, 10 + 20 * q, 40);
+        }
+    }
+    search_release(&s);
+    file_release(&f);
+}
+
+static int stop(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)phase, (void)done, (void)total;
+    return ++*(int *)context >= 2;
+}
+
+static enum vdb_status no_row(void *context, uint32_t row, float *x)
+{
+    (void)context, (void)row, (void)x;
+    return error_set(NULL, VDB_IO, "no row");
+}
+
+static void builds_that_end_early(void **state)
+{
+    (void)state;
+    struct file f;
+    int calls = 0;
+    make(&f, 2000, 12, VDB_METRIC_L2, false);
+    struct ivf_params params = {.lists = 20,
+                                .sub_dim = 2,
+                                .out_dim = 12,
+                                .threads = 2,
+                                .progress = stop,
+                                .context = &calls};
+    assert_int_equal(try_build(&f, &params, kernels_best(), NULL), VDB_CANCELLED);
+    assert_null(f.built.segment);
+    struct quality_rows rows = {.rows = 2000,
+                                .dim = 12,
+                                .metric = VDB_METRIC_L2,
+                                .row_fn = no_row,
+                                .kernels = kernels_best(),
+                                .threads = 2};
+    params.progress = NULL;
+    assert_int_equal(ivf_build(&rows, &f.points.codes, false, &params, &f.built, NULL), VDB_IO);
+    file_release(&f);
+}
+
+/* Numbers as large as binary32 has them: no codes can tell them apart, but what is written is as
+ * the format wants it, and can be searched. */
+static void huge_numbers(void **state)
+{
+    (void)state;
+    struct file f = {0};
+    struct search s;
+    points_init(&f.points, 300, 6);
+    for (uint32_t i = 0; i < 300 * 6; i++)
+        f.points.x[i] = (i * 7919 % 13 < 6 ? -1.0F : 1.0F) * 3e38F / (float)(1 + i % 5);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 6, .sub_dim = 2, .out_dim = 6});
+    search_init(&s);
+    search(&s, &f, kernels_best(), f.points.x, 6, UINT32_MAX, 10);
+    search_release(&s);
+    file_release(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_metric_and_code),
+        cmocka_unit_test(rows_that_are_their_own_codes),
+        cmocka_unit_test(all_rows),
+        cmocka_unit_test(survivors_for_any_k),
+        cmocka_unit_test(rows_stand_in_lists),
+        cmocka_unit_test(centroids_that_are_given),
+        cmocka_unit_test(few_rows),
+        cmocka_unit_test(parameters_by_default),
+        cmocka_unit_test(duplicates),
+        cmocka_unit_test(same_bytes),
+        cmocka_unit_test(same_answers),
+        cmocka_unit_test(hostile_rows),
+        cmocka_unit_test(hostile_blocks),
+        cmocka_unit_test(builds_that_end_early),
+        cmocka_unit_test(huge_numbers),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}

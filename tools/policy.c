@@ -1,0 +1,82 @@
+/* policy.c: ages of rows and hours of the day, as users write them.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY_MINUTES 1440
+
+static uint64_t seconds_of(char unit)
+{
+    switch (unit) {
+    case 's':
+        return 1;
+    case 'm':
+        return 60;
+    case 'h':
+        return 3600;
+    case 'd':
+        return 86400;
+    case 'w':
+        return 604800;
+    default:
+        return 0;
+    }
+}
+
+void policy_recent(const struct cli *cli, const char *value, uint32_t *rows, uint64_t *seconds)
+{
+    char number[24];
+    size_t digits = strspn(value, "0123456789");
+    uint64_t unit = value[digits] ? seconds_of(value[digits]) : 0;
+    bool plain = value[digits] == '\0';
+    if (digits == 0 || digits >= sizeof number || (!plain && (!unit || value[digits + 1])))
+        cli_usage_error(cli, "--recent: '%s' is no number of rows and no age such as 30d or 12h",
+                        value);
+    memcpy(number, value, digits);
+    number[digits] = '\0';
+    uint64_t most = plain ? UINT32_MAX - 1 : VDB_RECENT_SECONDS_MAX / unit;
+    uint64_t count = cli_number(cli, "--recent", number, 1, most);
+    *rows = plain ? (uint32_t)count : 0;
+    *seconds = plain ? 0 : count * unit;
+}
+
+/* Minutes of the day from "HH:MM", or DAY_MINUTES where that is no time of it; "24:00" ends it. */
+static uint32_t minutes_of(const char *text)
+{
+    for (int i = 0; i < 5; i++)
+        if (i == 2 ? text[i] != ':' : text[i] < '0' || text[i] > '9') return DAY_MINUTES;
+    uint32_t hours = (uint32_t)(text[0] - '0') * 10 + (uint32_t)(text[1] - '0');
+    uint32_t minutes = (uint32_t)(text[3] - '0') * 10 + (uint32_t)(text[4] - '0');
+    if (hours == 24 && minutes == 0) return 0;
+    return hours < 24 && minutes < 60 ? hours * 60 + minutes : DAY_MINUTES;
+}
+
+void policy_quiet(const struct cli *cli, const char *value, uint32_t *begin, uint32_t *end)
+{
+    *begin = *end = 0;
+    if (strcmp(value, "none") == 0) return;
+    bool formed = strlen(value) == 11 && value[5] == '-';
+    *begin = formed ? minutes_of(value) : DAY_MINUTES;
+    *end = formed ? minutes_of(value + 6) : DAY_MINUTES;
+    if (*begin >= DAY_MINUTES || *end >= DAY_MINUTES)
+        cli_usage_error(cli, "--quiet-hours: '%s' is not HH:MM-HH:MM or none", value);
+    if (*begin == *end)
+        cli_usage_error(cli, "--quiet-hours: '%s' begin when they end; none is for no quiet hours",
+                        value);
+}
+
+const char *policy_quiet_text(uint32_t begin, uint32_t end, char text[16])
+{
+    snprintf(text, 16, "%02u:%02u-%02u:%02u", begin / 60 % 24, begin % 60, end / 60 % 24, end % 60);
+    return text;
+}
+
+int64_t policy_time(const struct cli *cli)
+{
+    const char *given = getenv("SOURCE_DATE_EPOCH");
+    if (!given || !*given) return 0;
+    return (int64_t)cli_number(cli, "SOURCE_DATE_EPOCH", given, 1, INT64_MAX / 1000000) * 1000000;
+}

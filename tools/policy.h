@@ -1,0 +1,25 @@
+/* policy.h: ages of rows and hours of the day, as users write them.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TOOLS_POLICY_H
+#define TOOLS_POLICY_H
+
+#include <stdint.h>
+
+#include "cli.h"
+
+/* What --recent takes: a number of rows, or one with a unit of time behind it (s, m, h, d, w),
+ * which becomes seconds; the other is set to 0. Anything else is wrong usage. */
+void policy_recent(const struct cli *cli, const char *value, uint32_t *rows, uint64_t *seconds);
+
+/* What --quiet-hours takes: HH:MM-HH:MM, as minutes of the day, or "none", as two equal ones.
+ * Anything else is wrong usage. */
+void policy_quiet(const struct cli *cli, const char *value, uint32_t *begin, uint32_t *end);
+
+/* As --quiet-hours takes them. */
+const char *policy_quiet_text(uint32_t begin, uint32_t end, char text[16]);
+
+/* The time that SOURCE_DATE_EPOCH of the environment gives, in microseconds since 1970, or 0 where
+ * it is not set: then it is the clock's. What is no number of seconds is wrong usage. */
+int64_t policy_time(const struct cli *cli);
+
+#endif
