@@ -44,7 +44,7 @@ extern "C" {
 #define VDB_DIM_MAX      65535
 #define VDB_ID_MAX       1023
 #define VDB_METADATA_MAX 16777216
-/* The longest age, in seconds, that rows of a hybrid index count as recent for: a thousand years. */
+/* The longest age, in seconds, up to which rows of a hybrid index can be recent: 1,000 years. */
 #define VDB_RECENT_SECONDS_MAX 31536000000
 
 /* ---- errors -------------------------------------------------------------------------------- */
@@ -95,14 +95,16 @@ enum vdb_metric {
 enum vdb_type { VDB_TYPE_F32 = 1, VDB_TYPE_F16 = 2, VDB_TYPE_I8 = 3, VDB_TYPE_U8 = 4 };
 
 enum vdb_index_kind {
-    VDB_INDEX_AUTO = 0, /* a graph where a part has rows enough to gain from it and a sample of them
-                           is found by it, else flat */
+    VDB_INDEX_AUTO = 0, /* of a part of 1,000 rows or more a graph and an inverted file are built,
+                           and the one kept whose searches for a sample of the rows need less work,
+                           by counts that are the same on every machine; flat where neither finds
+                           0.9 of what is near, and of fewer rows */
     VDB_INDEX_FLAT = 1,
     VDB_INDEX_GRAPH = 2,
     VDB_INDEX_HNSW =
         3, /* a graph with the levels of Malkov and Yashunin, for who asks for it by name */
-    VDB_INDEX_IVF = 4, /* an inverted file: lists of rows around centroids, of which searches scan
-                          the nearest */
+    VDB_INDEX_IVF = 4,   /* an inverted file: lists of rows around centroids, of which searches scan
+                            the nearest */
     VDB_INDEX_HYBRID = 5 /* by age: recent rows lie in graphs, older ones in inverted files */
 };
 
@@ -111,8 +113,9 @@ enum vdb_index_kind {
 enum vdb_codes {
     VDB_CODES_AUTO = 0, /* of graphs, what needs the least work on a sample of the rows; of inverted
                            files, what suits their dimensions */
-    VDB_CODES_NONE = 1, /* not of inverted files: no copy, the stored vectors themselves */
-    VDB_CODES_I8 = 2,   /* not of inverted files: 8 bits a dimension, one grid for all rows */
+    VDB_CODES_NONE = 1, /* of graphs alone, which this and the next ask for under VDB_INDEX_AUTO:
+                           no copy, the stored vectors themselves */
+    VDB_CODES_I8 = 2,   /* 8 bits a dimension, one grid for all rows */
     VDB_CODES_I4 = 3,   /* 4 bits a dimension, and two factors a row; of graphs, rotated before */
     VDB_CODES_PQ = 4,   /* of inverted files alone, which they ask for under VDB_INDEX_AUTO, as do
                            the next: 4 bits for two dimensions */
@@ -211,10 +214,10 @@ struct vdb_info {
     uint8_t file_id[16];
     uint64_t used_bytes; /* of the file, by what this commit needs: superblocks, manifest, segments,
                             log; vdb_compact gives the rest back */
-    enum vdb_codes codes;             /* as asked for at creation */
-    uint32_t degree, ef_construction; /* as asked for at creation; 0: left to the library */
+    enum vdb_codes codes;                 /* as asked for at creation */
+    uint32_t degree, ef_construction;     /* as asked for at creation; 0: left to the library */
     uint64_t recent_rows, recent_seconds; /* VDB_INDEX_HYBRID: one of them; else 0 */
-    uint32_t quiet_begin, quiet_end; /* minutes of the day in UTC; equal: maintenance at all hours */
+    uint32_t quiet_begin, quiet_end;      /* minutes of the day in UTC; equal: none */
 };
 
 struct vdb_part_info {
@@ -288,8 +291,8 @@ struct vdb_calibration_point {
 VDB_API enum vdb_status vdb_part_calibration(const struct vdb_snapshot *snapshot, uint32_t part,
                                              uint32_t index, struct vdb_calibration_point *point);
 
-/* The effort that a search for `k` at this `recall` walks the part with: the `ef` that would do the
- * same. 0 where nothing is walked: the part is flat. `recall` is above 0 to 1, or 0 for the usual
+/* The effort that a search for `k` at this `recall` takes in the part: the `ef` that would do the
+ * same. 0 where there is none: the part is flat. `recall` is above 0 to 1, or 0 for the usual
  * 0.95; `k` is at least 1. Errors: VDB_INVALID; VDB_NOT_FOUND where there is no such part. Either
  * leaves *effort alone. */
 VDB_API enum vdb_status vdb_part_effort(const struct vdb_snapshot *snapshot, uint32_t part,
@@ -327,8 +330,9 @@ VDB_API enum vdb_status vdb_row_metadata(const struct vdb_snapshot *snapshot, ui
 struct vdb_search_options {
     size_t size;
     uint32_t k;  /* neighbours wanted, at least 1, since the caller sizes `hits` by it; INIT: 10 */
-    uint32_t ef; /* effort: how many of the nearest rows a walk goes on from; 0: what `recall` asks
-                    for */
+    uint32_t ef; /* effort: how many of the nearest rows a walk on a graph goes on from; how many
+                    lists of an inverted file are read, or where it has but one, how many rows are
+                    measured again; 0: what `recall` asks for */
     int exact;   /* 1: compare every live row */
     int include_deleted;
     double radius; /* only rows at this distance or nearer; used where `use_radius` is 1 */

@@ -18,7 +18,16 @@
 #include "policy.h"
 #include "vdb.h"
 
-enum { OPT_INDEX = 1, OPT_M, OPT_EF_CONSTRUCTION, OPT_CODES, OPT_CENTROIDS, OPT_RECENT, OPT_QUIET_HOURS, OPT_OUTPUT };
+enum {
+    OPT_INDEX = 1,
+    OPT_M,
+    OPT_EF_CONSTRUCTION,
+    OPT_CODES,
+    OPT_CENTROIDS,
+    OPT_RECENT,
+    OPT_QUIET_HOURS,
+    OPT_OUTPUT
+};
 
 static const struct cli_option options[] = {
     {"index", 0, "KIND", "graph, hnsw, ivf, flat, hybrid, or what suits (auto)", OPT_INDEX},

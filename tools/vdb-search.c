@@ -49,7 +49,7 @@ static const struct cli_option options[] = {
     {"k", 'k', "N", "neighbours wanted (default 10)", OPT_K},
     {"recall", 0, "R", "share of the true neighbours to aim at, above 0 to 1 (default 0.95)",
      OPT_RECALL},
-    {"ef", 0, "N", "effort by hand: how many of the nearest rows a walk goes on from", OPT_EF},
+    {"ef", 0, "N", "effort by hand: the rows a walk goes on from, or the lists to read", OPT_EF},
     {"exact", 0, NULL, "compare every row", OPT_EXACT},
     {"like", 0, "ID", "use the stored vector of ID as a query; may be given several times",
      OPT_LIKE},
@@ -380,7 +380,9 @@ static void search_batch(void *context, size_t slot)
     struct search *s = context;
     struct batch *b = &s->batches[slot];
     if (b->len == 0 || b->status != VDB_OK) return;
-    b->status = vdb_search(s->snapshot, b->queries, b->len, &s->how, b->hits, b->found, &b->err);
+    struct vdb_search_options how = s->how;
+    if (b->len == 1) how.threads = threads_of(&s->cli); /* in several parts at once */
+    b->status = vdb_search(s->snapshot, b->queries, b->len, &how, b->hits, b->found, &b->err);
     if (b->status == VDB_OK && b->print != NULL) print_ahead(s, b);
 }
 

@@ -158,9 +158,9 @@ static uint32_t largest_ivf(const struct generation *g, uint32_t first)
 }
 
 /* The centroids of the largest inverted file among the parts that are merged, those of long lists
- * first: the new one begins with them. That is never worse than beginning anew, as was measured
- * even where all later rows are of another kind (tests/bench/NOTES.md). *seeds is the caller's to
- * free. */
+ * first: the new one begins with them. There is no rule by which it would begin anew: lists were
+ * as good where all later rows are of another kind (tests/bench/NOTES.md). *seeds is the caller's
+ * to free. */
 static enum vdb_status take_seeds(const struct vdb_snapshot *s, uint32_t kept, float **seeds,
                                   uint32_t *count, struct vdb_error *err)
 {

@@ -82,8 +82,7 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
         status =
             dimension_estimate(&x->eight.view, b->source->kernels, b->threads, &x->dimension, err);
     if (!status && *good)
-        status =
-            hubness_estimate(&x->eight.view, b->source->kernels, b->threads, &x->hubness, err);
+        status = hubness_estimate(&x->eight.view, b->source->kernels, b->threads, &x->hubness, err);
     return status;
 }
 
@@ -170,13 +169,16 @@ static void note_rival(struct calibration *winner, const struct calibration *riv
     winner->rival_cost = calibration_cost(rival, QUALITY_NEAREST, 0.95);
 }
 
-/* *kind is left DISK_PART_FLAT where neither finds what is near. */
+/* *kind is left DISK_PART_FLAT where neither finds what is near. Codes that inverted files cannot
+ * have ask for a graph, and what it falls short of is scanned. */
 static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kind,
                             struct vdb_error *err)
 {
     bool graph = x->dimension < NO_GRAPH_FROM;
+    bool lists = m->codes != VDB_CODES_NONE && m->codes != VDB_CODES_I8;
     double graph_recall = 0;
-    enum vdb_status status = build(x, graph, true, err);
+    if (!graph && !lists) return VDB_OK;
+    enum vdb_status status = build(x, graph, lists, err);
     if (!status && graph) status = part_graph_recall(&x->graph, RECALL_MIN, &graph_recall, err);
     if (status) return status;
     struct calibration *ivf = &x->ivf.calibration;

@@ -412,7 +412,8 @@ static enum vdb_status get_snapshots(const struct source *from, const uint8_t *e
     return VDB_OK;
 }
 
-/* Only hybrid indexes tell old rows from recent ones, and by one measure; a day has 1,440 minutes. */
+/* Only hybrid indexes tell old rows from recent ones, and by one measure; a day has 1,440 minutes.
+ */
 static enum vdb_status check_policy(const struct source *from, const struct manifest *m,
                                     struct vdb_error *err)
 {

@@ -1,4 +1,4 @@
-/* calibrate.h: what recall which effort gives on a graph, measured on rows of its own.
+/* calibrate.h: what recall which effort gives in a part's index, measured on rows of the part.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_INDEX_CALIBRATE_H
 #define VDB_INDEX_CALIBRATE_H

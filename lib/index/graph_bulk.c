@@ -30,9 +30,10 @@
 #define KEEP_MAX   128
 /* At least so many of a leaf are offered. With twice as many, reservoirs fill with what is
  * nearest in all leaves alike; with half, near rows are missed where leaves differ little. */
-#define NEAR       6
-#define BALL_STEPS 16 /* between calls of progress */
-#define LIST_STEPS 4
+#define NEAR        6
+#define BALL_STEPS  16 /* between calls of progress */
+#define LIST_STEPS  4
+#define SEEK_ROUNDS 5 /* then hardly any are left */
 
 struct scratch { /* a worker's */
     struct tiles leaf;
@@ -202,7 +203,7 @@ static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
     size_t packed = 4 * kernel_block_groups(b->space.codes->dim);
     bulk->keep = within(ef * 16 / 25, degree, degree > KEEP_MAX ? degree : KEEP_MAX);
     bulk->leaf_rows = within((uint32_t)(LEAF_BYTES / packed), LEAF_MIN, LEAF_MAX);
-    bulk->steps = BALL_STEPS + 4 * LIST_STEPS;
+    bulk->steps = BALL_STEPS + 4 * LIST_STEPS + (SEEK_ROUNDS - 1);
     bulk->leaves = (struct leaves){.space = &b->space,
                                    .order = b->order,
                                    .count = b->distinct,
@@ -243,8 +244,10 @@ static enum vdb_status link_back(struct bulk *bulk, struct vdb_error *err)
 static enum vdb_status seek_some(struct bulk *bulk, struct vdb_error *err)
 {
     enum vdb_status status = seek_init(&bulk->seek, bulk->builder, bulk->edges, err);
-    if (!status) status = run(bulk, bulk->seek.sought, 64, seek_job, LIST_STEPS, err);
-    if (!status) status = seek_link(&bulk->seek, err);
+    for (uint32_t i = 0; i < SEEK_ROUNDS && !status; i++) {
+        status = run(bulk, bulk->seek.sought, 64, seek_job, i ? 1 : LIST_STEPS, err);
+        if (!status) seek_link(&bulk->seek);
+    }
     seek_release(&bulk->seek);
     return status;
 }

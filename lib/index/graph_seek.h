@@ -15,18 +15,21 @@
 struct seek {
     const struct builder *builder;
     uint32_t *edges; /* the caller's: lists of builder->params.degree, without duplicates */
-    uint32_t sought; /* so many of the order's last rows */
-    uint32_t *ends;  /* where walks to rows ended that were not found; GRAPH_NO_ROW: found */
+    uint32_t sought; /* how many, in this round */
+    uint32_t *rows;  /* they */
+    uint32_t *ends;  /* the nearest to each that was found; where all is well, itself */
+    uint16_t *added; /* edges, of each row */
+    uint32_t round;
 };
 
-/* Errors: VDB_NO_MEMORY. */
+/* Errors: VDB_NO_MEMORY. seek_release is due even so. */
 enum vdb_status seek_init(struct seek *seek, const struct builder *builder, uint32_t *edges,
                           struct vdb_error *err);
 void seek_release(struct seek *seek);
 
-/* To be called for all of 0 to `sought`, by several workers at once; then once seek_link. Errors:
- * VDB_NO_MEMORY. */
+/* A round: seek_run for all of 0 to `sought`, by several workers at once; then seek_link, which
+ * leaves those that were not found to be sought in the next. */
 void seek_run(struct seek *seek, struct walk *walk, size_t begin, size_t end);
-enum vdb_status seek_link(struct seek *seek, struct vdb_error *err);
+void seek_link(struct seek *seek);
 
 #endif

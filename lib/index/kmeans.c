@@ -8,12 +8,11 @@
  * weighted clustering that k-means|| ends with is not needed.
  *
  * Only some of the lists begin with a seed; the others come of splitting, one after another, the
- * list that has most rows when these seeds have found theirs. Seeds alone leave far rows a list
- * each, and many rows that lie close together too few: with one in four drawn, the lists read for
- * the same recall have 10 to 15 rows in a hundred less on GloVe and Fashion-MNIST, and less than a
- * third of the rows on 250,000 rows of many clusters. So it matters little where seeds come from:
- * the centroids of an older part, under which its rows and as many from elsewhere were gathered,
- * gave lists as good as drawn ones, and need fewer iterations.
+ * list that has most rows once rows have found their seeds. A seed for each leaves far rows lists
+ * of their own, and rows that lie close together too few: with one in four drawn, 6 and 20 rows in
+ * a hundred less are read for the same recall on GloVe and Fashion-MNIST, and a third of the rows
+ * on 250,000 of many clusters. So it matters little where seeds come from: those of an older part
+ * gave lists as good as drawn ones (tests/bench/NOTES.md), with fewer iterations.
  *
  * Later iterations measure a row against the lists near its own alone, as in cluster closures (Wang
  * et al., "Fast Approximate k-Means via Cluster Closures", CVPR 2012), with the centroids nearest
@@ -39,8 +38,8 @@
 
 #define SAMPLE_A_LIST  160
 #define ITERATIONS     10
-#define CONTINUED      6 /* iterations from seeds that are given */
-#define DRAWN          4 /* one list in so many begins with a seed that is drawn */
+#define CONTINUED      8  /* iterations from seeds that are given */
+#define DRAWN          4  /* one list in so many begins with a seed that is drawn */
 #define SEEDING_A_LIST 8  /* rows to draw seeds from */
 #define SEEDS_A_BATCH  8  /* a batch is at most one in so many of the seeds that there are */
 #define SLICE_BLOCKS   32 /* between two calls of progress */

@@ -19,12 +19,12 @@
 struct kmeans_params {
     uint32_t lists;      /* 1 to the number of rows */
     uint32_t sample;     /* rows to train on, at most; at least `lists` are taken. 0: 160 a list */
-    uint32_t iterations; /* 0: 10, from seeds 6 */
+    uint32_t iterations; /* 0: 10, from seeds 8 */
     /* Centroids to begin with, seed_count times codes->bytes, of flip 0. More than are begun with
      * are left out at the end; NULL: they are drawn from the rows. */
     const uint8_t *seeds;
     uint32_t seed_count;
-    unsigned threads; /* 0: as many as there are processors */
+    unsigned threads;         /* 0: as many as there are processors */
     vdb_progress_fn progress; /* may be NULL; returning nonzero ends the work: VDB_CANCELLED */
     void *context;
 };

@@ -112,8 +112,7 @@ uint32_t walk_take_found(struct walk *walk, const struct candidate **candidates)
 {
     const struct pool *pool = &walk->pool;
     for (uint32_t i = 0; i < pool->count; i++)
-        walk->found[i] =
-            (struct candidate){pool_row(pool->keys[i]), pool_distance(pool->keys[i])};
+        walk->found[i] = (struct candidate){pool_row(pool->keys[i]), pool_distance(pool->keys[i])};
     *candidates = walk->found;
     return pool->count;
 }

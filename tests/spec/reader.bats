@@ -28,12 +28,12 @@ make_index() { # TYPE
     vdb-rm -q tail-"$1".vdb row-0001é row-0002éé row-0040é row-0003 >/dev/null
     vdb-rm -q --restore tail-"$1".vdb row-0001é row-0040é >/dev/null
 
-    records 0 2600 1 1 | vdb-add -q --create --type "$1" --metric l2 parts-"$1".vdb
+    records 0 2600 1 1 | vdb-add -q --create --type "$1" --metric l2 --index graph parts-"$1".vdb
     records 100 2900 7 2 | vdb-add -q parts-"$1".vdb
     vdb-rm -q parts-"$1".vdb row-0000 row-0003 >/dev/null
 
     cp tail-"$1".vdb compact-"$1".vdb
-    vdb-compact -q compact-"$1".vdb
+    vdb-compact -q --index ivf compact-"$1".vdb
 }
 
 setup() {
@@ -100,11 +100,12 @@ EOF
     done
 }
 
-@test "the files cover what they are for: a tail, a part with tombstones, a graph" {
+@test "the files cover what they are for: a tail, a part with tombstones, a graph, an inverted file" {
     python3 "$reader" info tail-f32.vdb | grep -q '"parts": \[\]'
     python3 "$reader" info parts-f32.vdb | grep -q '"kind": "graph"'
     python3 "$reader" info parts-f32.vdb | grep -q '"type": "tombstone"\|"tail_rows": [1-9]'
     python3 "$reader" info compact-u8.vdb | grep -q '"deleted": 0'
+    python3 "$reader" info compact-f32.vdb | grep -q '"kind": "ivf"'
 }
 
 @test "search: the same neighbours at the same distances, in every metric" {

@@ -48,8 +48,6 @@ setup() {
     done
     for tool in add rm get compact; do refused 2 "unknown option --recall*" vdb-$tool --recall 1 x.vdb; done
     for tool in rm get search; do refused 2 "unknown option --codes*" vdb-$tool --codes i8 x.vdb; done
-    refused 2 "*hybrid*" vdb-add --index hybrid x.vdb
-    refused 2 "*hybrid*" vdb-compact --index hybrid x.vdb
 }
 
 @test "options stand before or after operands; -- ends them; short ones go together" {

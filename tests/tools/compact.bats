@@ -178,7 +178,7 @@ make_many() {
     python3 "$brute" make 1 20 99 gone | vdb-add -q two.vdb
     vdb-add -q --batch 300 two.vdb rows.jsonl
     vdb-rm -q two.vdb gone0
-    for kind in graph flat; do
+    for kind in graph flat auto; do
         vdb-compact -q -j 1 --index $kind --output a.vdb one.vdb
         vdb-compact -q -j 3 --index $kind --output b.vdb one.vdb
         VDB_ISA=portable vdb-compact -q -j 2 --index $kind --output c.vdb one.vdb
@@ -266,7 +266,7 @@ make_many() {
     cp abc.vdb before
     refused 2 "*INDEX*" vdb-compact
     refused 2 "*" vdb-compact abc.vdb abc.vdb
-    for kind in tree hybrid GRAPH ""; do
+    for kind in tree GRAPH ""; do
         refused 2 "--index*'$kind'*" vdb-compact --index "$kind" abc.vdb
     done
     for kind in graph hnsw flat; do

@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 SLOT = 4096
 SEGMENTS = {1: "vector", 2: "code", 3: "graph", 4: "id", 5: "id-hash", 6: "metadata",
-            7: "tombstone", 8: "history", 9: "calibration", 10: "ivf"}
+            7: "tombstone", 8: "history", 9: "calibration", 10: "ivf", 11: "time"}
 
 
 def superblock(data):

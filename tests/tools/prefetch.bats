@@ -17,5 +17,5 @@ fetches() { # in function $2 of object $1
         [ "$(fetches "vector/kernel_$set" "${set}_list_u8i8")" -ge 4 ]
         [ "$(fetches "vector/kernel_$set" "${set}_list_u4i8")" -ge 4 ]
     done
-    [ "$(fetches search/search search_chunk)" -ge 1 ]
+    [ "$(fetches search/part_search part_search)" -ge 1 ]
 }

@@ -80,6 +80,14 @@ END
     rises hnsw.vdb
 }
 
+@test "of inverted files, and of what --index auto chooses between the two" {
+    vdb-compact -q --index ivf --output ivf.vdb "$T/l2.vdb"
+    rises ivf.vdb
+    vdb-compact -q --index auto --output auto.vdb "$T/l2.vdb"
+    [[ $(vdb-stat auto.vdb | awk '$1 == "why" {print $5, $7}') == @(graph\ ivf|ivf\ graph) ]]
+    rises auto.vdb
+}
+
 @test "where rows are deleted, and with a tail and several parts" {
     cp "$T/l2.vdb" x.vdb
     seq 0 3 11999 | vdb-rm -q --ids-from - x.vdb >removed

@@ -83,7 +83,7 @@ END
     [ "$(value parts abc.vdb)" = 1 ]
     [ "$(value tail_rows abc.vdb)" = 1 ]
     [ "$(value index abc.vdb)" = graph ]
-    bytes=$(layout list abc.vdb | awk '$1 ~ /^(vector|code|graph|id|id-hash|metadata|tombstone)$/ {n += $3}
+    bytes=$(layout list abc.vdb | awk '$1 ~ /^(vector|code|graph|id|id-hash|metadata|time|tombstone)$/ {n += $3}
         END {print n}')
     same "$(vdb-stat abc.vdb | grep '^part	')" $'part\t0\tgraph\t3\t'"$bytes"
     vdb-compact -q --index flat abc.vdb

@@ -503,7 +503,9 @@ static void hostile_bytes_of(struct vdb_create_options options)
 static void hostile_bytes_crash_nothing(void **state)
 {
     (void)state;
-    hostile_bytes_of((struct vdb_create_options)VDB_CREATE_OPTIONS_INIT);
+    struct vdb_create_options graph = VDB_CREATE_OPTIONS_INIT;
+    graph.index = VDB_INDEX_GRAPH;
+    hostile_bytes_of(graph);
     hostile_bytes_of(ivf_options(VDB_TYPE_F32, VDB_METRIC_COSINE));
     hostile_bytes_of(ivf_options(VDB_TYPE_U8, VDB_METRIC_L2));
 }

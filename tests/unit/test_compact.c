@@ -56,13 +56,14 @@ static struct vdb *made_otherwise(const struct vdb_create_options *options, uint
     return db;
 }
 
-static void same_bytes_of(enum vdb_metric metric, enum vdb_type type)
+static void same_bytes_of(enum vdb_metric metric, enum vdb_type type, enum vdb_index_kind index)
 {
     struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     enum { ROWS = 2400 };
     options.dim = 19;
     options.metric = metric;
     options.type = type;
+    options.index = index;
     struct buf first = {0}, other = {0};
     struct vdb *db = store_create("a.vdb", options);
     store_add_many(db, 0, ROWS, options.dim);
@@ -100,25 +101,25 @@ static void same_bytes_of(enum vdb_metric metric, enum vdb_type type)
 static void same_bytes_l2_f32(void **state)
 {
     (void)state;
-    same_bytes_of(VDB_METRIC_L2, VDB_TYPE_F32);
+    same_bytes_of(VDB_METRIC_L2, VDB_TYPE_F32, VDB_INDEX_GRAPH);
 }
 
 static void same_bytes_l2_u8(void **state)
 {
     (void)state;
-    same_bytes_of(VDB_METRIC_L2, VDB_TYPE_U8);
+    same_bytes_of(VDB_METRIC_L2, VDB_TYPE_U8, VDB_INDEX_AUTO);
 }
 
 static void same_bytes_cosine_i8(void **state)
 {
     (void)state;
-    same_bytes_of(VDB_METRIC_COSINE, VDB_TYPE_I8);
+    same_bytes_of(VDB_METRIC_COSINE, VDB_TYPE_I8, VDB_INDEX_GRAPH);
 }
 
 static void same_bytes_ip_f16(void **state)
 {
     (void)state;
-    same_bytes_of(VDB_METRIC_IP, VDB_TYPE_F16);
+    same_bytes_of(VDB_METRIC_IP, VDB_TYPE_F16, VDB_INDEX_AUTO);
 }
 
 /* ---- what it leaves ------------------------------------------------------------------------ */
@@ -237,6 +238,33 @@ static void codes_of_inverted_files_ask_for_one(void **state)
         assert_int_equal(vdb_part_info(s, 0, &part), VDB_OK);
         assert_int_equal(part.kind, VDB_INDEX_IVF);
         vdb_snapshot_close(s);
+    }
+    assert_int_equal(store_info(db).index, VDB_INDEX_AUTO);
+    vdb_close(db);
+}
+
+/* And those that they cannot have keep them out. */
+static void codes_of_graphs_ask_for_one(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_compact_options compact = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_error err;
+    struct vdb_part_info part;
+    options.dim = 4;
+    options.codes = compact.codes = VDB_CODES_NONE;
+    compact.set_codes = 1;
+    struct vdb *db = store_create("a.vdb", options);
+    store_add_many(db, 0, 3000, 4);
+    for (int i = 0; i < 3; i++) {
+        must(i ? vdb_compact(db, &compact, &err) : vdb_maintain(db, NULL, &err), &err);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        assert_int_equal(vdb_part_info(s, 0, &part), VDB_OK);
+        assert_int_equal(part.kind, VDB_INDEX_GRAPH);
+        assert_int_equal(part.codes, compact.codes);
+        assert_int_equal(part.rival, VDB_INDEX_AUTO);
+        vdb_snapshot_close(s);
+        if (i == 1) compact.codes = VDB_CODES_I8;
     }
     assert_int_equal(store_info(db).index, VDB_INDEX_AUTO);
     vdb_close(db);
@@ -618,6 +646,7 @@ int main(void)
         test(live_rows_in_order_mode_kept),
         test(codes_that_a_kind_cannot_have),
         test(codes_of_inverted_files_ask_for_one),
+        test(codes_of_graphs_ask_for_one),
         test(lists_lie_around_given_centroids),
         test(centroids_that_cannot_be),
         test(cancelled_it_leaves_nothing),

@@ -94,6 +94,7 @@ static void nearest_rows_are_met(void **state)
 {
     (void)state;
     static const uint32_t dims[] = {8, 16, 40, 130};
+    uint32_t back = 0, asked_back = 0;
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
         struct points points;
         uint32_t met = 0, asked = 0;
@@ -102,11 +103,16 @@ static void nearest_rows_are_met(void **state)
         points_code(&points, VDB_METRIC_L2, i % 2 ? 3 : 0);
         build(&points, &(struct graph_params){.threads = 2}, NULL);
         check_graph(&points);
-        for (uint32_t row = 0; row < points.rows; row += 101, asked++)
-            met += list_has(&points, row, nearest_row(&points, row));
+        for (uint32_t row = 0; row < points.rows; row += 101, asked++) {
+            uint32_t nearest = nearest_row(&points, row);
+            met += list_has(&points, row, nearest);
+            back += list_has(&points, nearest, row);
+        }
         assert_true(met * 100 >= asked * 95);
+        asked_back += asked;
         points_release(&points);
     }
+    assert_true(back * 100 >= asked_back * 90); /* and have edges back, which may be pruned */
 }
 
 /* One ball has nearly all rows: it is cut more than once. */
@@ -155,10 +161,9 @@ static void every_cluster_is_entered(void **state)
         uint32_t n;
         const float *query = points.x + (size_t)row * points.dim;
         assert_int_equal(walk_prepare(walk, &points.codes, kernels_best(), query, NULL), VDB_OK);
-        assert_int_equal(walk_graph(walk, &points.graph, 20, 1, &near, &n, NULL), VDB_OK);
+        assert_int_equal(walk_graph(walk, &points.graph, 20, 20, &near, &n, NULL), VDB_OK);
         found += n > 0 && near[0].row == row;
     }
-    print_message("# found %u of %u\n", found, asked);
     assert_true(found * 100 >= asked * 97);
     walk_free(walk);
     points_release(&points);
@@ -168,24 +173,24 @@ static void same_edges_however_built(void **state)
 {
     (void)state;
     static const char *const sets[] = {"portable", "avx2", "avx512"};
-    static const unsigned threads[] = {1, 2, 5};
+    static const unsigned threads[] = {1, 3};
     static const uint32_t degrees[] = {16, 64};
     for (size_t d = 0; d < 2; d++) {
         struct points points;
         points_init(&points, 20500, 21);
         points_cluster(&points, 40, 0.5, 17);
         points_code(&points, VDB_METRIC_COSINE, 0);
-        struct graph_params params = {.degree = degrees[d], .ef_construction = 100, .threads = 1};
+        struct graph_params params = {.degree = degrees[d], .ef_construction = 40, .threads = 1};
         build(&points, &params, "portable");
         size_t bytes = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
         uint32_t *first = malloc(bytes);
         assert_non_null(first);
         memcpy(first, points.edges, bytes);
-        for (size_t i = 0; i < 9; i++) {
+        for (size_t i = 0; i < 6; i++) {
             const struct kernels *kernels;
-            if (kernels_select(sets[i / 3], &kernels, NULL) != VDB_OK) continue;
-            params.threads = threads[i % 3];
-            build(&points, &params, sets[i / 3]);
+            if (kernels_select(sets[i / 2], &kernels, NULL) != VDB_OK) continue;
+            params.threads = threads[i % 2];
+            build(&points, &params, sets[i / 2]);
             assert_memory_equal(points.edges, first, bytes);
         }
         free(first);
@@ -198,10 +203,9 @@ static void any_parameters(void **state)
 {
     (void)state;
     static const struct graph_params params[] = {
-        {.degree = 4, .ef_construction = 8},    {.degree = 4, .ef_construction = 4096},
-        {.degree = 256, .ef_construction = 8},  {.degree = 256, .ef_construction = 4096},
-        {.degree = 33, .alpha_milli = 65535},   {.degree = 5, .alpha_milli = 1000},
-        {.degree = 64, .ef_construction = 500},
+        {.degree = 4, .ef_construction = 8},   {.degree = 4, .ef_construction = 4096},
+        {.degree = 256, .ef_construction = 8}, {.degree = 33, .alpha_milli = 65535},
+        {.degree = 5, .alpha_milli = 1000},
     };
     for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
         struct points points;

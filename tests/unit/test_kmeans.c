@@ -545,6 +545,51 @@ static void impossible_numbers_of_lists(void **state)
     rows_release(&rows);
 }
 
+/* Five or six of eight clusters have a seed, in another order: lists that are not split keep it,
+ * and the other clusters are found. Seeds beyond three quarters of the lists are left out. */
+static void seeds_are_begun_with(void **state)
+{
+    (void)state;
+    enum { CLUSTERS = 8, DIM = 40 };
+    static const uint32_t order[CLUSTERS] = {5, 2, 7, 0, 4, 1, 6, 3};
+    struct rows rows;
+    rows_init(&rows, 800, DIM);
+    rows_cluster(&rows, CLUSTERS, 11);
+    rows_code(&rows, 0);
+    size_t bytes = rows.codes.bytes;
+    uint8_t *seeds = calloc(CLUSTERS, bytes), code[DIM];
+    assert_non_null(seeds);
+    for (uint32_t i = 0; i < CLUSTERS; i++)
+        memcpy(seeds + i * bytes, rows.values + (size_t)order[i] * DIM, DIM);
+    for (uint32_t count = 5; count <= CLUSTERS; count++) {
+        struct kmeans_params params = {
+            .lists = CLUSTERS, .threads = 1, .seeds = seeds, .seed_count = count};
+        struct lists lists;
+        unsigned met = 0;
+        uint32_t kept = 0, seeded = count < 6 ? count : 6;
+        lists_init(&lists, &rows.codes, CLUSTERS);
+        assert_int_equal(
+            kmeans_train(&rows.codes, kernels_best(), &params, lists.codes, lists.norms, NULL),
+            VDB_OK);
+        for (uint32_t i = 0; i < CLUSTERS; i++) {
+            kmeans_get(lists.codes, DIM, i, code);
+            for (uint32_t c = 0; c < CLUSTERS; c++) { /* rows c and all c + 8 j are of cluster c */
+                uint32_t off = 0;
+                for (uint32_t j = 0; j < DIM; j++)
+                    off += (uint32_t)abs(code[j] - rows.values[(size_t)c * DIM + j]) > 8;
+                if (off) continue;
+                met |= 1u << c;
+                kept += i < 6 && c == order[i];
+            }
+        }
+        assert_int_equal(met, (1u << CLUSTERS) - 1);
+        assert_true(kept >= seeded - (CLUSTERS - seeded)); /* each split moves one at most */
+        lists_release(&lists);
+    }
+    free(seeds);
+    rows_release(&rows);
+}
+
 static void imbalance_of_known_sizes(void **state)
 {
     (void)state;
@@ -572,6 +617,7 @@ int main(void)
         cmocka_unit_test(one_code_goes_and_comes),
         cmocka_unit_test(progress_can_cancel),
         cmocka_unit_test(impossible_numbers_of_lists),
+        cmocka_unit_test(seeds_are_begun_with),
         cmocka_unit_test(imbalance_of_known_sizes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
