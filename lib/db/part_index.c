@@ -3,7 +3,7 @@
  * Rows whose distances 8-bit codes cannot tell apart get none. Else what was asked for by name is
  * built; where the choice was left open, a graph and an inverted file are both built, and race on
  * rows of the part: by counts of what their searches do (index/cost.h), for several k and recalls,
- * and the one wins that is never far behind. A build holds them in memory and nothing else that
+ * of which the mean ratio decides. A build holds them in memory and nothing else that
  * grows with the rows.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_index.h"
@@ -26,6 +26,7 @@
 /* Where codes, or long searches, find less than this share of the nearest rows, scanning is what is
  * left. */
 #define RECALL_MIN 0.9
+#define MISSED     4.0 /* times as dear is a recall that is not reached */
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
  * to race. */
 #define NO_GRAPH_FROM 100000
@@ -137,21 +138,20 @@ static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb
     return status;
 }
 
-/* How many times as much as the other's its searches cost, where it is most. A recall that only one
- * of them reaches counts for it. */
-static double most_behind(const struct calibration *own, const struct calibration *other)
+/* How many times as much as the other's its searches cost, as the geometric mean over what users
+ * ask for; the usual k counts twice. A recall that only one of them reaches speaks for it. */
+static double cost_ratio(const struct calibration *own, const struct calibration *other)
 {
-    static const uint32_t ks[] = {1, 10, 100};
+    static const uint32_t ks[] = {1, 10, 10, 100};
     static const double recalls[] = {0.9, 0.95, 0.99};
-    double most = 0;
-    for (int i = 0; i < 3; i++)
+    double sum = 0;
+    for (int i = 0; i < 4; i++)
         for (int j = 0; j < 3; j++) {
             double a = calibration_cost(own, ks[i], recalls[j]),
                    b = calibration_cost(other, ks[i], recalls[j]);
-            double ratio = !b ? 0 : !a ? HUGE_VAL : a / b;
-            most = ratio > most ? ratio : most;
+            sum += a > 0 && b > 0 ? log(a / b) : a > 0 ? -log(MISSED) : b > 0 ? log(MISSED) : 0;
         }
-    return most;
+    return exp(sum / 12);
 }
 
 static double best_recall(const struct calibration *c)
@@ -185,7 +185,7 @@ static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kin
     bool ivf_good = best_recall(ivf) >= RECALL_MIN, graph_good = graph_recall >= RECALL_MIN;
     if (graph_good && ivf_good) {
         struct calibration *walks = &x->graph.best->calibration;
-        graph_good = most_behind(walks, ivf) <= most_behind(ivf, walks);
+        graph_good = cost_ratio(walks, ivf) <= 1;
         if (graph_good)
             note_rival(walks, ivf, DISK_INDEX_IVF);
         else

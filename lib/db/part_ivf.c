@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_ivf.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,11 @@
 #include "db/part_index.h"
 #include "db/space.h"
 #include "index/margin.h"
+
+/* Rows stand in a second list too where that makes searches so much cheaper, as it doubles the
+ * codes; it is tried where searches look into so many lists. */
+#define SPILL_PAYS 0.7
+#define SPILL_FROM 8
 
 static uint32_t sub_dim_of(enum vdb_codes codes)
 {
@@ -86,9 +92,9 @@ static struct ivf view_of(const struct part_source *source, const struct part_iv
     return made;
 }
 
-enum vdb_status part_ivf_measure(struct part_source *source, const struct part_codes *eight,
-                                 struct calibrator *calibrator, struct part_ivf *ivf,
-                                 struct vdb_error *err)
+static enum vdb_status measure(struct part_source *source, const struct part_codes *eight,
+                               struct calibrator *calibrator, struct part_ivf *ivf,
+                               struct vdb_error *err)
 {
     struct quality_rows rows = part_source_rows(source);
     struct ivf_header *h = &ivf->built.header;
@@ -101,6 +107,61 @@ enum vdb_status part_ivf_measure(struct part_source *source, const struct part_c
     if (!status)
         status =
             calibrate_probes(calibrator, &made, rerank, CALIBRATE_FULL, &ivf->calibration, err);
+    return status;
+}
+
+/* Builds over the same lists once more, each row in two of them. */
+static enum vdb_status make_spilled(struct part_source *source, const struct part_codes *eight,
+                                    const struct part_ivf *single, struct part_ivf *spilled,
+                                    struct vdb_error *err)
+{
+    const struct part_build *b = source->build;
+    const struct ivf_header *h = &single->built.header;
+    struct quality_rows rows = part_source_rows(source);
+    struct ivf_params params = {
+        .lists = h->list_count,
+        .sub_dim = h->sub_dim,
+        .out_dim = h->out_dim,
+        .spill = true,
+        .threads = b->threads,
+        .progress = b->progress,
+        .context = b->context,
+    };
+    uint8_t *centroids = calloc(h->list_count, eight->view.bytes);
+    if (!centroids) return error_no_memory(err);
+    for (uint32_t i = 0; i < h->list_count; i++)
+        kmeans_get(single->built.segment + h->centroids_off, h->dim, i,
+                   centroids + i * eight->view.bytes);
+    params.centroids = centroids;
+    enum vdb_status status =
+        ivf_build(&rows, &eight->view, !eight->own, &params, &spilled->built, err);
+    free(centroids);
+    return status;
+}
+
+static double cost_of(const struct part_ivf *ivf)
+{
+    double low = calibration_cost(&ivf->calibration, QUALITY_NEAREST, 0.95),
+           high = calibration_cost(&ivf->calibration, QUALITY_NEAREST, 0.99);
+    return low > 0 && high > 0 ? low + high : HUGE_VAL;
+}
+
+enum vdb_status part_ivf_measure(struct part_source *source, const struct part_codes *eight,
+                                 struct calibrator *calibrator, struct part_ivf *ivf,
+                                 struct vdb_error *err)
+{
+    struct part_ivf spilled = {0};
+    enum vdb_status status = measure(source, eight, calibrator, ivf, err);
+    uint32_t lists = calibration_effort(&ivf->calibration, QUALITY_NEAREST, 0.95);
+    if (status || ivf->built.header.list_count == 1 || lists < SPILL_FROM) return status;
+    status = make_spilled(source, eight, ivf, &spilled, err);
+    if (!status) status = measure(source, eight, calibrator, &spilled, err);
+    if (!status && cost_of(&spilled) < SPILL_PAYS * cost_of(ivf)) {
+        struct part_ivf single = *ivf;
+        *ivf = spilled;
+        spilled = single;
+    }
+    part_ivf_release(&spilled);
     return status;
 }
 

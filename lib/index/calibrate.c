@@ -101,6 +101,7 @@ static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, 
     }
     if (!status) m->queries[query].hits[a] = hits < k ? hits : k;
     work = ivf_work_done(s->probe);
+    work.probed -= before.probed;
     work.scanned -= before.scanned;
     work.survived -= before.survived;
     s->cost[a] += cost_lists(m->ivf) + cost_probes(m->ivf, &work);

@@ -3,20 +3,22 @@
 #include "index/cost.h"
 
 /* In hundredths of a nanosecond. */
-#define EXPANSION   7000 /* to read a list, and to wait for it */
-#define MEASURED    1100 /* to meet a row, keep it or not, and wait for its code */
-#define LINE        280  /* each line of a code that lies anywhere */
-#define LINE_IN_ROW 60   /* and of one that the processor's streams fetch */
-#define PIVOT       300
-#define GROUP       14 /* of 8 codes of a row: 4 bytes, at the pace of memory beyond the second cache */
-#define SCANNED     20   /* factors, limit */
-#define SURVIVOR    4000 /* to keep it among the best so far */
-#define LIST        60   /* to select it or not */
-#define LIST_DIM    90   /* a hundredth of it for each dimension */
-#define TABLE_DIM   370  /* the look-up table */
-#define PCA_LINE    80
-#define VECTOR      400
-#define VECTOR_BYTE 6
+#define EXPANSION     7000 /* to read a list, and to wait for it */
+#define MEASURED      1100 /* to meet a row, keep it or not, and wait for its code */
+#define LINE          280  /* each line of a code that lies anywhere */
+#define LINE_IN_ROW   60   /* and of one that the processor's streams fetch */
+#define PIVOT         300
+#define GROUP         14 /* of 8 codes of a row: 4 bytes, at the pace of memory beyond the second cache */
+#define SCANNED       20    /* factors, limit */
+#define PROBED        10000 /* to begin with a list */
+#define SURVIVOR_LINE 370
+#define SURVIVOR      4000 /* to keep it among the best so far */
+#define LIST          60   /* to select it or not */
+#define LIST_DIM      90   /* a hundredth of it for each dimension */
+#define TABLE_DIM     370  /* the look-up table */
+#define PCA_LINE      80
+#define VECTOR        400
+#define VECTOR_BYTE   6
 
 uint32_t cost_lines(const struct codes *codes)
 {
@@ -42,8 +44,8 @@ uint64_t cost_entry(const struct codes *codes, const struct graph *graph)
 uint64_t cost_probes(const struct ivf *ivf, const struct ivf_work *work)
 {
     uint64_t row = SCANNED + GROUP * (uint64_t)ivf->view.groups;
-    uint64_t survivor = SURVIVOR + LINE * (uint64_t)cost_lines(&ivf->codes);
-    return (row * work->scanned + survivor * work->survived) / 100;
+    uint64_t survivor = SURVIVOR + SURVIVOR_LINE * (uint64_t)cost_lines(&ivf->codes);
+    return (PROBED * work->probed + row * work->scanned + survivor * work->survived) / 100;
 }
 
 uint64_t cost_lists(const struct ivf *ivf)

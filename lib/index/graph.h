@@ -54,6 +54,7 @@ struct graph_params {
     void *context;
     uint32_t *groups; /* where groups of pivots are put, graph_leader_count() of them; NULL: pivots
                          are not grouped. Left alone where fewer rows than pivots are distinct */
+    uint32_t bulk_rows; /* from so many distinct rows on all are put in at once, but under ip */
 };
 
 /* Fills params the caller left 0 with defaults. `dimension`: the rows' intrinsic dimension in

@@ -33,6 +33,7 @@
 #define EF_MIN        8
 #define EF_MAX        4096
 #define ALPHA_MAX     65535 /* its square times a distance fits 64 bits */
+#define BULK_ROWS     20000 /* for fewer, insertion costs as little */
 #define PIVOTS_MIN    16
 #define UNGROUPED_MAX 1024
 #define ROWS_A_PIVOT  512
@@ -51,6 +52,7 @@ void graph_params_default(struct graph_params *params, uint32_t dimension)
     if (params->degree == 0) params->degree = hard ? 64 : 32;
     if (params->ef_construction == 0) params->ef_construction = params->degree > 32 ? 100 : 80;
     if (params->alpha_milli == 0) params->alpha_milli = 1100;
+    if (params->bulk_rows == 0) params->bulk_rows = BULK_ROWS;
 }
 
 /* Under ip groups of what is near would not tell where large products are. */

@@ -22,7 +22,6 @@
 #include "index/graph_reverse.h"
 #include "index/graph_seek.h"
 
-#define ROWS_MIN   20000 /* for fewer, insertion costs as little */
 #define COPIES_MIN 4
 #define LEAF_BYTES (256 << 10) /* of packed rows, for which a core's own cache has room */
 #define LEAF_MIN   500
@@ -187,7 +186,7 @@ static enum vdb_status run(struct bulk *bulk, size_t count, size_t chunk, par_fn
 bool graph_bulk_serves(const struct builder *builder)
 {
     return builder->space.kind == SPACE_L2 && builder->levels.degree == 0 &&
-           builder->distinct >= ROWS_MIN;
+           builder->distinct >= builder->params.bulk_rows;
 }
 
 static uint32_t within(uint32_t x, uint32_t low, uint32_t high)

@@ -305,6 +305,7 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
         scan->base = (float)(cosine ? 2 * base : base);
         scan_list(space->kernels, ivf, &list, scan, survivors);
         s->work.scanned += list.row_count;
+        s->work.probed++;
     }
     cut(scan, survivors);
 }

@@ -53,10 +53,10 @@ struct ivf_scratch;
 struct ivf_scratch *ivf_scratch_create(void);
 void ivf_scratch_free(struct ivf_scratch *scratch);
 
-/* The rows, and how many of them again by 8-bit codes, that searches measured since it was
- * created. */
+/* What searches did since it was created: lists, the rows in them, and how many of these were
+ * measured again by 8-bit codes. */
 struct ivf_work {
-    uint64_t scanned, survived;
+    uint64_t probed, scanned, survived;
 };
 struct ivf_work ivf_work_done(const struct ivf_scratch *scratch);
 

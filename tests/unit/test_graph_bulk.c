@@ -14,6 +14,8 @@
 #include "index/graph_bulk.h"
 #include "points.h"
 
+enum { BULK = 2000 }; /* rows that are enough here */
+
 static const uint8_t *code_of(const struct points *points, uint32_t row)
 {
     return points->codes.code + (size_t)row * points->codes.code_stride;
@@ -52,8 +54,9 @@ static bool list_has(const struct points *points, uint32_t row, uint32_t other)
 static void build(struct points *points, const struct graph_params *params, const char *kernels)
 {
     uint32_t *representative = malloc(points->rows * sizeof *representative);
-    struct builder builder = {.space = {.kind = SPACE_L2}};
+    struct builder builder = {.space = {.kind = SPACE_L2}, .params = *params};
     assert_non_null(representative);
+    graph_params_default(&builder.params, 0);
     assert_int_equal(duplicates_find(&points->codes, representative, NULL), VDB_OK);
     for (uint32_t i = 0; i < points->rows; i++) builder.distinct += representative[i] == i;
     assert_true(graph_bulk_serves(&builder));
@@ -98,12 +101,12 @@ static void nearest_rows_are_met(void **state)
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
         struct points points;
         uint32_t met = 0, asked = 0;
-        points_init(&points, 21000, dims[i]);
+        points_init(&points, 5000, dims[i]);
         points_cluster(&points, 7, 2, i);
         points_code(&points, VDB_METRIC_L2, i % 2 ? 3 : 0);
-        build(&points, &(struct graph_params){.threads = 2}, NULL);
+        build(&points, &(struct graph_params){.threads = 2, .bulk_rows = BULK}, NULL);
         check_graph(&points);
-        for (uint32_t row = 0; row < points.rows; row += 101, asked++) {
+        for (uint32_t row = 0; row < points.rows; row += 25, asked++) {
             uint32_t nearest = nearest_row(&points, row);
             met += list_has(&points, row, nearest);
             back += list_has(&points, nearest, row);
@@ -119,7 +122,7 @@ static void nearest_rows_are_met(void **state)
 static void crowded_ball(void **state)
 {
     (void)state;
-    enum { ROWS = 21000, DIM = 24 };
+    enum { ROWS = 6000, DIM = 24 };
     struct points points;
     uint32_t met = 0, asked = 0;
     points_init(&points, ROWS, DIM);
@@ -127,9 +130,9 @@ static void crowded_ball(void **state)
     for (uint32_t row = 0; row < ROWS; row += 50)
         for (uint32_t i = 0; i < DIM; i++) points.x[(size_t)row * DIM + i] += (float)(row % 7 * 2);
     points_code(&points, VDB_METRIC_L2, 0);
-    build(&points, &(struct graph_params){.degree = 16, .threads = 2}, NULL);
+    build(&points, &(struct graph_params){.degree = 16, .threads = 2, .bulk_rows = BULK}, NULL);
     check_graph(&points);
-    for (uint32_t row = 0; row < ROWS; row += 101, asked++) {
+    for (uint32_t row = 0; row < ROWS; row += 29, asked++) {
         uint32_t nearest = nearest_row(&points, row);
         uint32_t distance = code_distance(&points, row, nearest);
         const uint32_t *list = points.edges + (size_t)row * points.graph.degree;
@@ -173,24 +176,25 @@ static void same_edges_however_built(void **state)
 {
     (void)state;
     static const char *const sets[] = {"portable", "avx2", "avx512"};
-    static const unsigned threads[] = {1, 3};
+    static const unsigned threads[] = {3, 1, 3};
     static const uint32_t degrees[] = {16, 64};
     for (size_t d = 0; d < 2; d++) {
         struct points points;
-        points_init(&points, 20500, 21);
+        points_init(&points, 4000, 21);
         points_cluster(&points, 40, 0.5, 17);
         points_code(&points, VDB_METRIC_COSINE, 0);
-        struct graph_params params = {.degree = degrees[d], .ef_construction = 40, .threads = 1};
+        struct graph_params params = {
+            .degree = degrees[d], .ef_construction = 40, .threads = 1, .bulk_rows = BULK};
         build(&points, &params, "portable");
         size_t bytes = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
         uint32_t *first = malloc(bytes);
         assert_non_null(first);
         memcpy(first, points.edges, bytes);
-        for (size_t i = 0; i < 6; i++) {
+        for (size_t i = 0; i < 3; i++) {
             const struct kernels *kernels;
-            if (kernels_select(sets[i / 2], &kernels, NULL) != VDB_OK) continue;
-            params.threads = threads[i % 2];
-            build(&points, &params, sets[i / 2]);
+            if (kernels_select(sets[i], &kernels, NULL) != VDB_OK) continue;
+            params.threads = threads[i];
+            build(&points, &params, sets[i]);
             assert_memory_equal(points.edges, first, bytes);
         }
         free(first);
@@ -203,13 +207,15 @@ static void any_parameters(void **state)
 {
     (void)state;
     static const struct graph_params params[] = {
-        {.degree = 4, .ef_construction = 8},   {.degree = 4, .ef_construction = 4096},
-        {.degree = 256, .ef_construction = 8}, {.degree = 33, .alpha_milli = 65535},
-        {.degree = 5, .alpha_milli = 1000},
+        {.degree = 4, .ef_construction = 8, .bulk_rows = BULK},
+        {.degree = 4, .ef_construction = 4096, .bulk_rows = BULK},
+        {.degree = 256, .ef_construction = 8, .bulk_rows = BULK},
+        {.degree = 33, .alpha_milli = 65535, .bulk_rows = BULK},
+        {.degree = 5, .alpha_milli = 1000, .bulk_rows = BULK},
     };
     for (size_t i = 0; i < sizeof params / sizeof *params; i++) {
         struct points points;
-        points_init(&points, 20500, 10);
+        points_init(&points, 3000, 10);
         points_cluster(&points, 20, 0.5, i);
         points_code(&points, VDB_METRIC_L2, 0);
         build(&points, &params[i], NULL);
@@ -236,12 +242,16 @@ static void stops_at_every_step(void **state)
 {
     (void)state;
     struct points points;
-    points_init(&points, 20500, 10);
+    points_init(&points, 3000, 10);
     points_cluster(&points, 20, 0.5, 1);
     points_code(&points, VDB_METRIC_L2, 0);
     struct stop stop = {0};
-    struct graph_params params = {
-        .degree = 8, .ef_construction = 8, .progress = on_progress, .context = &stop, .threads = 2};
+    struct graph_params params = {.degree = 8,
+                                  .ef_construction = 8,
+                                  .progress = on_progress,
+                                  .context = &stop,
+                                  .threads = 2,
+                                  .bulk_rows = BULK};
     build(&points, &params, NULL);
     assert_int_equal(stop.last, points.rows);
     unsigned calls = stop.calls;
@@ -260,6 +270,7 @@ static void serves_many_rows_and_distances_alone(void **state)
 {
     (void)state;
     struct builder builder = {.space = {.kind = SPACE_L2}, .distinct = 20000};
+    graph_params_default(&builder.params, 0);
     assert_true(graph_bulk_serves(&builder));
     builder.levels.degree = 16;
     assert_false(graph_bulk_serves(&builder));
