@@ -33,9 +33,9 @@ struct kernel_scan {
     float limit;         /* rows are kept whose estimate is below: no NaN is, nor +inf */
     uint32_t first_slot; /* of the first block's first row; the others follow, modulo 2^32 */
 
-    /* Lines of what is scanned next, which are fetched meanwhile, as many as there is time for; both
-     * move on. A list's own blocks are no use to fetch while it is scanned: its end comes sooner
-     * than memory answers. */
+    /* Lines of what is scanned next, which are fetched meanwhile, as many as there is time for;
+     * both move on. A list's own blocks are no use to fetch while it is scanned: its end comes
+     * sooner than memory answers. */
     const uint8_t *ahead;
     size_t ahead_lines;
 

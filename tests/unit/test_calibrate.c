@@ -367,10 +367,8 @@ static void the_same_for_any_threads_and_kernels(void **state)
         assert_int_equal(first.curve_count, 3);
         for (size_t i = 0; i < 3; i++) {
             if (kernels_select(names[i], &kernels, NULL)) continue;
-            for (unsigned threads = 1; threads < 6; threads += 2) {
-                assert_int_equal(calibrate(&points, threads, &other), VDB_OK);
-                assert_memory_equal(&first, &other, sizeof first);
-            }
+            assert_int_equal(calibrate(&points, 5 - 2 * (unsigned)i, &other), VDB_OK);
+            assert_memory_equal(&first, &other, sizeof first);
         }
         assert_memory_equal(before, points.edges, bytes);
         kernels = best;

@@ -101,12 +101,12 @@ static void nearest_rows_are_met(void **state)
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
         struct points points;
         uint32_t met = 0, asked = 0;
-        points_init(&points, 5000, dims[i]);
+        points_init(&points, 21000, dims[i]);
         points_cluster(&points, 7, 2, i);
         points_code(&points, VDB_METRIC_L2, i % 2 ? 3 : 0);
-        build(&points, &(struct graph_params){.threads = 2, .bulk_rows = BULK}, NULL);
+        build(&points, &(struct graph_params){.threads = 2}, NULL);
         check_graph(&points);
-        for (uint32_t row = 0; row < points.rows; row += 25, asked++) {
+        for (uint32_t row = 0; row < points.rows; row += 101, asked++) {
             uint32_t nearest = nearest_row(&points, row);
             met += list_has(&points, row, nearest);
             back += list_has(&points, nearest, row);
@@ -185,7 +185,7 @@ static void same_edges_however_built(void **state)
         points_code(&points, VDB_METRIC_COSINE, 0);
         struct graph_params params = {
             .degree = degrees[d], .ef_construction = 40, .threads = 1, .bulk_rows = BULK};
-        build(&points, &params, "portable");
+        build(&points, &params, NULL);
         size_t bytes = (size_t)points.rows * points.graph.degree * sizeof(uint32_t);
         uint32_t *first = malloc(bytes);
         assert_non_null(first);

@@ -436,7 +436,7 @@ static void threads_do_not_show(void **state)
             options.threads = 1;
             memset(want, 0, sizeof want);
             must(vdb_search(s, queries, QUERIES, &options, want, wanted, &err), &err);
-            for (unsigned threads = 1; threads <= 4; threads++) {
+            for (unsigned threads = 1; threads <= 4; threads += threads) {
                 struct vdb_searcher *searcher = NULL;
                 options.threads = threads;
                 must(vdb_searcher_open(s, &options, &searcher, &err), &err);
