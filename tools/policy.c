@@ -74,9 +74,7 @@ const char *policy_quiet_text(uint32_t begin, uint32_t end, char text[16])
     return text;
 }
 
-int64_t policy_time(const struct cli *cli)
+int64_t policy_time(const struct cli *cli, const char *value)
 {
-    const char *given = getenv("SOURCE_DATE_EPOCH");
-    if (!given || !*given) return 0;
-    return (int64_t)cli_number(cli, "SOURCE_DATE_EPOCH", given, 1, INT64_MAX / 1000000) * 1000000;
+    return (int64_t)cli_number(cli, "--now", value, 1, INT64_MAX / 1000000) * 1000000;
 }

@@ -18,8 +18,7 @@ void policy_quiet(const struct cli *cli, const char *value, uint32_t *begin, uin
 /* As --quiet-hours takes them. */
 const char *policy_quiet_text(uint32_t begin, uint32_t end, char text[16]);
 
-/* The time that SOURCE_DATE_EPOCH of the environment gives, in microseconds since 1970, or 0 where
- * it is not set: then it is the clock's. What is no number of seconds is wrong usage. */
-int64_t policy_time(const struct cli *cli);
+/* What --now takes, seconds since 1970, in microseconds. Anything else is wrong usage. */
+int64_t policy_time(const struct cli *cli, const char *value);
 
 #endif

@@ -188,7 +188,7 @@ static void maintain(struct add *add)
     how.threads = add->cli->threads;
     how.progress = cli_progress;
     how.context = &add->progress;
-    how.now_us = policy_time(add->cli);
+    how.now_us = add->options->now_us;
     struct vdb_error err = {0};
     enum vdb_status status = vdb_maintain(add->db, &how, &err);
     cli_progress_end(&add->progress);
@@ -384,7 +384,6 @@ int main(int argc, char **argv)
     bool recent = options.recent_rows || options.recent_seconds;
     if (recent && options.index_given && options.index != VDB_INDEX_HYBRID)
         cli_usage_error(&cli, "--recent is for --index hybrid");
-    (void)policy_time(&cli); /* wrong usage is told of before anything is done */
     const char *misfit = options.index_given && options.codes_given
                              ? kind_refuses(options.index, options.codes)
                              : NULL;

@@ -26,6 +26,7 @@ enum {
     OPT_CENTROIDS,
     OPT_RECENT,
     OPT_QUIET_HOURS,
+    OPT_NOW,
     OPT_OUTPUT
 };
 
@@ -39,6 +40,7 @@ static const struct cli_option options[] = {
      OPT_RECENT},
     {"quiet-hours", 0, "HH:MM-HH:MM", "when maintenance runs, in UTC; none: at all hours",
      OPT_QUIET_HOURS},
+    {"now", 0, "SECONDS", "since 1970, that ages are reckoned from", OPT_NOW},
     {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
     {NULL, 0, NULL, NULL, 0},
 };
@@ -79,6 +81,7 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     if (id == OPT_INDEX) take_index(cli, how, value);
     if (id == OPT_CODES) take_codes(cli, how, value);
     if (id == OPT_RECENT) policy_recent(cli, value, &how->recent_rows, &how->recent_seconds);
+    if (id == OPT_NOW) how->now_us = policy_time(cli, value);
     if (id == OPT_QUIET_HOURS) {
         policy_quiet(cli, value, &how->quiet_begin, &how->quiet_end);
         how->set_quiet = 1;
@@ -234,7 +237,6 @@ static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_opt
     struct vdb_error err = {0};
     struct cli_progress progress = {.cli = cli};
     how->threads = cli->threads;
-    how->now_us = policy_time(cli);
     how->progress = progress_or_stop;
     how->context = &progress;
     catch_signals();

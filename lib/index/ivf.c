@@ -11,9 +11,10 @@
 #include "index/space.h"
 #include "vector/kernel_scan.h"
 
-#define BATCH       32 /* survivors measured while as many are fetched */
-#define SPARE       64 /* places of the reservoir beyond twice the survivors */
-#define FIRST_LINES 64 /* of the nearest list, fetched while the table is made */
+#define BATCH         32          /* survivors measured while as many are fetched */
+#define SURVIVORS_MAX 0x40000000u /* twice as many and SPARE fit 32 bits */
+#define SPARE         64          /* places of the reservoir beyond twice the survivors */
+#define FIRST_LINES   64          /* of the nearest list, fetched while the table is made */
 
 static const uint32_t KS[3] = {1, 10, 100};
 
@@ -351,6 +352,7 @@ enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struc
     uint32_t slots = ivf->view.h.slot_count;
     if (effort == 0) effort = 1;
     if (survivors > slots) survivors = slots;
+    if (survivors > SURVIVORS_MAX) survivors = SURVIVORS_MAX;
     if (survivors == 0) survivors = 1;
     if (keep == 0) keep = 1;
     if (keep > survivors) keep = survivors + survivors / 8;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # hybrid.bats: --index hybrid, --recent and --quiet-hours, from vdb-add and vdb-compact to what the
-# other tools make of them. SOURCE_DATE_EPOCH is the clock of these tests.
+# other tools make of them. --now is the clock of these tests.
 # SPDX-License-Identifier: BSD-2-Clause
 
 load common.bash
@@ -15,7 +15,6 @@ setup_file() {
 setup() {
     common_setup
     reader=${VDB_SOURCE_DIR:-$HERE/../..}/format-spec/reader/vdb_reader.py
-    unset SOURCE_DATE_EPOCH
 }
 
 value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
@@ -59,18 +58,18 @@ add_rows() { # INDEX PREFIX OPTION...
     add_rows x.vdb b
     new=$(epoch x.vdb)
     [ "$(value recent_seconds x.vdb)" = 3600 ]
-    SOURCE_DATE_EPOCH=$((old + 3600)) vdb-compact -q x.vdb
+    vdb-compact -q --now $((old + 3600)) x.vdb
     [ "$(parts x.vdb)" = "graph 6000" ]
-    SOURCE_DATE_EPOCH=$((old + 3601)) vdb-compact -q x.vdb
+    vdb-compact -q --now $((old + 3601)) x.vdb
     [ "$(parts x.vdb)" = "ivf 3000 graph 3000" ]
-    SOURCE_DATE_EPOCH=$((old + 3601)) vdb-compact -q x.vdb # the times are kept
+    vdb-compact -q --now $((old + 3601)) x.vdb # the times are kept
     [ "$(parts x.vdb)" = "ivf 3000 graph 3000" ]
     sound x.vdb
-    SOURCE_DATE_EPOCH=$((new + 3601)) vdb-compact -q x.vdb
+    vdb-compact -q --now $((new + 3601)) x.vdb
     [ "$(parts x.vdb)" = "ivf 6000" ]
-    SOURCE_DATE_EPOCH=$((new + 3601)) vdb-compact -q --recent 2h x.vdb
+    vdb-compact -q --now $((new + 3601)) --recent 2h x.vdb
     [ "$(parts x.vdb)" = "graph 6000" ]
-    SOURCE_DATE_EPOCH=$((new + 86400 * 20)) vdb-compact -q --recent 3w x.vdb
+    vdb-compact -q --now $((new + 86400 * 20)) --recent 3w x.vdb
     [ "$(value recent_seconds x.vdb)" = $((86400 * 21)) ]
     [ "$(parts x.vdb)" = "graph 6000" ]
     sound x.vdb
@@ -79,8 +78,7 @@ add_rows() { # INDEX PREFIX OPTION...
 @test "an index that is old when maintenance comes gets lists" {
     add_rows x.vdb a --create --index hybrid --recent 1d
     vdb-compact -q x.vdb
-    export SOURCE_DATE_EPOCH=$(($(epoch x.vdb) + 86400 * 2))
-    add_rows x.vdb b
+    add_rows x.vdb b --now $(($(epoch x.vdb) + 86400 * 2))
     [ "$(parts x.vdb)" = "ivf 6000" ]
     sound x.vdb
 }
@@ -128,13 +126,13 @@ assert second["newest"] == found["commit_time"], found'
     add_rows x.vdb a --create --index hybrid --recent 1h
     sleep 1.1
     add_rows x.vdb b
-    export SOURCE_DATE_EPOCH=$(($(epoch x.vdb) + 3600))
-    vdb-compact -q -j 1 --output one.vdb x.vdb
+    now=$(($(epoch x.vdb) + 3600))
+    vdb-compact -q --now $now -j 1 --output one.vdb x.vdb
     [ "$(parts one.vdb)" = "ivf 3000 graph 3000" ]
-    VDB_ISA=portable vdb-compact -q -j 3 --output three.vdb x.vdb
+    VDB_ISA=portable vdb-compact -q --now $now -j 3 --output three.vdb x.vdb
     cmp one.vdb three.vdb
     sound one.vdb
-    vdb-compact -q --recent 2h --output other.vdb x.vdb
+    vdb-compact -q --now $now --recent 2h --output other.vdb x.vdb
     ! cmp -s one.vdb other.vdb
 }
 
@@ -158,16 +156,16 @@ assert second["newest"] == found["commit_time"], found'
 
 @test "maintenance waits for quiet hours, but not for ever" {
     noon=$((86400 * 30000 + 43200))
-    SOURCE_DATE_EPOCH=$noon add_rows x.vdb a --create --quiet-hours 23:00-04:30
+    add_rows x.vdb a --now $noon --create --quiet-hours 23:00-04:30
     [ "$(value quiet_hours x.vdb)" = 23:00-04:30 ]
     vdb-stat --json x.vdb | grep -q '"quiet_hours":"23:00-04:30"'
     [ "$(parts x.vdb) $(value tail_rows x.vdb)" = " 3000" ]
     printf '{"id":"z","vector":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}\n' >one.jsonl
-    SOURCE_DATE_EPOCH=$((noon + 3600 * 16 + 1800)) vdb-add -q x.vdb one.jsonl # 04:30
+    vdb-add -q --now $((noon + 3600 * 16 + 1800)) x.vdb one.jsonl # 04:30
     [ "$(value tail_rows x.vdb)" = 3001 ]
-    SOURCE_DATE_EPOCH=$((noon + 3600 * 16 + 1799)) vdb-add -q x.vdb one.jsonl
+    vdb-add -q --now $((noon + 3600 * 16 + 1799)) x.vdb one.jsonl
     [ "$(value tail_rows x.vdb)" = 0 ]
-    SOURCE_DATE_EPOCH=$noon vdb-add -q --create --index flat --quiet-hours 01:00-05:00 y.vdb "$DATA/many.npy"
+    vdb-add -q --now $noon --create --index flat --quiet-hours 01:00-05:00 y.vdb "$DATA/many.npy"
     [ "$(parts y.vdb)" = "flat 40000" ]
     vdb-compact -q --quiet-hours 22:15-24:00 x.vdb
     [ "$(value quiet_hours x.vdb)" = 22:15-00:00 ]
@@ -200,8 +198,7 @@ assert second["newest"] == found["commit_time"], found'
     vdb-compact -q --index hybrid --recent 5d x.vdb
     refused 2 "*--recent differs*" vdb-add --recent 5 x.vdb "$DATA/rows.npy"
     vdb-add -q --index hybrid --recent 120h x.vdb "$DATA/rows.npy"
-    SOURCE_DATE_EPOCH=soon refused 2 "SOURCE_DATE_EPOCH: 'soon' is not a number *" vdb-compact x.vdb
-    SOURCE_DATE_EPOCH=soon refused 2 "SOURCE_DATE_EPOCH: 'soon' is not a number *" \
-        vdb-add x.vdb "$DATA/rows.npy"
+    refused 2 "--now: 'soon' is not a number *" vdb-compact --now soon x.vdb
+    refused 2 "--now: 'soon' is not a number *" vdb-add --now soon x.vdb "$DATA/rows.npy"
     [ "$(value rows x.vdb)" = 6000 ]
 }

@@ -23,6 +23,7 @@ enum {
     OPT_CODES,
     OPT_RECENT,
     OPT_QUIET_HOURS,
+    OPT_NOW,
     OPT_MODE,
     OPT_BATCH,
     OPT_SKIP_BAD,
@@ -51,6 +52,7 @@ const struct cli_option add_option_table[] = {
      OPT_RECENT},
     {"quiet-hours", 0, "HH:MM-HH:MM", "of a new index: when maintenance runs, in UTC",
      OPT_QUIET_HOURS},
+    {"now", 0, "SECONDS", "since 1970, that ages and quiet hours are reckoned by", OPT_NOW},
     {"mode", 0, "MODE", "upsert, insert or update (default: upsert)", OPT_MODE},
     {"batch", 0, "N", "commit every N records instead of once at the end", OPT_BATCH},
     {"skip-bad", 0, NULL, "name bad records and go on without them", OPT_SKIP_BAD},
@@ -122,6 +124,9 @@ void add_take_option(struct cli *cli, void *context, int id, const char *value)
     case OPT_QUIET_HOURS:
         policy_quiet(cli, value, &o->quiet_begin, &o->quiet_end);
         o->quiet_given = true;
+        break;
+    case OPT_NOW:
+        o->now_us = policy_time(cli, value);
         break;
     case OPT_M:
         o->m = (uint32_t)cli_number(cli, "--m", value, 4, 128);

@@ -22,6 +22,7 @@ struct add_options {
     uint32_t recent_rows;        /* 0: not given, or recent_seconds is */
     uint64_t recent_seconds;     /* likewise */
     uint32_t quiet_begin, quiet_end;
+    int64_t now_us; /* 0: the clock's */
     enum vdb_put_mode mode;
     uint64_t batch;
     struct input_options input;
