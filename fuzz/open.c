@@ -59,6 +59,20 @@ static void search(const struct vdb_snapshot *snapshot, const float *query)
         touch(hits, found * sizeof *hits);
 }
 
+static void read_log(const struct vdb_snapshot *snapshot, uint64_t last)
+{
+    struct vdb_log_options options = VDB_LOG_OPTIONS_INIT;
+    struct vdb_log *log;
+    struct vdb_log_entry entry;
+    struct vdb_error err;
+
+    options.last = last;
+    if (vdb_log_open(snapshot, &options, &log, &err) != VDB_OK) return;
+    vdb_log_first_commit(log);
+    while (vdb_log_next(log, &entry, &err) == VDB_OK) touch(entry.id, entry.id_len);
+    vdb_log_close(log);
+}
+
 static void read_snapshot(const struct vdb_snapshot *snapshot)
 {
     struct vdb_info info;
@@ -69,6 +83,8 @@ static void read_snapshot(const struct vdb_snapshot *snapshot)
     vdb_snapshot_info(snapshot, &info);
     for (uint32_t i = 0; i < info.parts && i < ROWS_READ; i++) vdb_part_info(snapshot, i, &part);
     vdb_find(snapshot, "no such id", 10, 1, &found, &err);
+    read_log(snapshot, 0);
+    read_log(snapshot, 3);
 
     float *vector = calloc(info.dim ? info.dim : 1, sizeof *vector);
     if (vector == NULL) return;

@@ -16,11 +16,19 @@
  * `const struct vdb_snapshot` is immutable, and any number of threads may read and search it.
  * A `struct vdb_txn` belongs to one thread at a time.
  *
- * Forks. After fork() only one of the two processes may go on using a handle; the other opens
- * the file anew.
+ * Processes and forks. Any number of processes, and of handles in one process, may have an index
+ * open; a handle excludes the other handles of its process as it does those of other processes.
+ * Locks belong to the process that took them: they end with it, at once, and a child of fork() does
+ * not inherit them. In the child, snapshots that no other thread was using at that moment may be
+ * read, searched by vdb_search and closed, and the handle may be closed; all else needs a handle
+ * that the child opens itself. Searchers have threads and do not survive a fork.
  *
- * Files. The library never writes through a mapping and never shortens a file. If another program
- * truncates an index while it is open, touching the lost pages raises SIGBUS, as with any mapping.
+ * Files. The library never writes through a mapping and never shortens a file; where a file becomes
+ * longer while it is open, that is seen at the next refresh. If another program truncates an index
+ * while it is open, or the medium under it fails, touching the lost pages raises SIGBUS, as with
+ * any mapping. The library catches no signals: a program that must outlive this installs a handler,
+ * in which it may write a message and end, or leave the call by siglongjmp if it then uses neither
+ * the handle nor its snapshots, searchers and transactions any more, and does not close them.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_H
@@ -164,10 +172,17 @@ struct vdb_open_options {
     double wait;      /* seconds to wait for a lock; 0: try once; INIT: 10 */
     unsigned threads; /* for building and for batches of queries; 0: one a processor */
     const char *isa;  /* force a kernel set: "portable", "avx2" or "avx512"; NULL: the best here */
+    /* Asked many times a second while a lock is waited for, between pieces of a few MiB while the
+     * rows of a large transaction are written, and last before the record is that makes a commit.
+     * A value other than 0 ends the call with VDB_CANCELLED and nothing is changed. It is called
+     * from the thread that writes, with locks of the handle held: it must not call the library.
+     * NULL: never cancelled. */
+    int (*cancelled)(void *context);
+    void *cancel_context;
 };
 #define VDB_OPEN_OPTIONS_INIT                                                                      \
     {                                                                                              \
-        sizeof(struct vdb_open_options), 0, 10.0, 0, NULL                                          \
+        sizeof(struct vdb_open_options), 0, 10.0, 0, NULL, NULL, NULL                              \
     }
 
 /* Makes a new, empty index at `path`, which must not exist (VDB_EXISTS). On success the file and
@@ -193,6 +208,14 @@ VDB_API void vdb_close(struct vdb *db);
 VDB_API enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
                                           struct vdb_error *err);
 VDB_API void vdb_snapshot_close(const struct vdb_snapshot *snapshot);
+
+/* Where the file has a newer commit than *snapshot, which was taken from this handle, closes that
+ * and puts the newest in its place; else leaves it alone. The work grows with what was changed in
+ * between and not with the rows, but for a part that has come, which is opened: O(1) in its rows.
+ * Rows keep their numbers, unless a compaction in place has come between; the commit's number never
+ * becomes smaller. After an error *snapshot is as it was. Errors: as vdb_snapshot_open. */
+VDB_API enum vdb_status vdb_refresh(struct vdb *db, const struct vdb_snapshot **snapshot,
+                                    struct vdb_error *err);
 
 struct vdb_info {
     uint32_t format_major, format_minor;
@@ -426,6 +449,72 @@ VDB_API enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_in
                                        struct vdb_error *err);
 VDB_API void vdb_txn_abort(struct vdb_txn *txn);
 
+/* ---- history of changes -------------------------------------------------------------------- */
+
+enum vdb_operation {
+    VDB_OPERATION_ADD = 1,    /* a row was added; no live one had its id */
+    VDB_OPERATION_UPDATE = 2, /* a row was added in place of the live one with its id */
+    VDB_OPERATION_DELETE = 3, /* the row with this id was deleted */
+    VDB_OPERATION_RESTORE = 4 /* the deleted row with this id was restored */
+};
+
+struct vdb_log; /* the changes that led to a snapshot, on the way from the oldest to the newest */
+
+struct vdb_log_options {
+    size_t size;
+    uint64_t since_commit; /* only changes of commits after this one; 0: all */
+    int64_t since_us; /* only those of commits at this time or later, in microseconds since 1970 */
+    uint64_t last;    /* of these, only so many that are the newest; 0: all */
+};
+#define VDB_LOG_OPTIONS_INIT                                                                       \
+    {                                                                                              \
+        sizeof(struct vdb_log_options), 0, 0, 0                                                    \
+    }
+
+struct vdb_log_entry {
+    uint64_t commit;
+    int64_t time_us; /* when that was made, in microseconds since 1970 */
+    enum vdb_operation operation;
+    const char *id; /* without final NUL; valid until the next call with this log */
+    size_t id_len;
+    uint32_t row; /* of the snapshot; UINT32_MAX: a compaction has taken the row's number away */
+};
+
+/* Opens the history of changes up to a snapshot, which it keeps: they come in the order of their
+ * commits; those of one commit as rows added or updated, by row, then as rows deleted and restored,
+ * in their order. It takes memory by what the largest commit replaced. A log belongs to one thread
+ * at a time; the caller ends it with vdb_log_close.
+ * Compaction in place keeps the history, as far as it is asked to; of commits that came while it
+ * was at work it keeps what they came to, where a restored row is one added.
+ * Errors: VDB_INVALID (options), VDB_CORRUPT, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_log_open(const struct vdb_snapshot *snapshot,
+                                     const struct vdb_log_options *options, struct vdb_log **log,
+                                     struct vdb_error *err);
+
+/* Checksums are verified of all that is read, but for ids that lie in parts, which are read as
+ * vdb_row_id does. VDB_NOT_FOUND: there was no further change; err is left alone.
+ * Errors: VDB_CORRUPT, VDB_NO_MEMORY, after which there is only vdb_log_close. */
+VDB_API enum vdb_status vdb_log_next(struct vdb_log *log, struct vdb_log_entry *entry,
+                                     struct vdb_error *err);
+
+/* The oldest commit whose changes are recorded: 2 in a file whose history is whole, since creation
+ * changes no row. The snapshot's commit plus one where none is. */
+VDB_API uint64_t vdb_log_first_commit(const struct vdb_log *log);
+
+/* NULL is allowed. */
+VDB_API void vdb_log_close(struct vdb_log *log);
+
+/* ---- locks --------------------------------------------------------------------------------- */
+
+struct vdb_locks {
+    int writing, maintaining;        /* 1: a handle has the lock for commits, or for maintenance */
+    char writer[64], maintainer[64]; /* "process 123 (vdb-add)" as far as is known, or "" */
+};
+
+/* Who has the file's locks at this moment, this handle not counted. On Linux a process is found
+ * that belongs to the same user. Errors: VDB_IO. */
+VDB_API enum vdb_status vdb_locks(struct vdb *db, struct vdb_locks *locks, struct vdb_error *err);
+
 /* ---- maintenance --------------------------------------------------------------------------- */
 
 struct vdb_maintain_options {
@@ -448,6 +537,10 @@ struct vdb_maintain_options {
  * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_CANCELLED. */
 VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
                                      struct vdb_error *err);
+
+/* 1 where vdb_maintain would build something now, by the options' time; else 0. */
+VDB_API int vdb_maintain_wanted(const struct vdb_snapshot *snapshot,
+                                const struct vdb_maintain_options *options);
 
 struct vdb_compact_options {
     size_t size;
@@ -475,11 +568,15 @@ struct vdb_compact_options {
     uint32_t quiet_begin, quiet_end; /* likewise, where `set_quiet` is 1; equal: no quiet hours */
     int set_quiet;
     int64_t now_us; /* by which ages go, in microseconds since 1970; 0: the clock */
+    /* In place, where `set_history` is 1: of the history of changes only commits of the last so
+     * many seconds are kept, of 0 none. An output has none in any case. */
+    uint64_t history_seconds;
+    int set_history;
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL,                \
-            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0                                     \
+            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0                               \
     }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into

@@ -1,80 +1,23 @@
 /* cli.c: what every tool does alike: options, exit statuses, messages, progress, signals.
  *
- * The only state of the process that it keeps is what a signal handler and a progress line need.
+ * The only state of the process that it keeps is what a progress line needs, and which file it has
+ * opened; cli_signal.c has that of signals.
  * No tool calls setlocale, so that numbers read and print as in the "C" locale.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-/* ---- signals ------------------------------------------------------------------------------- */
-
-static struct {
-    char remove[PATH_MAX];
-    char say[256];
-} at_signal;
-
-/* Dies of the signal itself, so that a shell sees 130 or 143 and a waiting parent the truth. */
-static void on_signal(int number)
-{
-    if (at_signal.remove[0]) unlink(at_signal.remove);
-    if (at_signal.say[0] && number != SIGPIPE) {
-        ssize_t ignored = write(STDERR_FILENO, at_signal.say, strlen(at_signal.say));
-        (void)ignored;
-    }
-    raise(number); /* the handler is gone and the signal open: SA_RESETHAND, SA_NODEFER */
-}
-
-static const int signal_numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
-
-static void set_up_signals(void)
-{
-    sigset_t open;
-    sigemptyset(&open);
-    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++) {
-        struct sigaction old;
-        sigaction(signal_numbers[i], NULL, &old);
-        /* nohup and background jobs ignore some on purpose. A broken pipe is another matter: a
-         * tool that went on writing into it would never end. */
-        if (old.sa_handler == SIG_IGN && signal_numbers[i] != SIGPIPE) continue;
-        struct sigaction new = {.sa_handler = on_signal};
-        new.sa_flags = (int)(SA_RESETHAND | (unsigned)SA_NODEFER);
-        sigemptyset(&new.sa_mask);
-        sigaction(signal_numbers[i], &new, NULL);
-        sigaddset(&open, signal_numbers[i]);
-    }
-    sigprocmask(SIG_UNBLOCK, &open, NULL);
-    /* A limit on the length of files then fails the call that passes it, as a full medium does. */
-    signal(SIGXFSZ, SIG_IGN);
-}
-
-void cli_at_signal(const char *remove_path, const char *say)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    sigprocmask(SIG_BLOCK, &all, &old);
-    snprintf(at_signal.remove, sizeof at_signal.remove, "%s", remove_path ? remove_path : "");
-    snprintf(at_signal.say, sizeof at_signal.say, "%s", say ? say : "");
-    sigprocmask(SIG_SETMASK, &old, NULL);
-}
-
-void cli_hold_signals(bool hold)
-{
-    sigset_t held;
-    sigemptyset(&held);
-    for (size_t i = 0; i < sizeof signal_numbers / sizeof signal_numbers[0]; i++)
-        sigaddset(&held, signal_numbers[i]);
-    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &held, NULL);
-}
+/* ---- standard files ------------------------------------------------------------------------ */
 
 /* Were one of the three closed, the index could be opened under its number and get the tool's
  * messages written into it. The stand-ins are opened the wrong way round: using them fails. */
@@ -156,6 +99,7 @@ int cli_exit_of(enum vdb_status status)
 
 int cli_report(const struct cli *cli, const struct vdb_error *err)
 {
+    if (err->status == VDB_CANCELLED) cli_release_signals();
     const char *message = err->message[0] ? err->message : vdb_status_string(err->status);
     bool named = !cli->index || strstr(message, cli->index);
     const char *prefix = named ? "" : cli->index, *colon = named ? "" : ": ";
@@ -167,10 +111,27 @@ int cli_report(const struct cli *cli, const struct vdb_error *err)
     return cli_exit_of(err->status);
 }
 
+static struct {
+    const char *path;
+    struct stat st;
+} opened; /* the index, as it was then */
+
+static bool was_cut_off(const struct cli *cli)
+{
+    struct stat now;
+    if (!opened.path || stat(opened.path, &now) != 0 || now.st_ino != opened.st.st_ino ||
+        now.st_dev != opened.st.st_dev || now.st_size >= opened.st.st_size)
+        return false;
+    cli_message(cli, "%s: the file was cut off while in use, from %lld bytes to %lld", opened.path,
+                (long long)opened.st.st_size, (long long)now.st_size);
+    return true;
+}
+
 int cli_finish(const struct cli *cli, int status)
 {
     bool failed = ferror(stdout) != 0;
-    if (fflush(stdout) == 0 && !failed && fclose(stdout) == 0) return status;
+    if (fflush(stdout) == 0 && !failed && fclose(stdout) == 0)
+        return was_cut_off(cli) ? CLI_IOERR : status;
     if (errno != EPIPE) cli_message(cli, "standard output: %s", strerror(errno));
     return CLI_IOERR;
 }
@@ -301,11 +262,14 @@ static int parse_short(struct cli *cli, char **argv, int at, cli_take_fn take, v
 void cli_parse(struct cli *cli, int argc, char **argv, cli_take_fn take, void *context)
 {
     fill_standard_files();
-    set_up_signals();
+    cli_catch_signals(cli->tool);
     cli->wait = 10;
     static char **operands; /* lives as long as the tool */
     operands = calloc((size_t)argc + 1, sizeof *operands);
-    if (!operands) exit(CLI_IOERR);
+    if (!operands) {
+        cli_message(cli, "out of memory");
+        exit(CLI_IOERR);
+    }
     int count = 0;
     for (int at = 1; at < argc;) {
         if (strcmp(argv[at], "--") == 0) {
@@ -371,10 +335,14 @@ struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, in
     options.wait = cli->wait;
     options.threads = cli->threads;
     options.isa = isa_of_environment(cli);
+    options.cancelled = cli_cancelled;
     struct vdb *db = NULL;
     struct vdb_error err = {0};
     enum vdb_status status = vdb_open(path, &options, &db, &err);
-    if (status == VDB_OK) return db;
+    if (status == VDB_OK) {
+        opened.path = stat(path, &opened.st) == 0 ? path : NULL;
+        return db;
+    }
     if (status == VDB_UNSUPPORTED && options.isa) {
         /* Was it the kernel set, or the file? If the file opens without one, the set. */
         struct vdb *plain = NULL;
@@ -420,7 +388,8 @@ static void draw(const char *phase, uint64_t done, uint64_t total, double second
 int cli_progress(void *context, const char *phase, uint64_t done, uint64_t total)
 {
     struct cli_progress *progress = context;
-    if (!progress->cli->progress) return 0;
+    int cancelled = cli_cancelled(NULL);
+    if (!progress->cli->progress) return cancelled;
     double t = now();
     bool fresh = !progress->phase || strcmp(progress->phase, phase) != 0;
     if (fresh) {
@@ -428,7 +397,7 @@ int cli_progress(void *context, const char *phase, uint64_t done, uint64_t total
         progress->started = t;
     }
     bool terminal = isatty(STDERR_FILENO) != 0;
-    if (!fresh && t - progress->drawn < (terminal ? 0.1 : 1.0)) return 0;
+    if (!fresh && t - progress->drawn < (terminal ? 0.1 : 1.0)) return cancelled;
     progress->drawn = t;
     wipe_line();
     draw(phase, done, total, t - progress->started);
@@ -437,7 +406,7 @@ int cli_progress(void *context, const char *phase, uint64_t done, uint64_t total
     else
         fputc('\n', stderr); /* a log file gets lines */
     fflush(stderr);
-    return 0;
+    return cancelled;
 }
 
 void cli_progress_end(struct cli_progress *progress)

@@ -54,7 +54,7 @@ struct cli {
 /* Parses argv: options may stand before or after operands, "--" ends them. Calls take(context, id,
  * value) for the tool's own options, which ends the program by cli_usage_error for bad values.
  * -h and -V print and exit 0. Wrong usage exits 2 with one line and a hint at --help. Also sets up
- * signals: a closed pipe ends the tool quietly. */
+ * signals. */
 typedef void (*cli_take_fn)(struct cli *cli, void *context, int id, const char *value);
 void cli_parse(struct cli *cli, int argc, char **argv, cli_take_fn take, void *context);
 
@@ -65,17 +65,34 @@ _Noreturn void cli_usage_error(const struct cli *cli, const char *format, ...)
 void cli_message(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints the library's error behind the tool's name and returns the exit status that it means. */
+/* Prints the library's error behind the tool's name and returns the exit status that it means. Of
+ * VDB_CANCELLED nothing is printed: the tool dies of the signal that was noted. */
 int cli_report(const struct cli *cli, const struct vdb_error *err);
 int cli_exit_of(enum vdb_status status);
 
-/* What a signal that ends the tool does first: remove this file, and write this text to stderr.
- * Both are copied; NULL: nothing. */
+/* ---- signals (cli_signal.c) ----
+ *
+ * SIGINT, SIGTERM, SIGHUP and SIGPIPE end the tool at once, but for the time in which a change of
+ * the index is under way: then the first of them is noted, the library asks for it by
+ * cli_cancelled, and what has become of the change is known when the tool dies of the signal. */
+
+/* Called by cli_parse. A page of a mapped file that is lost ends the tool with status 74. `tool`
+ * stays in place. */
+void cli_catch_signals(const char *tool);
+
+/* What comes first when a signal or a lost page ends the tool: this file is removed, and this text
+ * told on stderr. Both are copied; NULL: nothing. */
 void cli_at_signal(const char *remove_path, const char *say);
 
-/* Keeps signals waiting from the first call to the second: for short work of the library that has
- * files under passing names. */
-void cli_hold_signals(bool hold);
+/* Begins noting. A second signal ends the tool at once; `twice`, which stays in place, is what it
+ * then tells, or NULL. */
+void cli_note_signals(const char *twice);
+
+/* The signal that was noted, or 0: as vdb_open_options and progress functions have it. */
+int cli_cancelled(void *context);
+
+/* Ends noting. If a signal was noted, the tool dies of it. */
+void cli_release_signals(void);
 
 /* Numbers in options; a bad one is wrong usage. Locale plays no part. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *text, uint64_t min,
@@ -87,7 +104,8 @@ double cli_real(const struct cli *cli, const char *option, const char *text);
 struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status);
 
 /* A vdb_progress_fn that draws one line on stderr with rate and time left, at most some 10 times a
- * second, when cli->progress is set; context is a struct cli_progress. */
+ * second, when cli->progress is set; context is a struct cli_progress. Returns what
+ * cli_cancelled does. */
 struct cli_progress {
     const struct cli *cli;
     const char *phase;
@@ -96,7 +114,9 @@ struct cli_progress {
 int cli_progress(void *context, const char *phase, uint64_t done, uint64_t total);
 void cli_progress_end(struct cli_progress *progress); /* wipes the line */
 
-/* Flushes stdout and returns `status`, or 74 with a message when stdout could not be written. */
+/* Flushes stdout and returns `status`, or 74 with a message when stdout could not be written, or
+ * when the index is shorter than when it was opened: the rest of a page that was cut off in the
+ * middle reads as zeros. */
 int cli_finish(const struct cli *cli, int status);
 
 /* Shortest text that reads back as the same float. `text` holds 32 bytes. Never locale-dependent.

@@ -26,21 +26,43 @@ static uint64_t seconds_of(char unit)
     }
 }
 
+/* Takes apart a number and the unit behind it, in seconds, or 0 where there is none. False: the
+ * value is neither. */
+static bool split(const char *value, char number[24], uint64_t *unit)
+{
+    size_t digits = strspn(value, "0123456789");
+    *unit = value[digits] ? seconds_of(value[digits]) : 0;
+    if (digits == 0 || digits >= 24 || (value[digits] && (!*unit || value[digits + 1])))
+        return false;
+    memcpy(number, value, digits);
+    number[digits] = '\0';
+    return true;
+}
+
 void policy_recent(const struct cli *cli, const char *value, uint32_t *rows, uint64_t *seconds)
 {
     char number[24];
-    size_t digits = strspn(value, "0123456789");
-    uint64_t unit = value[digits] ? seconds_of(value[digits]) : 0;
-    bool plain = value[digits] == '\0';
-    if (digits == 0 || digits >= sizeof number || (!plain && (!unit || value[digits + 1])))
+    uint64_t unit;
+    if (!split(value, number, &unit))
         cli_usage_error(cli, "--recent: '%s' is no number of rows and no age such as 30d or 12h",
                         value);
-    memcpy(number, value, digits);
-    number[digits] = '\0';
-    uint64_t most = plain ? UINT32_MAX - 1 : VDB_RECENT_SECONDS_MAX / unit;
+    uint64_t most = unit ? VDB_RECENT_SECONDS_MAX / unit : UINT32_MAX - 1;
     uint64_t count = cli_number(cli, "--recent", number, 1, most);
-    *rows = plain ? (uint32_t)count : 0;
-    *seconds = plain ? 0 : count * unit;
+    *rows = unit ? 0 : (uint32_t)count;
+    *seconds = count * unit;
+}
+
+void policy_history(const struct cli *cli, const char *value, uint64_t *seconds, int *limited)
+{
+    char number[24];
+    uint64_t unit;
+    *seconds = 0;
+    *limited = strcmp(value, "all") != 0;
+    if (!*limited || strcmp(value, "none") == 0) return;
+    if (!split(value, number, &unit) || !unit)
+        cli_usage_error(cli, "--keep-history: '%s' is not all, none or an age such as 30d or 12h",
+                        value);
+    *seconds = cli_number(cli, "--keep-history", number, 1, VDB_RECENT_SECONDS_MAX / unit) * unit;
 }
 
 /* Minutes of the day from "HH:MM", or DAY_MINUTES where that is no time of it; "24:00" ends it. */

@@ -18,6 +18,7 @@
 #include "kinds.h"
 #include "newfile.h"
 #include "policy.h"
+#include "upkeep.h"
 #include "vdb.h"
 
 struct add {
@@ -35,6 +36,7 @@ struct add {
     uint64_t number;  /* of the next row, over all inputs */
     uint64_t pending; /* records put and not committed */
     uint64_t records_in, added, updated, skipped, commit;
+    uint64_t taken; /* records read, bad ones included */
     struct cli_progress progress;
 };
 
@@ -124,9 +126,9 @@ static int make_index(struct add *add, uint32_t dim)
     how.quiet_begin = o->quiet_begin;
     how.quiet_end = o->quiet_end;
     struct vdb_error err = {0};
-    cli_hold_signals(true);
+    cli_note_signals(NULL); /* it has a file under a passing name of its own */
     enum vdb_status made = vdb_create(add->fresh.path, &how, &err);
-    cli_hold_signals(false);
+    cli_release_signals();
     if (made != VDB_OK) return report(add, &err);
     int status = CLI_OK;
     add->db = cli_open(add->cli, add->fresh.path, false, &status);
@@ -135,13 +137,20 @@ static int make_index(struct add *add, uint32_t dim)
     return begin(add);
 }
 
-/* Gives an index made here its name. The handle knows the file by the old one, so a new handle
- * takes its place. */
-static int publish(struct add *add)
+/* Gives an index made here its name, with which `commit` is there for all. The handle knows the
+ * file by the old one, so a new handle takes its place. */
+static int publish(struct add *add, uint64_t commit)
 {
     vdb_close(add->db);
     add->db = NULL;
-    if (!newfile_publish(&add->fresh, false)) {
+    bool published = newfile_publish(&add->fresh, false);
+    add->commit = add->fresh.path[0] ? 0 : commit;
+    if (!published && add->commit) {
+        cli_message(add->cli, "%s: whether its name is durable is not known: %s", add->cli->index,
+                    strerror(errno));
+        return CLI_IOERR;
+    }
+    if (!published) {
         cli_message(add->cli, "%s: %s%s", add->cli->index, strerror(errno),
                     errno == EEXIST ? ": another process made it meanwhile" : "");
         return errno == EEXIST ? CLI_BUSY : CLI_CANTCREAT;
@@ -151,56 +160,57 @@ static int publish(struct add *add)
     return status;
 }
 
-static int commit(struct add *add)
+/* What a producer of an endless stream goes by: so many records of its are dealt with for good. */
+static void print_acknowledged(const struct add *add)
+{
+    if (add->options->json) {
+        printf("{\"records\": %" PRIu64 ", \"commit\": %" PRIu64 "}\n", add->taken, add->commit);
+        fflush(stdout);
+    } else if (!add->cli->quiet) {
+        fprintf(stderr, "records %" PRIu64 ", commit %" PRIu64 "\n", add->taken, add->commit);
+    }
+}
+
+static int commit_pending(struct add *add)
 {
     struct vdb_commit_info info;
     struct vdb_error err = {0};
     enum vdb_status done = vdb_txn_commit(add->txn, &info, &err);
     add->txn = NULL;
     if (done != VDB_OK) return report(add, &err);
-    int status = add->fresh.path[0] ? publish(add) : CLI_OK;
-    if (status != CLI_OK) return status;
+    int status = CLI_OK;
+    if (add->fresh.path[0])
+        status = publish(add, info.commit);
+    else
+        add->commit = info.commit;
+    if (!add->commit) return status;
     add->added += info.added;
     add->updated += info.updated;
-    add->commit = info.commit;
-    add->records_in += add->pending;
+    uint64_t pending = add->pending;
+    add->records_in += pending;
     add->pending = 0;
     char text[200];
-    if (add->options->batch) {
+    if (add->options->batch)
+        snprintf(text, sizeof text, "%" PRIu64 " records are in, to commit %" PRIu64,
+                 add->records_in, add->commit);
+    else
         snprintf(text, sizeof text,
-                 "%s: ended by a signal; %" PRIu64 " records are in, to commit %" PRIu64 "\n",
-                 add->cli->tool, add->records_in, add->commit);
-    } else {
-        snprintf(text, sizeof text,
-                 "%s: ended by a signal; the rows are in, to commit %" PRIu64
-                 ", only the index part over them is not built\n",
-                 add->cli->tool, add->commit);
-    }
+                 "the rows are in, to commit %" PRIu64
+                 ", only the index part over them may not be built",
+                 add->commit);
     cli_at_signal(NULL, text);
-    return CLI_OK;
+    if (add->options->batch && pending) print_acknowledged(add);
+    return status;
 }
 
-/* The rows are in already, so that nothing here fails the run: where another process is building it
- * is left to that one, and a part that cannot be built is a matter of speed, for the next run. */
-static void maintain(struct add *add)
+/* A signal meanwhile: either it comes in time and nothing of this commit is in, or it waits until
+ * what is in can be told. */
+static int commit(struct add *add)
 {
-    struct vdb_maintain_options how = VDB_MAINTAIN_OPTIONS_INIT;
-    how.threads = add->cli->threads;
-    how.progress = cli_progress;
-    how.context = &add->progress;
-    how.now_us = add->options->now_us;
-    struct vdb_error err = {0};
-    enum vdb_status status = vdb_maintain(add->db, &how, &err);
-    cli_progress_end(&add->progress);
-    if (status == VDB_OK || (status == VDB_BUSY && !add->cli->verbose)) return;
-    const char *reason = err.message[0] ? err.message : vdb_status_string(status);
-    if (status == VDB_BUSY)
-        cli_message(add->cli, "%s", reason);
-    else
-        cli_message(add->cli,
-                    "%s: warning: the rows are committed and can be searched; only the index part "
-                    "over them was not built: %s",
-                    add->cli->index, reason);
+    cli_note_signals("the records of one commit are in, all or none of them");
+    int status = commit_pending(add);
+    cli_release_signals();
+    return status;
 }
 
 /* ---- records ------------------------------------------------------------------------------- */
@@ -253,7 +263,8 @@ static int take_record(struct add *add, const struct input *input, struct record
     if (status == CLI_OK) status = put(add, record, place);
     if (status == CLI_OK && add->options->batch && add->pending == add->options->batch) {
         status = commit(add);
-        if (status == CLI_OK) maintain(add);
+        if (status == CLI_OK && add->options->maintain)
+            upkeep_later(add->cli, add->db, add->options->now_us);
         if (status == CLI_OK) status = begin(add);
     }
     return status;
@@ -265,7 +276,9 @@ static int read_records(struct add *add, struct input *input, const struct add_o
     struct record record;
     for (uint64_t count = 0;; count++) {
         int status = CLI_OK;
-        switch (input_next(input, &record, &status, message, sizeof message)) {
+        enum input_status next = input_next(input, &record, &status, message, sizeof message);
+        add->taken += next == INPUT_RECORD || next == INPUT_BAD;
+        switch (next) {
         case INPUT_RECORD:
             status = take_record(add, input, &record, operand);
             break;
@@ -331,6 +344,15 @@ static void print_summary(const struct add *add)
                 add->added, add->updated, add->skipped, add->commit);
 }
 
+static void maintain(struct add *add)
+{
+    if (!add->options->maintain) return;
+    if (add->added + add->updated >= UPKEEP_LOAD)
+        upkeep_now(add->cli, add->db, add->options->now_us, &add->progress);
+    else
+        upkeep_later(add->cli, add->db, add->options->now_us);
+}
+
 static int run(struct add *add)
 {
     struct stat st;
@@ -392,6 +414,8 @@ int main(int argc, char **argv)
     add.progress.cli = &cli;
     int status = run(&add);
     cli_progress_end(&add.progress);
+    if (status != CLI_OK && status != CLI_DATA && add.commit && !options.batch)
+        cli_message(&cli, "the rows are in, to commit %" PRIu64, add.commit);
     if (options.batch && status != CLI_OK && add.commit)
         cli_message(&cli, "%" PRIu64 " records are in, to commit %" PRIu64, add.records_in,
                     add.commit);

@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,9 @@ enum {
     OPT_RECENT,
     OPT_QUIET_HOURS,
     OPT_NOW,
+    OPT_KEEP_HISTORY,
+    OPT_IF_NEEDED,
+    OPT_MAINTAIN,
     OPT_OUTPUT
 };
 
@@ -41,13 +43,21 @@ static const struct cli_option options[] = {
     {"quiet-hours", 0, "HH:MM-HH:MM", "when maintenance runs, in UTC; none: at all hours",
      OPT_QUIET_HOURS},
     {"now", 0, "SECONDS", "since 1970, that ages are reckoned from", OPT_NOW},
+    {"keep-history", 0, "AGE|all|none",
+     "changes that vdb-log tells: those of AGE (30d, 12h), or all", OPT_KEEP_HISTORY},
+    {"if-needed", 0, NULL, "only where much is deleted, dead or in many parts", OPT_IF_NEEDED},
+    {"maintain", 0, NULL, "only build the index part over new rows; purge nothing", OPT_MAINTAIN},
     {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
     {NULL, 0, NULL, NULL, 0},
 };
 
+/* Merges leave some log2 of the rows over 2,048 of them, 8 for half a million. */
+#define PARTS_MANY 8
+
 struct options {
     struct vdb_compact_options how;
     const char *centroids; /* NULL: not given */
+    bool if_needed, maintain;
 };
 
 static void take_codes(struct cli *cli, struct vdb_compact_options *how, const char *value)
@@ -78,10 +88,14 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     struct vdb_compact_options *how = &o->how;
     if (id == OPT_OUTPUT) how->output = value;
     if (id == OPT_CENTROIDS) o->centroids = value;
+    if (id == OPT_IF_NEEDED) o->if_needed = true;
+    if (id == OPT_MAINTAIN) o->maintain = true;
     if (id == OPT_INDEX) take_index(cli, how, value);
     if (id == OPT_CODES) take_codes(cli, how, value);
     if (id == OPT_RECENT) policy_recent(cli, value, &how->recent_rows, &how->recent_seconds);
     if (id == OPT_NOW) how->now_us = policy_time(cli, value);
+    if (id == OPT_KEEP_HISTORY)
+        policy_history(cli, value, &how->history_seconds, &how->set_history);
     if (id == OPT_QUIET_HOURS) {
         policy_quiet(cli, value, &how->quiet_begin, &how->quiet_end);
         how->set_quiet = 1;
@@ -89,6 +103,14 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     if (id == OPT_M) how->degree = 2 * (uint32_t)cli_number(cli, "--m", value, 4, 128);
     if (id == OPT_EF_CONSTRUCTION)
         how->ef_construction = (uint32_t)cli_number(cli, "--ef-construction", value, 8, 4096);
+}
+
+/* An option is given that tells how to write the file anew. */
+static bool changes_something(const struct options *o)
+{
+    const struct vdb_compact_options *how = &o->how;
+    return how->output || how->set_index || how->set_codes || how->degree || how->ef_construction ||
+           o->centroids || how->recent_rows || how->recent_seconds || how->set_quiet;
 }
 
 /* Options that go with some kinds of index, held against that which will be built. */
@@ -127,24 +149,28 @@ static int info_of(const struct cli *cli, struct vdb *db, struct vdb_info *info)
 }
 
 /* Opens the result anew: the figures are those of the file that is there now. */
-static int tell(const struct cli *cli, const char *path, const struct vdb_info *before)
+static int look_at(const struct cli *cli, const char *path, struct vdb_info *after)
 {
     int status = CLI_OK;
-    struct vdb_info after;
     struct vdb *db = cli_open(cli, path, true, &status);
     if (db == NULL) return status;
-    status = info_of(cli, db, &after);
+    status = info_of(cli, db, after);
     vdb_close(db);
-    if (status != CLI_OK) return status;
+    return status;
+}
+
+static void tell(const struct vdb_info *before, const struct vdb_info *after)
+{
     fprintf(stderr, "rows %" PRIu64 ", purged %" PRIu64 ", bytes %" PRIu64 " -> %" PRIu64 "\n",
-            after.live, before->deleted, before->file_bytes, after.file_bytes);
-    return CLI_OK;
+            after->live, before->deleted - after->deleted, before->file_bytes, after->file_bytes);
 }
 
 /* The library writes a file that it can seek in and rename, so one is made for it where big files
- * may lie, in a folder that nobody else may enter, and copied out when it is complete. */
+ * may lie, in a folder that nobody else may enter, and copied out when it is complete. It has lost
+ * its name by then, so that nothing is left however the copying ends. */
 struct spool {
     char folder[32], path[48];
+    FILE *file;
 };
 
 static int spool_open(const struct cli *cli, struct spool *spool)
@@ -155,8 +181,22 @@ static int spool_open(const struct cli *cli, struct spool *spool)
         return CLI_CANTCREAT;
     }
     snprintf(spool->path, sizeof spool->path, "%s/fresh.vdb", spool->folder);
-    cli_at_signal(spool->path, NULL);
     return CLI_OK;
+}
+
+static int spool_take(const struct cli *cli, struct spool *spool)
+{
+    spool->file = fopen(spool->path, "rbe");
+    if (spool->file) return CLI_OK;
+    cli_message(cli, "%s: %s", spool->path, strerror(errno));
+    return CLI_IOERR;
+}
+
+static void spool_remove(const struct spool *spool)
+{
+    if (!spool->path[0]) return;
+    unlink(spool->path);
+    rmdir(spool->folder);
 }
 
 /* To standard output where `path` is NULL. */
@@ -164,23 +204,16 @@ static int spool_copy(const struct cli *cli, const struct spool *spool, const ch
 {
     char piece[65536];
     size_t len;
-    FILE *from = fopen(spool->path, "rbe");
-    if (!from) {
-        cli_message(cli, "%s: %s", spool->path, strerror(errno));
-        return CLI_IOERR;
-    }
     FILE *to = path ? fopen(path, "wbe") : stdout;
     if (!to) {
         cli_message(cli, "%s: %s", path, strerror(errno));
-        fclose(from);
         return CLI_CANTCREAT;
     }
     bool wrong = false;
-    while (!wrong && (len = fread(piece, 1, sizeof piece, from)) > 0)
+    while (!wrong && (len = fread(piece, 1, sizeof piece, spool->file)) > 0)
         wrong = fwrite(piece, 1, len, to) != len; /* of stdout, cli_finish says why */
-    int status = ferror(from) ? CLI_IOERR : CLI_OK;
+    int status = ferror(spool->file) ? CLI_IOERR : CLI_OK;
     if (status != CLI_OK) cli_message(cli, "%s: %s", spool->path, strerror(errno));
-    fclose(from);
     if (path && (fclose(to) != 0 || wrong) && status == CLI_OK) {
         cli_message(cli, "%s: %s", path, strerror(errno));
         status = CLI_IOERR;
@@ -199,55 +232,65 @@ static bool is_special(const struct cli *cli, const char *path)
     exit(CLI_CANTCREAT);
 }
 
-static void spool_remove(const struct spool *spool)
-{
-    unlink(spool->path);
-    rmdir(spool->folder);
-    cli_at_signal(NULL, NULL);
-}
-
-/* A signal asks the library to stop, which removes what it has written, and ends the tool then; the
- * same signal a second time ends it at once. */
-static volatile sig_atomic_t caught;
-
-static void on_signal(int number)
-{
-    caught = number;
-}
-
-static void catch_signals(void)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction old, new = {.sa_handler = on_signal};
-        new.sa_flags = (int)SA_RESETHAND;
-        sigemptyset(&new.sa_mask);
-        if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-            sigaction(numbers[i], &new, NULL);
-    }
-}
-
-static int progress_or_stop(void *context, const char *phase, uint64_t done, uint64_t total)
-{
-    return cli_progress(context, phase, done, total) != 0 || caught != 0;
-}
-
 static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_options *how)
 {
     struct vdb_error err = {0};
     struct cli_progress progress = {.cli = cli};
     how->threads = cli->threads;
-    how->progress = progress_or_stop;
+    how->progress = cli_progress;
     how->context = &progress;
-    catch_signals();
     enum vdb_status status = vdb_compact(db, how, &err);
     cli_progress_end(&progress);
-    if (status == VDB_CANCELLED) return 128 + caught;
     if (status == VDB_OK) return CLI_OK;
+    if (status == VDB_CANCELLED) return cli_exit_of(status); /* the signal comes when all is tidy */
     if (how->output == NULL || (status != VDB_CANNOT_CREATE && status != VDB_IO))
         return cli_report(cli, &err);
     cli_message(cli, "%s: %s", how->output, err.message); /* it is what was being written */
     return cli_exit_of(status);
+}
+
+/* More than a tenth is deleted, more than half of the file is dead, or the parts are many. */
+static bool is_needed(const struct vdb_info *info)
+{
+    return info->deleted * 10 > info->rows || info->used_bytes * 2 < info->file_bytes ||
+           info->parts > PARTS_MANY;
+}
+
+static int build_only(const struct cli *cli, struct vdb *db, int64_t now_us)
+{
+    struct vdb_maintain_options how = VDB_MAINTAIN_OPTIONS_INIT;
+    struct cli_progress progress = {.cli = cli};
+    struct vdb_error err = {0};
+    how.threads = cli->threads;
+    how.progress = cli_progress;
+    how.context = &progress;
+    how.now_us = now_us;
+    enum vdb_status status = vdb_maintain(db, &how, &err);
+    cli_progress_end(&progress);
+    return status == VDB_OK ? CLI_OK : cli_report(cli, &err);
+}
+
+/* Signals are noted while files lie about under passing names, which the library removes when it
+ * is cancelled. */
+static int compact_to_spool(const struct cli *cli, struct vdb *db, struct vdb_compact_options *how,
+                            struct spool *spool, struct vdb_info *after)
+{
+    int status = spool_open(cli, spool);
+    how->output = spool->path;
+    if (status == CLI_OK) status = compact(cli, db, how);
+    if (status == CLI_OK) status = look_at(cli, spool->path, after);
+    if (status == CLI_OK) status = spool_take(cli, spool);
+    spool_remove(spool);
+    return status;
+}
+
+static int compact_to_file(const struct cli *cli, struct vdb *db, struct vdb_compact_options *how,
+                           struct vdb_info *after)
+{
+    int status = compact(cli, db, how);
+    if (status != CLI_OK) return status;
+    cli_at_signal(NULL, how->output != NULL ? "the output is complete" : "the index is compacted");
+    return look_at(cli, how->output != NULL ? how->output : cli->index, after);
 }
 
 int main(int argc, char **argv)
@@ -264,6 +307,10 @@ int main(int argc, char **argv)
     cli_parse(&cli, argc, argv, take, &given);
     struct vdb_compact_options how = given.how;
     if (cli.operand_count > 0) cli_usage_error(&cli, "one INDEX and no more");
+    if (given.maintain && (given.if_needed || changes_something(&given)))
+        cli_usage_error(&cli, "--maintain goes with no option but --now");
+    if (given.if_needed && how.output)
+        cli_usage_error(&cli, "--if-needed and --output exclude each other");
     bool to_stdout = how.output != NULL && strcmp(how.output, "-") == 0;
     if (to_stdout && isatty(STDOUT_FILENO))
         cli_usage_error(&cli, "an index is not for a terminal: use --output FILE or a pipe");
@@ -274,7 +321,7 @@ int main(int argc, char **argv)
     if (how.output != NULL && !to_stdout && is_special(&cli, how.output)) special = how.output;
 
     int status = CLI_OK;
-    struct vdb_info before;
+    struct vdb_info before, after;
     struct spool spool = {0};
     struct vdb *db = cli_open(&cli, cli.index, how.output != NULL, &status);
     if (db == NULL) return status;
@@ -285,21 +332,25 @@ int main(int argc, char **argv)
         how.centroids = centroids.vectors;
         how.centroid_count = centroids.count;
     }
-    if (status == CLI_OK && (to_stdout || special)) {
-        status = spool_open(&cli, &spool);
-        how.output = spool.path;
+    bool build = given.maintain || (given.if_needed && !is_needed(&before));
+    if (status == CLI_OK && build) {
+        cli_note_signals(NULL);
+        status = build_only(&cli, db, how.now_us);
+        if (status == CLI_OK) status = info_of(&cli, db, &after);
+        cli_release_signals();
+    } else if (status == CLI_OK) {
+        cli_note_signals("the index holds the same rows, compacted or as it was");
+        status = to_stdout || special ? compact_to_spool(&cli, db, &how, &spool, &after)
+                                      : compact_to_file(&cli, db, &how, &after);
+        cli_release_signals();
     }
-    if (status == CLI_OK) status = compact(&cli, db, &how);
     vdb_close(db);
     centroids_release(&centroids);
-    if (status == CLI_OK && (to_stdout || special)) status = spool_copy(&cli, &spool, special);
-    if (status == CLI_OK && to_stdout && fflush(stdout) != 0) status = cli_finish(&cli, status);
-    if (status == CLI_OK && !cli.quiet)
-        status = tell(&cli, how.output != NULL ? how.output : cli.index, &before);
-    if (spool.path[0] != '\0') spool_remove(&spool);
-    if (status > 128) { /* dies of the signal itself, as a waiting shell expects */
-        signal(caught, SIG_DFL);
-        raise(caught);
+    if (spool.file) {
+        status = spool_copy(&cli, &spool, special);
+        fclose(spool.file);
     }
+    if (status == CLI_OK && to_stdout && fflush(stdout) != 0) status = cli_finish(&cli, status);
+    if (status == CLI_OK && !cli.quiet) tell(&before, &after);
     return cli_finish(&cli, status);
 }

@@ -4,25 +4,28 @@
  * happened.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "upkeep.h"
 #include "vdb.h"
 
-enum { OPT_RESTORE, OPT_IDS_FROM, OPT_LIST };
+enum { OPT_RESTORE, OPT_IDS_FROM, OPT_LIST, OPT_NO_MAINTAIN };
 
 static const struct cli_option options[] = {
     {"restore", 0, NULL, "bring deleted rows back", OPT_RESTORE},
     {"ids-from", 0, "FILE", "take ids from FILE, one a line; -: standard input", OPT_IDS_FROM},
     {"list", 0, NULL, "print the ids now deleted", OPT_LIST},
+    {"no-maintain", 0, NULL, "start no maintenance in the background", OPT_NO_MAINTAIN},
     {NULL, 0, NULL, NULL, 0},
 };
 
 struct rm {
     struct cli *cli;
-    bool restore, list;
+    bool restore, list, no_maintain;
     const char *ids_from;
     struct vdb *db;
     struct vdb_txn *txn;
@@ -38,6 +41,9 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     switch (id) {
     case OPT_RESTORE:
         rm->restore = true;
+        break;
+    case OPT_NO_MAINTAIN:
+        rm->no_maintain = true;
         break;
     case OPT_IDS_FROM:
         rm->ids_from = value;
@@ -119,6 +125,27 @@ static int change_from_file(struct rm *rm)
     return status;
 }
 
+/* A signal meanwhile: either it comes in time and nothing is changed, or it waits until that
+ * something is can be told. */
+static int commit(struct rm *rm)
+{
+    struct vdb_commit_info info;
+    struct vdb_error err = {0};
+    cli_note_signals("all is changed or nothing");
+    enum vdb_status done = vdb_txn_commit(rm->txn, &info, &err);
+    if (done != VDB_OK) {
+        int status = cli_report(rm->cli, &err);
+        cli_release_signals();
+        return status;
+    }
+    char text[80];
+    snprintf(text, sizeof text, "the changes are in, to commit %" PRIu64, info.commit);
+    cli_at_signal(NULL, text);
+    cli_release_signals();
+    if (rm->changed_len) fwrite(rm->changed, 1, rm->changed_len, stdout);
+    return rm->missing ? CLI_NO : CLI_OK;
+}
+
 static int change_all(struct rm *rm)
 {
     struct vdb_error err = {0};
@@ -130,10 +157,7 @@ static int change_all(struct rm *rm)
         vdb_txn_abort(rm->txn);
         return status;
     }
-    struct vdb_commit_info info;
-    if (vdb_txn_commit(rm->txn, &info, &err) != VDB_OK) return cli_report(rm->cli, &err);
-    if (rm->changed_len) fwrite(rm->changed, 1, rm->changed_len, stdout);
-    return rm->missing ? CLI_NO : CLI_OK;
+    return commit(rm);
 }
 
 /* A deleted row is listed where its id finds it: not the older versions of a deleted id, and not
@@ -175,6 +199,8 @@ int main(int argc, char **argv)
     int status = CLI_OK;
     rm.db = cli_open(&cli, cli.index, rm.list, &status);
     if (rm.db) status = rm.list ? list(&rm) : change_all(&rm);
+    bool changed = status == CLI_OK || status == CLI_NO;
+    if (rm.db && changed && !rm.list && !rm.no_maintain) upkeep_later(&cli, rm.db, 0);
     vdb_close(rm.db);
     free(rm.changed);
     return cli_finish(&cli, status);

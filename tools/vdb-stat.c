@@ -11,6 +11,7 @@
 #include "cli.h"
 #include "policy.h"
 #include "vdb.h"
+#include "when.h"
 
 enum { OPT_JSON = 1, OPT_PROMETHEUS };
 
@@ -21,6 +22,7 @@ static const struct cli_option options[] = {
 };
 
 struct stat_tool {
+    struct vdb_locks locks;
     bool json, prometheus;
     const char *path;
     const struct vdb_snapshot *snapshot;
@@ -81,28 +83,15 @@ static uint32_t usual_effort(const struct stat_tool *tool, uint32_t part)
     return effort;
 }
 
-/* RFC 3339 in UTC, to the microsecond; "-" for 0, which stands for a time that was not recorded. A
- * year that no calendar has (a hostile file may name any
- * time) comes out as the plain number of seconds. */
-static const char *time_text(int64_t us, char text[48])
+/* "-" for 0, which stands for a time that was not recorded. */
+static const char *time_text(int64_t us, char text[WHEN_TEXT_SIZE])
 {
-    if (us == 0) return "-";
-    int64_t seconds = us / 1000000 - (us % 1000000 < 0);
-    int micro = (int)(us - seconds * 1000000);
-    struct tm tm;
-    time_t t = (time_t)seconds;
-    if (gmtime_r(&t, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 8099) {
-        snprintf(text, 48, "%" PRId64, seconds);
-        return text;
-    }
-    snprintf(text, 48, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1,
-             tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, micro);
-    return text;
+    return us == 0 ? "-" : when_text(us, text);
 }
 
 static void print_json_time(const char *key, int64_t us)
 {
-    char text[48];
+    char text[WHEN_TEXT_SIZE];
     if (us == 0)
         printf(",\"%s\":null", key);
     else
@@ -154,7 +143,7 @@ static void print_part_text(const struct stat_tool *tool, uint32_t number,
                             const struct vdb_part_info *part)
 {
     struct vdb_calibration_point point;
-    char oldest[48], newest[48], cost[COST_ROOM];
+    char oldest[WHEN_TEXT_SIZE], newest[WHEN_TEXT_SIZE], cost[COST_ROOM];
     printf("part\t%" PRIu32 "\t%s\t%" PRIu64 "\t%" PRIu64 "\n", number, kind_name(part->kind),
            part->row_end - part->row_begin, part->bytes);
     if (part->newest_us)
@@ -196,10 +185,17 @@ static void print_policy_json(const struct vdb_info *info)
                policy_quiet_text(info->quiet_begin, info->quiet_end, text));
 }
 
+/* What maintenance is doing, or would do. */
+static const char *maintenance(const struct stat_tool *tool)
+{
+    if (tool->locks.maintaining) return "running";
+    return vdb_maintain_wanted(tool->snapshot, NULL) ? "wanted" : "none";
+}
+
 static void print_text(const struct stat_tool *tool)
 {
     const struct vdb_info *info = &tool->info;
-    char text[48];
+    char text[WHEN_TEXT_SIZE];
     printf("format\t%" PRIu32 ".%" PRIu32 "\n", info->format_major, info->format_minor);
     printf("file_id\t%s\n", file_id_text(info->file_id, text));
     printf("file_bytes\t%" PRIu64 "\n", info->file_bytes);
@@ -223,6 +219,8 @@ static void print_text(const struct stat_tool *tool)
         print_part_text(tool, i, &part);
     }
     printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
+    printf("maintenance\t%s%s%s\n", maintenance(tool), tool->locks.maintainer[0] ? "\t" : "",
+           tool->locks.maintainer);
 }
 
 static void print_calibration_json(const struct stat_tool *tool, uint32_t part)
@@ -296,7 +294,7 @@ static void print_part_json(const struct stat_tool *tool, uint32_t number,
 static void print_json(const struct stat_tool *tool)
 {
     const struct vdb_info *info = &tool->info;
-    char text[48];
+    char text[WHEN_TEXT_SIZE];
     printf("{\"format\":\"%" PRIu32 ".%" PRIu32 "\"", info->format_major, info->format_minor);
     printf(",\"file_id\":\"%s\"", file_id_text(info->file_id, text));
     printf(",\"file_bytes\":%" PRIu64 ",\"used_bytes\":%" PRIu64, info->file_bytes,
@@ -319,7 +317,13 @@ static void print_json(const struct stat_tool *tool)
         print_part_json(tool, i, &part);
         comma = ",";
     }
-    printf("],\"tail_rows\":%" PRIu64 "}\n", info->tail_rows);
+    printf("],\"tail_rows\":%" PRIu64, info->tail_rows);
+    printf(",\"maintenance\":\"%s\",\"maintainer\":", maintenance(tool));
+    if (tool->locks.maintainer[0])
+        cli_json_string(stdout, tool->locks.maintainer, strlen(tool->locks.maintainer));
+    else
+        fputs("null", stdout);
+    puts("}");
 }
 
 /* The label's value as the text format wants it: backslash, quote and newline escaped. */
@@ -394,6 +398,10 @@ static void print_prometheus(const struct stat_tool *tool)
     print_gauge(tool, "vdb_live_rows", "Rows that searches can find.", info->live);
     print_gauge(tool, "vdb_deleted_rows", "Rows that vdb-compact would purge.", info->deleted);
     print_gauge(tool, "vdb_tail_rows", "Rows that no part covers yet.", info->tail_rows);
+    print_gauge(tool, "vdb_maintenance_running", "1 while a process builds parts or compacts.",
+                (uint64_t)tool->locks.maintaining);
+    print_gauge(tool, "vdb_maintenance_wanted", "1 where the rows of the log want an index part.",
+                (uint64_t)vdb_maintain_wanted(tool->snapshot, NULL));
     print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
     print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
     print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
@@ -434,6 +442,12 @@ int main(int argc, char **argv)
     }
     tool.path = cli.index;
     vdb_snapshot_info(tool.snapshot, &tool.info);
+    if (vdb_locks(db, &tool.locks, &err) != VDB_OK) {
+        status = cli_report(&cli, &err);
+        vdb_snapshot_close(tool.snapshot);
+        vdb_close(db);
+        return status;
+    }
     if (cli.verbose) cli_message(&cli, "kernel set %s", tool.info.isa);
     if (tool.json)
         print_json(&tool);

@@ -1,4 +1,4 @@
-/* osfile.c: the calls on files, over POSIX and Linux's open-file-description locks.
+/* osfile.c: the calls on files, over POSIX and Linux.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/osfile.h"
 
@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static int open_retrying(struct osfile *file, const char *path, int flags, mode_t mode)
@@ -72,6 +71,13 @@ int osfile_duplicate(const struct osfile *file, struct osfile *duplicate)
 {
     duplicate->fd = fcntl(file->fd, F_DUPFD_CLOEXEC, 0);
     return duplicate->fd < 0 ? errno : 0;
+}
+
+int osfile_reopen(const struct osfile *file, struct osfile *again)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+    return open_retrying(again, path, O_RDWR | O_NONBLOCK, 0);
 }
 
 static void stat_convert(const struct stat *from, struct osfile_stat *to)
@@ -211,6 +217,13 @@ void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
 #define MADV_POPULATE_READ 22
 #endif
 
+void osfile_write_out(const struct osfile *file, uint64_t off, uint64_t len)
+{
+    sync_file_range(file->fd, (off_t)off, (off_t)len,
+                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                        SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 void osfile_settle(const struct osfile *file, uint64_t off, size_t len)
 {
     const uint8_t *mapping;
@@ -266,34 +279,4 @@ int osfile_rename_new(const char *from, const char *to)
 int osfile_unlink(const char *path)
 {
     return unlink(path) < 0 ? errno : 0;
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-int osfile_lock(const struct osfile *file, uint64_t off, double wait)
-{
-    struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    double deadline = seconds_now() + wait;
-    long nap_ns = 200000; /* doubled up to 10 ms: short commits are waited for briefly */
-    for (;;) {
-        if (fcntl(file->fd, F_OFD_SETLK, &range) == 0) return 0;
-        if (errno == EACCES) errno = EAGAIN;
-        if (errno != EAGAIN && errno != EINTR) return errno;
-        if (seconds_now() >= deadline) return EAGAIN;
-        nanosleep(&(struct timespec){0, nap_ns}, NULL);
-        if (nap_ns < 10000000) nap_ns *= 2;
-    }
-}
-
-void osfile_unlock(const struct osfile *file, uint64_t off)
-{
-    struct flock range = {
-        .l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    fcntl(file->fd, F_OFD_SETLK, &range);
 }

@@ -42,6 +42,10 @@ void osfile_close(struct osfile *file);
 /* Another descriptor of the same open file, for who writes to it while `file` may be closed. */
 int osfile_duplicate(const struct osfile *file, struct osfile *duplicate);
 
+/* Opens the same file once more for writing, whatever its name is by now: a description of its own,
+ * with locks of its own. */
+int osfile_reopen(const struct osfile *file, struct osfile *again);
+
 int osfile_stat(const struct osfile *file, struct osfile_stat *out);
 int osfile_stat_path(const char *path, struct osfile_stat *out);
 
@@ -55,6 +59,10 @@ int osfile_reserve(const struct osfile *file, uint64_t off, uint64_t len);
 int osfile_sync_data(const struct osfile *file);
 int osfile_sync_all(const struct osfile *file);
 int osfile_sync_directory_of(const char *path);
+
+/* Has the system write out what of the range it still keeps, and waits for that. It is no sync: it
+ * leaves less for later ones to do, which write out all of the file, whoever wrote to it. */
+void osfile_write_out(const struct osfile *file, uint64_t off, uint64_t len);
 
 /* A read-only shared mapping of any range. It may go beyond the file's end: those pages become
  * readable when the file grows to them, and raise SIGBUS before. */
@@ -81,10 +89,5 @@ int osfile_rename(const char *from, const char *to);
 /* As rename, but EEXIST where `to` is there. */
 int osfile_rename_new(const char *from, const char *to);
 int osfile_unlink(const char *path);
-
-/* Exclusive open-file-description lock on the byte at `off`. Polls until `wait` seconds are over:
- * EAGAIN then. It goes with the file description, whatever other descriptors of the process do. */
-int osfile_lock(const struct osfile *file, uint64_t off, double wait);
-void osfile_unlock(const struct osfile *file, uint64_t off);
 
 #endif

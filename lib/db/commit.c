@@ -67,15 +67,17 @@ static void rows_lay_out(struct rows *rows, uint64_t off)
 static enum vdb_status rows_write(const struct vdb_txn *txn, struct rows *rows,
                                   const struct osfile *file, struct vdb_error *err)
 {
+    const struct cancel *cancel = &txn->db->cancel;
     struct checksum_state check;
     checksum_init(&check);
-    enum vdb_status status = spool_copy(&txn->vectors, file, rows->vectors_block.off, &check, err);
+    enum vdb_status status =
+        spool_copy(&txn->vectors, file, rows->vectors_block.off, &check, cancel, err);
     rows->vectors_block.check = checksum_end(&check);
     if (!status)
         status = space_write(file, rows->ids_block.off, rows->ids.data, rows->ids.len, err);
     if (!status && rows->metadata_len)
         status = metaspool_copy(&txn->metadata, file, rows->metadata_block.off,
-                                &rows->metadata_block.check, err);
+                                &rows->metadata_block.check, cancel, err);
     return status;
 }
 
@@ -124,7 +126,7 @@ static enum vdb_status log_make_room(struct vdb *db, const struct vdb_snapshot *
     if (len + LOG_LINK_LEN <= room) return VDB_OK;
     if (room < LOG_LINK_LEN)
         return error_set_corrupt(err, "log", cursor->off, "the extent has no room for a link");
-    uint32_t extents = base->generation->manifest.log_extent_count;
+    uint32_t extents = base->generation->manifest.log_extent_count + base->tail_links;
     uint64_t extent = LOG_EXTENT_MIN << (extents < 6 ? extents : 6);
     if (extent > LOG_EXTENT_MAX) extent = LOG_EXTENT_MAX;
     if (extent < len + LOG_LINK_LEN) extent = round_up(len + LOG_LINK_LEN, LOG_EXTENT_MIN);
@@ -204,6 +206,8 @@ static enum vdb_status write_record(struct vdb *db, const struct buf *link, uint
                                     struct vdb_error *err)
 {
     enum vdb_status status = VDB_OK;
+    if (cancel_asked(&db->cancel))
+        return error_set(err, VDB_CANCELLED, "cancelled before the commit was written");
     if (link->len) status = space_write(&db->file, link_off, link->data, link->len, err);
     if (!status) status = space_write(&db->file, record_off, record->data, record->len, err);
     if (!status) status = db_sync(db, &db->file, err);

@@ -13,6 +13,7 @@
 #include "base/options.h"
 #include "db/catchup.h"
 #include "db/create.h"
+#include "db/history_keep.h"
 #include "db/newname.h"
 #include "db/part_build.h"
 #include "db/part_index.h"
@@ -163,6 +164,28 @@ static enum vdb_status build_parts(struct part_build *b, uint32_t old_rows, stru
     return status || !b->count ? status : part_build(b, m, err);
 }
 
+static enum vdb_status keep_history(const struct osfile *file, const char *beside,
+                                    const struct vdb_snapshot *s,
+                                    const struct vdb_compact_options *o, struct manifest *m,
+                                    struct vdb_error *err)
+{
+    struct history_keep keep = {
+        .source = s,
+        .file = file,
+        .beside = beside,
+        .since_us = INT64_MIN,
+        .progress = o->progress,
+        .context = o->context,
+    };
+    if (o->output || (o->set_history && !o->history_seconds)) return VDB_OK;
+    if (o->set_history && o->history_seconds > VDB_RECENT_SECONDS_MAX)
+        return error_set(err, VDB_INVALID, "history of %llu seconds is asked for, at most %lld are",
+                         (unsigned long long)o->history_seconds, (long long)VDB_RECENT_SECONDS_MAX);
+    if (o->set_history)
+        keep.since_us = policy_now(o->now_us) - (int64_t)o->history_seconds * 1000000;
+    return history_keep(&keep, m, err);
+}
+
 static enum vdb_status write_fresh(const struct osfile *file, const char *beside,
                                    const struct vdb_snapshot *s,
                                    const struct vdb_compact_options *o, struct vdb_error *err)
@@ -194,6 +217,7 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
         .progress = o->progress,
         .context = o->context,
     };
+    if (!status) status = keep_history(file, beside, s, o, &manifest, err);
     if (!status) status = build_parts(&build, old_rows, &manifest, err);
     uint8_t file_id[16];
     memcpy(file_id, s->generation->superblock.file_id, sizeof file_id);
@@ -259,7 +283,7 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
                                         struct vdb_error *err)
 {
-    enum vdb_status status = db_lock_maintain(db, err);
+    enum vdb_status status = db_lock_maintain(db, db->wait, err);
     if (status) return status;
     struct vdb_snapshot *snapshot;
     status = db_refresh(db, &snapshot, err);

@@ -2,8 +2,8 @@
  *
  * Lock order: `maintain_lock` and the file's MAINTAIN range, `write_lock` (one writer of this
  * handle at a time) and the file's WRITE range, then `state_lock` (held for moments). Readers take
- * state_lock alone. The ranges belong to the open file and so to all threads of the handle, which
- * the mutexes tell apart.
+ * state_lock alone. The ranges belong to the handle and so to all of its threads, which the
+ * mutexes tell apart.
  *
  * state_lock guards `newest` and the change of `file`: any thread that sees the file superseded
  * goes over to its successor and closes it. It stays as it is while the WRITE range is held; who
@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cancel.h"
+#include "base/filelock.h"
 #include "base/osfile.h"
 #include "state/snapshot.h"
 #include "vdb.h"
@@ -28,11 +30,14 @@ struct vdb {
     int not_writable; /* errno of the open for writing that failed, or 0 */
     bool poisoned;    /* under sync_lock: a sync failed: no more writes through this handle */
     double wait;
+    struct cancel cancel;
     struct snapshot_options options;
 
     pthread_mutex_t maintain_lock;
+    struct filelock maintaining;
     struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
+    struct filelock writing;
     pthread_mutex_t state_lock;
     pthread_mutex_t sync_lock; /* taken last */
     struct vdb_snapshot *newest;
@@ -41,18 +46,22 @@ struct vdb {
 /* The newest snapshot as a reference of the caller's; looks at the file for what came since. */
 enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err);
 
+/* With state_lock held. Where the path names another file than the one open, goes over to it. */
+enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err);
+
 /* VDB_READ_ONLY, with the reason, for a handle that only reads. */
 enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err);
 
 /* Takes write_lock and the file's WRITE range; where a compaction has put another file in the
  * place of this one, goes over to that. Undone by db_unlock_write.
- * Errors: VDB_READ_ONLY, VDB_DURABILITY_UNKNOWN (poisoned), VDB_BUSY, VDB_CANNOT_OPEN, VDB_IO. */
+ * Errors: VDB_READ_ONLY, VDB_DURABILITY_UNKNOWN (poisoned), VDB_BUSY, VDB_CANCELLED,
+ * VDB_CANNOT_OPEN, VDB_IO. */
 enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err);
 void db_unlock_write(struct vdb *db);
 
-/* maintain_lock and the file's MAINTAIN range, likewise; tried once. db->maintained is open until
- * db_unlock_maintain. */
-enum vdb_status db_lock_maintain(struct vdb *db, struct vdb_error *err);
+/* maintain_lock and the file's MAINTAIN range, likewise, within `wait` seconds. db->maintained is
+ * open until db_unlock_maintain. */
+enum vdb_status db_lock_maintain(struct vdb *db, double wait, struct vdb_error *err);
 void db_unlock_maintain(struct vdb *db);
 
 /* db_lock_write, on the file that MAINTAIN is held on: VDB_BUSY where another has taken its place.

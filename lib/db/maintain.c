@@ -222,6 +222,14 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
     return status;
 }
 
+int vdb_maintain_wanted(const struct vdb_snapshot *snapshot,
+                        const struct vdb_maintain_options *options)
+{
+    struct vdb_maintain_options chosen = VDB_MAINTAIN_OPTIONS_INIT;
+    if (options_take(&chosen, sizeof chosen, options, NULL)) return 0;
+    return needed(snapshot, policy_now(chosen.now_us));
+}
+
 enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
                              struct vdb_error *err)
 {
@@ -235,7 +243,7 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     bool wanted = needed(snapshot, now_us);
     snapshot_unref(snapshot);
     if (!wanted) return VDB_OK;
-    status = db_lock_maintain(db, err);
+    status = db_lock_maintain(db, 0, err);
     if (status) return status;
     status = db_refresh(db, &snapshot, err); /* another may just have done it */
     if (!status) {

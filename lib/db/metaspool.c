@@ -49,13 +49,15 @@ enum vdb_status metaspool_finish(struct metaspool *spool, uint64_t *len, struct 
 }
 
 enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file,
-                               uint64_t off, uint64_t *check, struct vdb_error *err)
+                               uint64_t off, uint64_t *check, const struct cancel *cancel,
+                               struct vdb_error *err)
 {
     struct checksum_state state;
     checksum_init(&state);
     checksum_add(&state, spool->front.data, spool->front.len);
     enum vdb_status status = space_write(file, off, spool->front.data, spool->front.len, err);
-    if (!status) status = spool_copy(&spool->packed, file, off + spool->front.len, &state, err);
+    if (!status)
+        status = spool_copy(&spool->packed, file, off + spool->front.len, &state, cancel, err);
     *check = checksum_end(&state);
     return status;
 }

@@ -26,8 +26,10 @@ enum vdb_status metaspool_add(struct metaspool *spool, const char *text, size_t 
 /* Ends the adding; *len is the segment's length, 0 where no row has metadata. */
 enum vdb_status metaspool_finish(struct metaspool *spool, uint64_t *len, struct vdb_error *err);
 
-/* Writes the finished segment to `off` of `file`; *check is its checksum. */
+/* Writes the finished segment to `off` of `file`; *check is its checksum. `cancel` as in
+ * spool_copy. */
 enum vdb_status metaspool_copy(const struct metaspool *spool, const struct osfile *file,
-                               uint64_t off, uint64_t *check, struct vdb_error *err);
+                               uint64_t off, uint64_t *check, const struct cancel *cancel,
+                               struct vdb_error *err);
 
 #endif

@@ -16,7 +16,7 @@
 enum vdb_status space_reserve(const struct osfile *file, uint64_t len, uint64_t align,
                               uint64_t *off, struct vdb_error *err);
 
-/* osfile_write with the error told. */
+/* osfile_write with the error told; long ones leave little for a sync to do. */
 enum vdb_status space_write(const struct osfile *file, uint64_t off, const void *from, size_t len,
                             struct vdb_error *err);
 

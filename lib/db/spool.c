@@ -33,9 +33,8 @@ static enum vdb_status spill(struct spool *spool, struct vdb_error *err)
             return error_set_errno(err, VDB_IO, failed,
                                    "cannot make a temporary file beside the index");
     }
-    enum vdb_status status =
-        space_write(&spool->file, spool->in_file, spool->memory.data, spool->memory.len, err);
-    if (status) return status;
+    int failed = osfile_write(&spool->file, spool->in_file, spool->memory.data, spool->memory.len);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot write the temporary file");
     spool->in_file += spool->memory.len;
     buf_clear(&spool->memory);
     return VDB_OK;
@@ -51,7 +50,8 @@ enum vdb_status spool_append(struct spool *spool, const void *p, size_t len, str
 }
 
 enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file, uint64_t off,
-                           struct checksum_state *check, struct vdb_error *err)
+                           struct checksum_state *check, const struct cancel *cancel,
+                           struct vdb_error *err)
 {
     size_t step = (size_t)1 << 20;
     uint8_t *bytes = malloc(step);
@@ -63,6 +63,8 @@ enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file,
         if (failed || got < want)
             status = error_set_errno(err, VDB_IO, failed, "cannot read the temporary file");
         if (!status) status = space_write(file, off + done, bytes, want, err);
+        if (!status && cancel_asked(cancel))
+            status = error_set(err, VDB_CANCELLED, "cancelled while the rows were written");
         checksum_add(check, bytes, want);
         done += want;
     }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/checksum.h"
 #include "base/osfile.h"
 #include "vdb.h"
@@ -23,8 +24,10 @@ void spool_release(struct spool *spool);
 uint64_t spool_len(const struct spool *spool);
 enum vdb_status spool_append(struct spool *spool, const void *p, size_t len, struct vdb_error *err);
 
-/* Copies all of it to `off` of `file` and adds it to a checksum. */
+/* Copies all of it to `off` of `file` and adds it to a checksum. `cancel`, which may be NULL, is
+ * asked once a MiB. */
 enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file, uint64_t off,
-                           struct checksum_state *check, struct vdb_error *err);
+                           struct checksum_state *check, const struct cancel *cancel,
+                           struct vdb_error *err);
 
 #endif

@@ -21,6 +21,7 @@
 #define VDB_NO_ROW             0xffffffffu
 
 /* Byte ranges of the OFD locks: one byte each, far past any file's end. */
+#define VDB_LOCK_QUEUE    0x3ffffffffffffff0
 #define VDB_LOCK_WRITE    0x4000000000000000
 #define VDB_LOCK_MAINTAIN 0x4000000000000001
 

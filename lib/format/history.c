@@ -25,7 +25,7 @@ static bool operation_known(uint16_t operation)
 static enum vdb_status close_block(struct history_builder *b, struct vdb_error *err)
 {
     if (b->raw.len == 0) return VDB_OK;
-    enum vdb_status status = packed_append(&b->blocks, &b->data, 0, (uint32_t)b->block_first,
+    enum vdb_status status = packed_append(&b->blocks, &b->data, b->taken, (uint32_t)b->block_first,
                                            b->raw.data, b->raw.len, err);
     buf_clear(&b->raw);
     b->block_first = b->entries;
@@ -57,8 +57,17 @@ enum vdb_status history_builder_add(struct history_builder *b, const struct hist
     return b->raw.len < VDB_METADATA_BLOCK ? VDB_OK : close_block(b, err);
 }
 
-enum vdb_status history_builder_finish(struct history_builder *b, uint64_t first_commit,
-                                       uint64_t last_commit, struct buf *to, struct vdb_error *err)
+enum vdb_status history_builder_take(struct history_builder *b, struct buf *to,
+                                     struct vdb_error *err)
+{
+    if (buf_append(to, b->data.data, b->data.len) != 0) return error_no_memory(err);
+    b->taken += b->data.len;
+    buf_clear(&b->data);
+    return VDB_OK;
+}
+
+enum vdb_status history_builder_front(struct history_builder *b, uint64_t first_commit,
+                                      uint64_t last_commit, struct buf *to, struct vdb_error *err)
 {
     if (first_commit > last_commit ||
         (b->entries && (b->first < first_commit || b->last > last_commit)))
@@ -66,22 +75,25 @@ enum vdb_status history_builder_finish(struct history_builder *b, uint64_t first
     enum vdb_status status = close_block(b, err);
     if (status != VDB_OK) return status;
     size_t blocks_off = sizeof(struct disk_history_header);
-    size_t data_off = blocks_off + b->blocks.len;
     struct disk_history_header header = {
         .first_commit = le64_put(first_commit),
         .last_commit = le64_put(last_commit),
         .entry_count = le64_put(b->entries),
         .block_count = le32_put((uint32_t)(b->blocks.len / sizeof(struct disk_packed_block))),
         .blocks_off = le64_put(blocks_off),
-        .data_off = le64_put(data_off),
-        .data_len = le64_put(b->data.len),
+        .data_off = le64_put(blocks_off + b->blocks.len),
+        .data_len = le64_put(b->taken + b->data.len),
     };
-    if (b->data.len > SIZE_MAX - data_off || buf_reserve(to, data_off + b->data.len) != 0)
+    if (buf_append(to, &header, sizeof header) || buf_append(to, b->blocks.data, b->blocks.len))
         return error_no_memory(err);
-    (void)buf_append(to, &header, sizeof header); /* there is room for all three */
-    (void)buf_append(to, b->blocks.data, b->blocks.len);
-    (void)buf_append(to, b->data.data, b->data.len);
     return VDB_OK;
+}
+
+enum vdb_status history_builder_finish(struct history_builder *b, uint64_t first_commit,
+                                       uint64_t last_commit, struct buf *to, struct vdb_error *err)
+{
+    enum vdb_status status = history_builder_front(b, first_commit, last_commit, to, err);
+    return status ? status : history_builder_take(b, to, err);
 }
 
 void history_builder_release(struct history_builder *b)
@@ -177,6 +189,18 @@ enum vdb_status history_next(struct history_iter *iter, struct history_entry *en
         return error_set_corrupt(err, SEGMENT, iter->unpacked.at,
                                  "a block holds more than its entries");
     return VDB_OK;
+}
+
+uint64_t history_pass(struct history_iter *iter, uint64_t most)
+{
+    uint64_t passed = 0;
+    while (iter->left == 0 && iter->block < iter->view->packed.count) {
+        uint32_t count = packed_count(&iter->view->packed, iter->block);
+        if (count == 0 || count > most - passed) break;
+        passed += count;
+        iter->block++;
+    }
+    return passed;
 }
 
 enum vdb_status history_validate(const struct history_view *view, struct vdb_error *err)

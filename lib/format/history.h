@@ -24,6 +24,7 @@ struct history_builder {
     uint64_t entries;
     uint64_t block_first; /* the entry that the open block begins with */
     uint64_t first, last; /* commits of the first and last entry */
+    uint64_t taken;       /* bytes of packed blocks that history_builder_take has moved out */
     struct buf raw;       /* the open block */
     struct buf blocks, data;
 };
@@ -38,6 +39,14 @@ enum vdb_status history_builder_add(struct history_builder *b, const struct hist
  * Errors: VDB_INVALID (an entry of another commit), VDB_NO_MEMORY. */
 enum vdb_status history_builder_finish(struct history_builder *b, uint64_t first_commit,
                                        uint64_t last_commit, struct buf *to, struct vdb_error *err);
+
+/* The same in pieces, for segments that memory should not hold whole: what is packed so far is
+ * moved behind `to`, as often as the caller likes. At the end history_builder_front gives what
+ * stands in front of all pieces, of which the last is taken after it. */
+enum vdb_status history_builder_take(struct history_builder *b, struct buf *to,
+                                     struct vdb_error *err);
+enum vdb_status history_builder_front(struct history_builder *b, uint64_t first_commit,
+                                      uint64_t last_commit, struct buf *to, struct vdb_error *err);
 void history_builder_release(struct history_builder *b);
 
 struct history_view { /* owns nothing */
@@ -66,6 +75,10 @@ void history_iter_init(struct history_iter *iter, const struct history_view *vie
  * err is left alone. Errors: VDB_CORRUPT, VDB_NO_MEMORY, after which there is only release. */
 enum vdb_status history_next(struct history_iter *iter, struct history_entry *entry,
                              struct vdb_error *err);
+
+/* Passes over entries, whole blocks of them without unpacking: returns how many, at most `most`,
+ * and fewer where whole blocks do not come to that. */
+uint64_t history_pass(struct history_iter *iter, uint64_t most);
 void history_iter_release(struct history_iter *iter);
 
 /* Every block and every entry. Errors: VDB_CORRUPT, VDB_NO_MEMORY. */

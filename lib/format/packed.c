@@ -85,6 +85,11 @@ static uint32_t items_end(const struct packed_view *view, uint32_t block)
                                    : (uint32_t)view->items;
 }
 
+uint32_t packed_count(const struct packed_view *view, uint32_t block)
+{
+    return items_end(view, block) - le32_get(block_at(view, block).first);
+}
+
 uint32_t packed_find(const struct packed_view *view, uint32_t item)
 {
     uint32_t low = 0, high = view->count; /* the block sought is below high, and not below low */

@@ -43,6 +43,9 @@ enum vdb_status packed_view_init(struct packed_view *view, const void *p, size_t
  * blocks. */
 uint32_t packed_find(const struct packed_view *view, uint32_t item);
 
+/* How many items a block holds by the table; see packed_find. */
+uint32_t packed_count(const struct packed_view *view, uint32_t block);
+
 struct packed_block {      /* one block unpacked; all zero: none yet */
     uint32_t first, count; /* its items; count is 0 where none is held */
     uint64_t at;           /* of its packed bytes in the file, for errors */

@@ -181,7 +181,10 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
             status = apply_commit(made, &commit, file_len, err);
             taken++;
         }
-        if (!status && step == LOG_LINKED) made->log_bytes += cursor.end - cursor.off;
+        if (!status && step == LOG_LINKED) {
+            made->log_bytes += cursor.end - cursor.off;
+            made->tail_links++;
+        }
         if (!status) made->cursor = cursor;
     }
     if (!status && !made && from->file_len != file_len) status = snapshot_clone(from, &made, err);

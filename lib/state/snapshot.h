@@ -24,6 +24,7 @@ struct vdb_snapshot {
     uint32_t row_count, live_count;
     uint64_t commit;
     int64_t commit_time_us;
+    uint32_t tail_links;  /* extents that the log went on to since the manifest */
     uint64_t tail_events; /* rows added, deleted, restored since the manifest */
     uint64_t tail_bytes;  /* of the blocks of its commits */
     uint64_t log_bytes;   /* of blocks outside the log's extents, and of extents linked to */

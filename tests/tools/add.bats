@@ -442,15 +442,40 @@ END
 @test "--batch commits every N records, and says what is in after a failure" {
     seq 7 | awk '{print $1 "\t" $1 "\t" 1}' >seven.tsv
     ends 0 vdb-add --create --batch 3 new.vdb seven.tsv
-    [ "$stderr" = "added 7, updated 0, skipped 0, commit 4" ]
+    same "$stderr" "$(printf '%s\n' 'records 3, commit 2' 'records 6, commit 3' \
+        'records 7, commit 4' 'added 7, updated 0, skipped 0, commit 4')"
     [ "$(vdb-get new.vdb | wc -l)" -eq 7 ]
     printf '8\toops\t1\n' >>seven.tsv
     ends 65 vdb-add --create --batch 3 other.vdb seven.tsv
-    [[ $stderr == "vdb-add: seven.tsv:8: "*$'\n'"vdb-add: 6 records are in, to commit 3" ]]
+    [[ $stderr == *"vdb-add: seven.tsv:8: "*$'\n'"vdb-add: 6 records are in, to commit 3" ]]
     [ "$(vdb-get other.vdb | wc -l)" -eq 6 ]
     nothing_made ends 65 vdb-add --create --batch 8 none.vdb seven.tsv
     ends 0 vdb-add --create --batch 7 exact.vdb <(head -7 seven.tsv) --format tsv
-    [ "$stderr" = "added 7, updated 0, skipped 0, commit 2" ]
+    same "$stderr" $'records 7, commit 2\nadded 7, updated 0, skipped 0, commit 2'
+}
+
+@test "--batch: what is acknowledged is told at once, bad records counted, and where to go on" {
+    seq 6 | awk '{print $1 "\t" $1 "\t" 1}' >rows.tsv
+    sed -i '2s/.*/2\toops\t1/' rows.tsv
+    ends 65 vdb-add --create --batch 2 --skip-bad --json new.vdb rows.tsv
+    same "$output" "$(printf '%s\n' '{"records": 3, "commit": 2}' '{"records": 5, "commit": 3}' \
+        '{"records": 6, "commit": 4}' '{"added": 5, "updated": 0, "skipped": 1, "commit": 4}')"
+    ends 0 vdb-add --quiet --create --batch 2 quiet.vdb <(sed 2d rows.tsv) --format tsv
+    [ -z "$stderr$output" ]
+    # A producer that is killed goes on behind the last record that was acknowledged.
+    seq 100 199 | awk '{print $1 "\t" $1 "\t" 1}' >many.tsv
+    mkfifo pipe
+    exec 9<>pipe
+    vdb-add --create --batch 10 --json --format tsv one.vdb pipe >acks 9>&- &
+    pid=$!
+    head -37 many.tsv >&9
+    until_true grep -q '"records": 30,' acks
+    kill -KILL $pid
+    wait $pid || true
+    exec 9>&-
+    in=$(tail -1 acks | tr -dc '0-9 ' | awk '{print $1}')
+    tail -n +$((in + 1)) many.tsv | vdb-add -q --mode insert --format tsv one.vdb
+    same "$(vdb-get --format tsv one.vdb)" "$(cat many.tsv)"
 }
 
 @test "--batch: an endless stream is searchable while it comes" {

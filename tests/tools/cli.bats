@@ -6,7 +6,7 @@ load common.bash
 
 setup() {
     common_setup
-    tools="add rm get search stat check compact bench"
+    tools="add rm get search log stat check compact bench"
 }
 
 @test "--help and --version: stdout, nothing on stderr, exit 0" {
@@ -42,7 +42,7 @@ setup() {
 
 @test "options whose time has not come are unknown, not ignored" {
     for tool in add rm get search compact; do
-        for option in --where --at --keep-history --if-needed; do
+        for option in --where --at --if-needed; do
             refused 2 "unknown option $option*" vdb-$tool $option x x.vdb
         done
     done

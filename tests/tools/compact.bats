@@ -279,7 +279,9 @@ make_many() {
     done
     refused 2 "--centroids is for --index ivf*" vdb-compact --centroids abc.jsonl abc.vdb
     refused 2 "--centroids is for --index ivf*" vdb-compact --index graph --centroids abc.jsonl abc.vdb
-    refused 2 "unknown option --keep-history*" vdb-compact --keep-history 1d abc.vdb
+    for age in 30 d 0d 30x 1.5d -1d always 40000000000s; do
+        refused 2 "--keep-history: *" vdb-compact --keep-history=$age abc.vdb
+    done
     refused 2 "unknown option --if-needed*" vdb-compact --if-needed abc.vdb
     refused 2 "*the index itself*" vdb-compact --output ./abc.vdb abc.vdb
     cmp before abc.vdb

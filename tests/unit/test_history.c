@@ -146,6 +146,65 @@ static void round_trip(void **state)
     }
 }
 
+/* However often packed blocks are taken from the builder, front and pieces are the same segment. */
+static void in_pieces(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    struct buf whole = {0}, front = {0}, pieces = {0};
+    struct history_builder b = {0};
+    build(COUNT, &whole);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        char id[32];
+        struct history_entry entry = make(i, id);
+        assert_int_equal(history_builder_add(&b, &entry, NULL), VDB_OK);
+        if (i % 700 == 0) assert_int_equal(history_builder_take(&b, &pieces, NULL), VDB_OK);
+    }
+    assert_int_equal(history_builder_front(&b, 1, 10 + COUNT / 3, &front, NULL), VDB_OK);
+    assert_true(b.data.len < whole.len / 2);
+    assert_int_equal(history_builder_take(&b, &pieces, NULL), VDB_OK);
+    assert_int_equal(front.len + pieces.len, whole.len);
+    assert_memory_equal(front.data, whole.data, front.len);
+    assert_memory_equal(pieces.data, whole.data + front.len, pieces.len);
+    history_builder_release(&b);
+    buf_release(&whole);
+    buf_release(&front);
+    buf_release(&pieces);
+}
+
+/* Passing over entries ends before the block that holds the one sought, and going on finds it. */
+static void passing_over(void **state)
+{
+    (void)state;
+    enum { COUNT = 5000 };
+    struct buf buf = {0};
+    struct history_view view;
+    build(COUNT, &buf);
+    assert_int_equal(history_view_init(&view, buf.data, buf.len, 0, NULL), VDB_OK);
+    assert_true(view.packed.count > 5);
+    for (uint32_t sought = 0; sought <= COUNT; sought += 250) {
+        struct history_iter iter;
+        struct history_entry entry;
+        history_iter_init(&iter, &view);
+        uint64_t passed = history_pass(&iter, sought);
+        assert_true(passed <= sought && sought - passed < 1000);
+        if (sought == COUNT) assert_int_equal(passed, COUNT);
+        for (; passed < sought; passed++)
+            assert_int_equal(history_next(&iter, &entry, NULL), VDB_OK);
+        assert_int_equal(history_pass(&iter, 0), 0);
+        if (sought < COUNT) {
+            char id[32];
+            struct history_entry expected = make(sought, id);
+            assert_int_equal(history_next(&iter, &entry, NULL), VDB_OK);
+            same(&entry, &expected);
+        } else {
+            assert_int_equal(history_next(&iter, &entry, NULL), VDB_NOT_FOUND);
+        }
+        history_iter_release(&iter);
+    }
+    buf_release(&buf);
+}
+
 static void builder_refuses(void **state)
 {
     (void)state;
@@ -273,7 +332,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_of_the_spec), cmocka_unit_test(example_written),
-        cmocka_unit_test(round_trip),          cmocka_unit_test(builder_refuses),
+        cmocka_unit_test(round_trip),          cmocka_unit_test(in_pieces),
+        cmocka_unit_test(passing_over),        cmocka_unit_test(builder_refuses),
         cmocka_unit_test(damage_is_named),     cmocka_unit_test(empty_block),
         cmocka_unit_test(hostile_bytes),
     };

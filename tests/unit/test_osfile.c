@@ -1,5 +1,5 @@
-/* test_osfile.c: the seam to the system: locks that exclude each other, renames that do not
- * replace, mappings of any range, and reads that stop at the file's end.
+/* test_osfile.c: the seam to the system: renames that do not replace, mappings of any range, and
+ * reads that stop at the file's end.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
@@ -73,36 +73,6 @@ static void reading_and_mapping(void **state)
     osfile_close(&file);
 }
 
-#define AT 0x4000000000000000u
-
-static void locks(void **state)
-{
-    (void)state;
-    struct osfile a, b, c;
-    assert_int_equal(osfile_create(&a, store_path("a"), 0600), 0);
-    assert_int_equal(osfile_open(&b, store_path("a"), true), 0);
-    assert_int_equal(osfile_lock(&a, AT, 0), 0);
-    assert_int_equal(osfile_lock(&b, AT, 0), EAGAIN);
-    assert_int_equal(osfile_lock(&b, AT, 0.05), EAGAIN);
-    assert_int_equal(osfile_lock(&b, AT + 1, 0), 0); /* the byte beside is another lock */
-    assert_int_equal(osfile_lock(&a, AT + 1, 0), EAGAIN);
-    /* Another descriptor of the file, closed, does not take the lock with it. */
-    assert_int_equal(osfile_open(&c, store_path("a"), true), 0);
-    osfile_close(&c);
-    assert_int_equal(osfile_duplicate(&a, &c), 0);
-    osfile_close(&c);
-    assert_int_equal(osfile_lock(&b, AT, 0), EAGAIN);
-    osfile_unlock(&a, AT);
-    assert_int_equal(osfile_lock(&b, AT, 0), 0);
-    osfile_close(&b); /* both go with the last descriptor */
-    assert_int_equal(osfile_lock(&a, AT, 0), 0);
-    assert_int_equal(osfile_lock(&a, AT + 1, 0), 0);
-    osfile_close(&a);
-    assert_int_equal(osfile_open(&a, store_path("a"), false), 0);
-    assert_int_equal(osfile_lock(&a, AT, 0), EBADF); /* no permission to write */
-    osfile_close(&a);
-}
-
 static void renames(void **state)
 {
     (void)state;
@@ -162,7 +132,7 @@ static void large_mappings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(opening), test(reading_and_mapping), test(large_mappings), test(locks), test(renames),
+        test(opening), test(reading_and_mapping), test(large_mappings), test(renames),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

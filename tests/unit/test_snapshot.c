@@ -130,7 +130,7 @@ static void a_held_lock_is_busy_but_keeps_no_reader_out(void **state)
     assert_true(seconds() - begin >= 0.3);
     db_unlock_write(a);
     store_add(b, 2, DIM);
-    must(db_lock_maintain(a, &err), &err);
+    must(db_lock_maintain(a, 0, &err), &err);
     assert_int_equal(vdb_compact(b, NULL, &err), VDB_BUSY);
     store_add(b, 3, DIM); /* commits go on meanwhile */
     db_unlock_maintain(a);
@@ -148,7 +148,7 @@ static void maintenance_is_alone_within_a_handle_too(void **state)
     struct vdb_error err;
     struct vdb *db = create(DIM);
     store_add_many(db, 0, 3000, DIM);
-    must(db_lock_maintain(db, &err), &err);
+    must(db_lock_maintain(db, 0, &err), &err);
     assert_int_equal(vdb_maintain(db, NULL, &err), VDB_BUSY);
     assert_int_equal(vdb_compact(db, NULL, &err), VDB_BUSY);
     db_unlock_maintain(db);

@@ -47,7 +47,7 @@ static void gather(size_t total, size_t piece)
     assert_int_equal(entries(), before);
     assert_int_equal(osfile_create(&file, store_path("to"), 0600), 0);
     checksum_init(&check);
-    must(spool_copy(&spool, &file, 777, &check, &err), &err);
+    must(spool_copy(&spool, &file, 777, &check, NULL, &err), &err);
     osfile_close(&file);
     spool_release(&spool);
     assert_int_equal(checksum_end(&check), XXH3_64bits(want.data, total));

@@ -26,6 +26,7 @@ enum {
     OPT_NOW,
     OPT_MODE,
     OPT_BATCH,
+    OPT_NO_MAINTAIN,
     OPT_SKIP_BAD,
     OPT_FORMAT,
     OPT_IDS,
@@ -54,7 +55,9 @@ const struct cli_option add_option_table[] = {
      OPT_QUIET_HOURS},
     {"now", 0, "SECONDS", "since 1970, that ages and quiet hours are reckoned by", OPT_NOW},
     {"mode", 0, "MODE", "upsert, insert or update (default: upsert)", OPT_MODE},
-    {"batch", 0, "N", "commit every N records instead of once at the end", OPT_BATCH},
+    {"batch", 0, "N", "commit every N records, and tell each time how many are in", OPT_BATCH},
+    {"no-maintain", 0, NULL, "leave the index part over new rows to be built later",
+     OPT_NO_MAINTAIN},
     {"skip-bad", 0, NULL, "name bad records and go on without them", OPT_SKIP_BAD},
     {"format", 0, "FORMAT", "of the input (default: by extension and first bytes)", OPT_FORMAT},
     {"ids", 0, "FILE", "ids for an input without, one a line", OPT_IDS},
@@ -139,6 +142,9 @@ void add_take_option(struct cli *cli, void *context, int id, const char *value)
         break;
     case OPT_BATCH:
         o->batch = cli_number(cli, "--batch", value, 1, UINT32_MAX);
+        break;
+    case OPT_NO_MAINTAIN:
+        o->maintain = false;
         break;
     case OPT_SKIP_BAD:
         o->skip_bad = true;

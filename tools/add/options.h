@@ -12,7 +12,7 @@
 #include "vdb.h"
 
 struct add_options {
-    bool create, skip_bad, json, index_given, codes_given, quiet_given;
+    bool create, skip_bad, json, index_given, codes_given, quiet_given, maintain;
     enum vdb_metric metric; /* 0: not given; likewise type, dim, batch */
     enum vdb_type type;
     uint32_t dim;
@@ -30,7 +30,7 @@ struct add_options {
 /* Dimensions are held against the index, which a message then names. */
 #define ADD_OPTIONS_INIT                                                                           \
     {                                                                                              \
-        .input = {.default_dataset = "train", .any_dim = true }                                    \
+        .maintain = true, .input = {.default_dataset = "train", .any_dim = true }                  \
     }
 
 extern const struct cli_option add_option_table[];

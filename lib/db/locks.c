@@ -1,0 +1,208 @@
+/* locks.c: the locks of a handle: one writer, one who maintains, and syncs that are asked once.
+ *
+ * The file's ranges exclude other handles, in this process or another; threads of the same handle
+ * are told apart by its mutexes, which are taken first.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "db/db.h"
+#include "format/disk.h"
+
+/* Of the bytes that are locked, and those below the first of them in which waiting writers stand.
+ */
+static const struct filelock_place write_place = {VDB_LOCK_WRITE, VDB_LOCK_WRITE - VDB_LOCK_QUEUE},
+                                   maintain_place = {VDB_LOCK_MAINTAIN, 0};
+
+enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    bool read_only = db->read_only;
+    int why = db->not_writable;
+    pthread_mutex_unlock(&db->state_lock);
+    if (!read_only) return VDB_OK;
+    if (!why) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
+    return error_set_errno(err, VDB_READ_ONLY, why, "the index cannot be opened for writing");
+}
+
+static enum vdb_status may_write(struct vdb *db, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->sync_lock);
+    bool poisoned = db->poisoned;
+    pthread_mutex_unlock(&db->sync_lock);
+    if (poisoned)
+        return error_set(
+            err, VDB_DURABILITY_UNKNOWN,
+            "an earlier sync failed: durability is unknown and this handle takes no more writes");
+    return db_takes_writes(db, err);
+}
+
+/* A descriptor of its own for the file as it is now: another thread may close db->file. */
+static enum vdb_status hold_file(struct vdb *db, struct osfile *held,
+                                 struct osfile_identity *identity, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    int failed = osfile_duplicate(&db->file, held);
+    *identity = db->identity;
+    pthread_mutex_unlock(&db->state_lock);
+    return failed ? error_set_errno(err, VDB_IO, failed, "cannot duplicate a descriptor") : VDB_OK;
+}
+
+static enum vdb_status lock_failed(int failed, const struct osfile *file, uint64_t off,
+                                   struct vdb_error *err)
+{
+    const char *what = off == VDB_LOCK_WRITE ? "WRITE" : "MAINTAIN";
+    char holder[FILELOCK_HOLDER];
+    switch (failed) {
+    case EAGAIN:
+        if (!filelock_holder(file, off, holder) || !holder[0])
+            return error_set(err, VDB_BUSY, "another process holds the %s lock of the index", what);
+        return error_set(err, VDB_BUSY, "%s holds the %s lock of the index", holder, what);
+    case ECANCELED:
+        return error_set(err, VDB_CANCELLED, "cancelled while waiting for the %s lock", what);
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return error_set_errno(err, VDB_IO, failed, "cannot open the index once more to lock it");
+    default:
+        return error_set_errno(err, VDB_READ_ONLY, failed, "cannot lock the index for writing");
+    }
+}
+
+static enum vdb_status look_again(struct vdb *db, struct osfile_identity locked, bool *same,
+                                  struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    enum vdb_status status = db_reopen_if_replaced(db, err);
+    *same = locked.inode == db->identity.inode && locked.device == db->identity.device;
+    pthread_mutex_unlock(&db->state_lock);
+    return status ? status : may_write(db, err);
+}
+
+/* A compaction may take the file's place while its lock is waited for, so who gets the lock looks
+ * again at what the path names, and begins anew with that. *file becomes a descriptor of the file
+ * that the lock is on. */
+static enum vdb_status lock_current(struct vdb *db, struct filelock_place place, double wait,
+                                    struct filelock *lock, struct osfile *file,
+                                    struct vdb_error *err)
+{
+    for (;;) {
+        bool same = false;
+        struct osfile_identity identity;
+        enum vdb_status status = hold_file(db, file, &identity, err);
+        if (status) return status;
+        int failed = filelock_take(lock, file, place, wait, &db->cancel);
+        if (failed) {
+            status = lock_failed(failed, file, place.off, err);
+            osfile_close(file);
+            return status;
+        }
+        status = look_again(db, identity, &same, err);
+        if (!status && same) return VDB_OK;
+        filelock_release(lock);
+        osfile_close(file);
+        if (status) return status;
+    }
+}
+
+/* In slices, so that it can be cancelled. */
+static int mutex_lock_within(pthread_mutex_t *mutex, double wait, const struct cancel *cancel)
+{
+    const double slice = 0.05;
+    while (pthread_mutex_trylock(mutex) != 0) {
+        struct timespec until;
+        if (cancel_asked(cancel)) return ECANCELED;
+        if (wait <= 0) return EAGAIN;
+        double seconds = wait < slice ? wait : slice;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += (long)(seconds * 1e9);
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
+        if (pthread_mutex_timedlock(mutex, &until) == 0) return 0;
+        wait -= seconds;
+    }
+    return 0;
+}
+
+enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
+{
+    enum vdb_status status = may_write(db, err);
+    if (status) return status;
+    struct osfile locked;
+    int failed = mutex_lock_within(&db->write_lock, db->wait, &db->cancel);
+    if (failed == ECANCELED)
+        return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
+    if (failed) return error_set(err, VDB_BUSY, "another thread is writing to the index");
+    status = lock_current(db, write_place, db->wait, &db->writing, &locked, err);
+    if (status)
+        pthread_mutex_unlock(&db->write_lock);
+    else
+        osfile_close(&locked); /* it is db->file, which stays while the lock is held */
+    return status;
+}
+
+void db_unlock_write(struct vdb *db)
+{
+    filelock_release(&db->writing);
+    pthread_mutex_unlock(&db->write_lock);
+}
+
+enum vdb_status db_lock_maintain(struct vdb *db, double wait, struct vdb_error *err)
+{
+    enum vdb_status status = may_write(db, err);
+    if (status) return status;
+    int failed = mutex_lock_within(&db->maintain_lock, wait, &db->cancel);
+    if (failed == ECANCELED)
+        return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
+    if (failed) return error_set(err, VDB_BUSY, "another thread maintains the index");
+    status = lock_current(db, maintain_place, wait, &db->maintaining, &db->maintained, err);
+    if (status) pthread_mutex_unlock(&db->maintain_lock);
+    return status;
+}
+
+enum vdb_status db_lock_write_maintained(struct vdb *db, struct vdb_error *err)
+{
+    enum vdb_status status = db_lock_write(db, err);
+    if (status) return status;
+    struct osfile_stat now;
+    int failed = osfile_stat(&db->maintained, &now);
+    if (!failed && now.identity.inode == db->identity.inode &&
+        now.identity.device == db->identity.device)
+        return VDB_OK;
+    db_unlock_write(db);
+    return error_set(err, VDB_BUSY, "another file has taken the index's place meanwhile");
+}
+
+void db_unlock_maintain(struct vdb *db)
+{
+    filelock_release(&db->maintaining);
+    osfile_close(&db->maintained);
+    pthread_mutex_unlock(&db->maintain_lock);
+}
+
+enum vdb_status vdb_locks(struct vdb *db, struct vdb_locks *locks, struct vdb_error *err)
+{
+    struct osfile file;
+    struct osfile_identity identity;
+    enum vdb_status status = hold_file(db, &file, &identity, err);
+    if (status) return status;
+    *locks = (struct vdb_locks){0};
+    locks->writing = filelock_holder(&file, VDB_LOCK_WRITE, locks->writer);
+    locks->maintaining = filelock_holder(&file, VDB_LOCK_MAINTAIN, locks->maintainer);
+    osfile_close(&file);
+    return VDB_OK;
+}
+
+enum vdb_status db_sync(struct vdb *db, const struct osfile *file, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->sync_lock);
+    int failed = db->poisoned ? EIO : osfile_sync_data(file);
+    db->poisoned |= failed != 0;
+    pthread_mutex_unlock(&db->sync_lock);
+    if (!failed) return VDB_OK;
+    return error_set_errno(err, VDB_DURABILITY_UNKNOWN, failed,
+                           "sync failed, the durability of the last change is unknown");
+}

@@ -1,0 +1,122 @@
+/* cli_signal.c: what signals do to a tool: at once, or noted while a change is under way.
+ *
+ * The state is that of the process, as signals are.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "lostpage.h"
+
+static struct {
+    const char *tool, *twice;
+    char remove[PATH_MAX];
+    char say[256];
+} at_end;
+
+/* 0: signals end the tool; NOTING: they are noted; above: the one that was. It changes in one step,
+ * so that none is lost whichever thread the handler runs on. */
+#define NOTING (-1)
+static atomic_int noted;
+
+static void write_text(const char *text)
+{
+    ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+    (void)ignored;
+}
+
+static void write_line(const char *begin, const char *text)
+{
+    write_text(at_end.tool);
+    write_text(": ");
+    write_text(begin);
+    write_text(text);
+    write_text("\n");
+}
+
+/* Dies of the signal itself, so that a shell sees 130 or 143 and a waiting parent the truth. */
+static void end_by(int number, const char *twice)
+{
+    sigset_t open;
+    if (at_end.remove[0]) unlink(at_end.remove);
+    if (number != SIGPIPE) {
+        if (twice) write_line("ended by a second signal; ", twice);
+        if (at_end.say[0]) write_line("ended by a signal; ", at_end.say);
+    }
+    signal(number, SIG_DFL);
+    sigemptyset(&open);
+    sigaddset(&open, number);
+    sigprocmask(SIG_UNBLOCK, &open, NULL);
+    raise(number);
+}
+
+static void on_signal(int number)
+{
+    int expected = NOTING;
+    if (atomic_compare_exchange_strong(&noted, &expected, number)) return;
+    end_by(number, expected > 0 ? at_end.twice : NULL);
+}
+
+static void on_lost_page(void)
+{
+    if (at_end.remove[0]) unlink(at_end.remove);
+    if (at_end.say[0]) write_line("", at_end.say);
+}
+
+void cli_catch_signals(const char *tool)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    sigset_t open;
+    sigemptyset(&open);
+    at_end.tool = tool;
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction old;
+        sigaction(numbers[i], NULL, &old);
+        /* nohup and background jobs ignore some on purpose. A broken pipe is another matter: a
+         * tool that went on writing into it would never end. */
+        if (old.sa_handler == SIG_IGN && numbers[i] != SIGPIPE) continue;
+        /* SA_RESTART: a sync that a noted signal broke off would count as one that failed. */
+        struct sigaction new = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+        sigemptyset(&new.sa_mask);
+        sigaction(numbers[i], &new, NULL);
+        sigaddset(&open, numbers[i]);
+    }
+    sigaddset(&open, SIGBUS);
+    sigprocmask(SIG_UNBLOCK, &open, NULL);
+    /* A limit on the length of files then fails the call that passes it, as a full medium does. */
+    signal(SIGXFSZ, SIG_IGN);
+    lostpage_catch(tool, on_lost_page);
+}
+
+void cli_at_signal(const char *remove_path, const char *say)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &old);
+    snprintf(at_end.remove, sizeof at_end.remove, "%s", remove_path ? remove_path : "");
+    snprintf(at_end.say, sizeof at_end.say, "%s", say ? say : "");
+    sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+void cli_note_signals(const char *twice)
+{
+    at_end.twice = twice;
+    atomic_store(&noted, NOTING);
+}
+
+int cli_cancelled(void *context)
+{
+    (void)context;
+    int number = atomic_load(&noted);
+    return number > 0 ? number : 0;
+}
+
+void cli_release_signals(void)
+{
+    int number = atomic_exchange(&noted, 0);
+    if (number > 0) end_by(number, NULL);
+}

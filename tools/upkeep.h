@@ -1,0 +1,27 @@
+/* upkeep.h: maintenance by the tools that write, once their rows are in.
+ *
+ * Who brought many rows waits for the index part over them; else a process of its own, `vdb-compact
+ * --maintain`, does what has become necessary in the background, one at a time.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef TOOLS_UPKEEP_H
+#define TOOLS_UPKEEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli.h"
+
+/* Rows of one run from which on it is a load whose user waits. */
+#define UPKEEP_LOAD 2048
+
+/* Does what has become necessary here and now. The rows are in already, so that nothing here fails
+ * the run: where another process is at it, it is left to that one, and a part that cannot be built
+ * is a matter of speed, for the next run; a warning says so. Signals are noted meanwhile. `now_us`
+ * as in struct vdb_maintain_options. */
+void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
+                struct cli_progress *progress);
+
+/* Has it done in the background, where it is necessary and nobody is at it. */
+void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us);
+
+#endif
