@@ -105,40 +105,59 @@ static enum vdb_status state_at(struct vdb *db, uint64_t commit, uint64_t file_l
     return status;
 }
 
-static enum vdb_status carry_all(struct vdb *db, struct vdb *to, const struct vdb_snapshot *from,
-                                 const struct vdb_snapshot *newest, struct vdb_error *err)
+/* Makes sure that c->at can see `file_len` bytes of the file. */
+static enum vdb_status look_as_far(struct catchup *c, uint64_t file_len, struct vdb_error *err)
 {
-    struct vdb_snapshot *before = NULL, *after;
-    enum vdb_status status = state_at(db, from->commit, newest->file_len, &before, err);
-    while (!status && before->commit < newest->commit) {
+    struct vdb_snapshot *anew;
+    if (c->at && file_len <= c->at->generation->view->cap) return VDB_OK;
+    uint64_t commit = c->at ? c->at->commit : c->from->commit;
+    enum vdb_status status = state_at(c->db, commit, file_len, &anew, err);
+    if (status) return status;
+    snapshot_unref(c->at);
+    c->at = anew;
+    return VDB_OK;
+}
+
+static enum vdb_status carry_all(struct catchup *c, const struct vdb_snapshot *newest,
+                                 struct vdb_error *err)
+{
+    enum vdb_status status = look_as_far(c, newest->file_len, err);
+    while (!status && c->at->commit < newest->commit) {
+        struct vdb_snapshot *after;
         bool beyond;
-        status = snapshot_advance(before, newest->file_len, 1, &after, &beyond, err);
-        if (!status && after->commit == before->commit) {
+        status = snapshot_advance(c->at, newest->file_len, 1, &after, &beyond, err);
+        if (!status && after->commit == c->at->commit) {
             snapshot_unref(after);
             status = error_set(err, VDB_INTERNAL, "the log ends before commit %llu",
                                (unsigned long long)newest->commit);
         }
         if (status) break;
-        status = carry(to, before, after, err);
-        snapshot_unref(before);
-        before = after;
+        status = carry(c->to, c->at, after, err);
+        snapshot_unref(c->at);
+        c->at = after;
     }
-    snapshot_unref(before);
     return status;
 }
 
-enum vdb_status catchup_run(struct vdb *db, const struct vdb_snapshot *from, const char *successor,
-                            struct vdb_error *err)
+enum vdb_status catchup_run(struct catchup *c, uint64_t *carried, struct vdb_error *err)
 {
     struct vdb_snapshot *newest;
-    enum vdb_status status = db_refresh(db, &newest, err);
+    *carried = 0;
+    enum vdb_status status = db_refresh(c->db, &newest, err);
     if (status) return status;
-    struct vdb *to = NULL;
-    if (newest->commit > from->commit) {
-        status = vdb_open(successor, NULL, &to, err);
-        if (!status) status = carry_all(db, to, from, newest, err);
-        vdb_close(to);
+    uint64_t done = c->at ? c->at->commit : c->from->commit;
+    if (newest->commit > done) {
+        if (!c->to) status = vdb_open(c->successor, NULL, &c->to, err);
+        if (!status) c->to->unsynced = true;
+        if (!status) status = carry_all(c, newest, err);
+        *carried = newest->commit - done;
     }
     snapshot_unref(newest);
     return status;
+}
+
+void catchup_release(struct catchup *c)
+{
+    snapshot_unref(c->at);
+    vdb_close(c->to);
 }

@@ -256,28 +256,78 @@ static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_
     return newname_finish(&name, status, true, err);
 }
 
-/* With the MAINTAIN lock held, and the new file written as of `s`. */
-static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, struct newname *name,
+static enum vdb_status check_links(const struct vdb *db, struct vdb_error *err)
+{
+    struct osfile_stat now;
+    int failed = osfile_stat(&db->maintained, &now);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+    if (now.links <= 1) return VDB_OK;
+    return error_set(err, VDB_READ_ONLY,
+                     "the index has %llu hard links, which compaction would part",
+                     (unsigned long long)now.links);
+}
+
+static enum vdb_status sync_like(const struct vdb *db, const struct newname *name,
                                  struct vdb_error *err)
 {
-    enum vdb_status status = db_lock_write_maintained(db, err);
-    if (status) return newname_finish(name, status, true, err);
     struct osfile_stat old;
     int failed = osfile_stat(&db->maintained, &old);
     if (!failed) failed = osfile_copy_owner(&name->file, &old);
     if (!failed) failed = osfile_sync_all(&name->file);
-    if (failed)
-        status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
-                                 "cannot give the new file mode and owner of the old one");
-    if (!status && old.links > 1)
-        status = error_set(err, VDB_READ_ONLY,
-                           "the index has %llu hard links, which compaction would part",
-                           (unsigned long long)old.links);
-    if (!status) status = catchup_run(db, s, name->passing, err);
+    if (!failed) return VDB_OK;
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                           "cannot sync the new file or give it mode and owner of the old one");
+}
+
+/* So few commits may be left for the time in which writers have to wait. */
+#define LEFT_MAX 4
+#define ROUNDS   100 /* writers who are faster than the catching up have to wait in the end */
+
+/* Carries over what was committed while the new file was built, and what was meanwhile, until so
+ * little is left that the WRITE lock is held no longer for it than for a commit. */
+static enum vdb_status approach(struct catchup *c, const struct newname *name,
+                                struct vdb_error *err)
+{
+    uint64_t carried = LEFT_MAX + 1;
+    enum vdb_status status = VDB_OK;
+    for (int i = 0; i < ROUNDS && carried > LEFT_MAX && !status; i++) {
+        status = catchup_run(c, &carried, err);
+        int failed = status || !carried ? 0 : osfile_sync_data(&name->file);
+        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the new file");
+    }
+    return status;
+}
+
+/* With the MAINTAIN lock held, and the new file written as of `s`. */
+static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, struct newname *name,
+                                 struct vdb_error *err)
+{
+    struct catchup c = {.db = db, .from = s, .successor = name->passing};
+    uint64_t carried;
+    enum vdb_status status = approach(&c, name, err);
+    if (!status) status = db_lock_write_maintained(db, err);
+    bool locked = !status;
+    if (!status) status = check_links(db, err);
+    if (!status) status = catchup_run(&c, &carried, err);
+    catchup_release(&c);
+    if (!status) status = sync_like(db, name, err);
     status = newname_finish(name, status, true, err);
     if (!status) status = publish_superseded(&db->maintained, s->generation, err);
-    db_unlock_write(db);
+    if (locked) db_unlock_write(db);
     return status;
+}
+
+static enum vdb_status write_successor(struct vdb *db, const struct vdb_snapshot *s,
+                                       const struct vdb_compact_options *o, struct vdb_error *err)
+{
+    struct newname name;
+    enum vdb_status status = check_links(db, err);
+    if (!status)
+        status =
+            newname_create_successor(&name, db->path, s->generation->superblock.file_id, 0600, err);
+    if (status) return status;
+    status = write_fresh(&name.file, name.path, s, o, err);
+    return status ? newname_finish(&name, status, true, err) : take_over(db, s, &name, err);
 }
 
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
@@ -287,15 +337,8 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     if (status) return status;
     struct vdb_snapshot *snapshot;
     status = db_refresh(db, &snapshot, err);
-    struct newname name;
     if (!status) {
-        status = newname_create_successor(&name, db->path, snapshot->generation->superblock.file_id,
-                                          0600, err);
-        if (!status) {
-            status = write_fresh(&name.file, name.path, snapshot, o, err);
-            status = status ? newname_finish(&name, status, true, err)
-                            : take_over(db, snapshot, &name, err);
-        }
+        status = write_successor(db, snapshot, o, err);
         snapshot_unref(snapshot);
     }
     db_unlock_maintain(db);

@@ -28,6 +28,7 @@ struct vdb {
     struct osfile_identity identity;
     bool read_only;
     int not_writable; /* errno of the open for writing that failed, or 0 */
+    bool unsynced;    /* nobody knows of the file yet; who gives it its name syncs it */
     bool poisoned;    /* under sync_lock: a sync failed: no more writes through this handle */
     double wait;
     struct cancel cancel;

@@ -198,6 +198,7 @@ enum vdb_status vdb_locks(struct vdb *db, struct vdb_locks *locks, struct vdb_er
 
 enum vdb_status db_sync(struct vdb *db, const struct osfile *file, struct vdb_error *err)
 {
+    if (db->unsynced) return VDB_OK;
     pthread_mutex_lock(&db->sync_lock);
     int failed = db->poisoned ? EIO : osfile_sync_data(file);
     db->poisoned |= failed != 0;

@@ -221,7 +221,8 @@ static enum vdb_status build_metadata(const struct part_build *b, const struct t
     if (!status && segment.len) {
         status =
             part_build_reserve(b, segment.len, space_segment_align(segment.len), &segment.off, err);
-        if (!status) status = metaspool_copy(&spool, b->file, segment.off, &segment.check, NULL, err);
+        if (!status)
+            status = metaspool_copy(&spool, b->file, segment.off, &segment.check, NULL, err);
         if (!status) status = add_segment(b, m, DISK_SEGMENT_METADATA, segment, err);
     }
     metaspool_release(&spool);

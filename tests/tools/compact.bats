@@ -282,7 +282,7 @@ make_many() {
     for age in 30 d 0d 30x 1.5d -1d always 40000000000s; do
         refused 2 "--keep-history: *" vdb-compact --keep-history=$age abc.vdb
     done
-    refused 2 "unknown option --if-needed*" vdb-compact --if-needed abc.vdb
+    refused 2 "unknown option --needed*" vdb-compact --needed abc.vdb
     refused 2 "*the index itself*" vdb-compact --output ./abc.vdb abc.vdb
     cmp before abc.vdb
 }

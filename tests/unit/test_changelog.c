@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/checksum.h"
 #include "format/disk.h"
 #include "state/past.h"
 #include "store_fixture.h"
@@ -103,8 +104,12 @@ static void expect_all(struct vdb *db)
 {
     const struct vdb_snapshot *snapshot = store_snapshot(db);
     struct vdb_info info;
+    const struct manifest *m = &snapshot->generation->manifest;
     vdb_snapshot_info(snapshot, &info);
     expect_changes(snapshot, 0, 0);
+    for (uint32_t i = 0; i < m->log_extent_count; i++) /* about where an extent begins */
+        for (uint64_t before = 0; before <= 2; before++)
+            expect_changes(snapshot, m->log_extents[i].first_commit - before, 0);
     uint64_t seed = info.commit;
     for (int i = 0; i < 6; i++)
         expect_changes(snapshot, store_random(&seed) % (info.commit + 2),
@@ -512,6 +517,107 @@ static void damage_is_named(void **state)
     buf_release(&bytes);
 }
 
+/* ---- lies ---------------------------------------------------------------------------------- */
+
+/* Puts checksums right: of the history segments, of the manifest that has them in its table, of the
+ * superblock. */
+static void make_sound(struct buf *bytes)
+{
+    struct disk_superblock sb;
+    struct disk_manifest m;
+    uint64_t newest = 0;
+    for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
+        uint8_t *slot = bytes->data + (size_t)i * VDB_SUPERBLOCK_SIZE;
+        le64 check =
+            le64_put(checksum_without(slot, sizeof sb, offsetof(struct disk_superblock, check)));
+        memcpy(slot + offsetof(struct disk_superblock, check), &check, sizeof check);
+        struct disk_superblock read;
+        memcpy(&read, slot, sizeof read);
+        if (le64_get(read.generation) < newest) continue;
+        newest = le64_get(read.generation);
+        sb = read;
+    }
+    uint8_t *manifest = bytes->data + le64_get(sb.manifest_off);
+    memcpy(&m, manifest, sizeof m);
+    for (uint32_t i = 0; i < le32_get(m.segments.count); i++) {
+        struct disk_segment s;
+        uint8_t *at = manifest + le64_get(m.segments.off) + i * sizeof s;
+        memcpy(&s, at, sizeof s);
+        if (le16_get(s.type) != DISK_SEGMENT_HISTORY) continue;
+        s.check = le64_put(checksum(bytes->data + le64_get(s.off), le64_get(s.len)));
+        memcpy(at, &s, sizeof s);
+    }
+    le64 check = le64_put(
+        checksum_without(manifest, le64_get(m.length), offsetof(struct disk_manifest, check)));
+    memcpy(manifest + offsetof(struct disk_manifest, check), &check, sizeof check);
+}
+
+/* A file whose checksums are right and whose parts contradict one another is refused as well. */
+static void contradictions_are_named(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err;
+    options.dim = DIM;
+    options.index = VDB_INDEX_FLAT;
+    struct vdb *db = store_create("a.vdb", options);
+    one_a_commit(db, 0, 20); /* 2 to 21 */
+    compact(db, (struct vdb_compact_options)VDB_COMPACT_OPTIONS_INIT);
+    one_a_commit(db, 20, 3); /* 22 to 24 */
+    compact(db, (struct vdb_compact_options)VDB_COMPACT_OPTIONS_INIT);
+    one_a_commit(db, 23, 150);
+    store_add_many(db, 1000, 3000, DIM);
+    must(vdb_maintain(db, NULL, &err), &err);
+    struct vdb_snapshot *s = (struct vdb_snapshot *)(uintptr_t)store_snapshot(db);
+    const struct generation *g = s->generation;
+    const struct manifest *m = &g->manifest;
+    uint64_t history[2], tables = g->superblock.manifest_off + sizeof(struct disk_manifest);
+    uint32_t segments = 0;
+    for (uint32_t i = 0; i < m->segment_count; i++)
+        if (m->segments[i].type == DISK_SEGMENT_HISTORY)
+            history[segments++ % 2] = m->segments[i].off;
+    assert_int_equal(segments, 2);
+    assert_in_range(m->log_extent_count, 2, 5);
+    uint64_t extents = tables + m->part_count * sizeof(struct disk_part) +
+                       m->segment_count * sizeof(struct disk_segment);
+    uint64_t slot = (uint64_t)g->slot * VDB_SUPERBLOCK_SIZE;
+    const struct {
+        uint64_t at;
+        uint8_t change;
+        const char *segment;
+        uint64_t told_at;
+    } cases[] = {
+        /* Commits 2 to 21, and from 20 or 23 on. */
+        {history[1], 22 ^ 20, "history", history[1]},
+        {history[1], 22 ^ 23, "history", history[1]},
+        /* To 25, of which there is a record. */
+        {history[1] + 8, 24 ^ 25, "history", history[1]},
+        /* The extents begin with another commit, or elsewhere. */
+        {extents + 16, 1, "log", m->log_extents[0].off},
+        {extents + 32 + 16, 1, "log", m->log_extents[1].off},
+        {extents + 32 + 8, 0x40, "log", m->log_extents[1].off},
+        /* The chain value where the past ends. */
+        {slot + offsetof(struct disk_superblock, log_check), 1, "log", g->superblock.log_off},
+    };
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    struct buf bytes = {0};
+    store_read("a.vdb", &bytes);
+    make_sound(&bytes);
+    assert_int_equal(read_log(&bytes, &err), VDB_NOT_FOUND);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bytes.data[cases[i].at] ^= cases[i].change;
+        make_sound(&bytes);
+        enum vdb_status status = read_log(&bytes, &err);
+        if (status != VDB_CORRUPT || strcmp(err.segment, cases[i].segment) != 0 ||
+            err.offset != cases[i].told_at)
+            fail_msg("case %zu: status %d, %s", i, (int)status, err.message);
+        bytes.data[cases[i].at] ^= cases[i].change;
+        make_sound(&bytes);
+    }
+    buf_release(&bytes);
+}
+
 static enum vdb_status compact_bytes(const struct buf *bytes, int set_history,
                                      struct vdb_error *err)
 {
@@ -535,16 +641,15 @@ static void damage_is_not_carried_over(void **state)
     options.dim = DIM;
     options.index = VDB_INDEX_FLAT;
     struct vdb *db = store_create("a.vdb", options);
-    one_a_commit(db, 0, 100);
+    /* 20,000 changes of 4,000 rows: more than come after them, so that the segment is copied. */
+    for (int i = 0; i < 5; i++) store_add_many(db, 0, 4000, DIM);
     compact(db, (struct vdb_compact_options)VDB_COMPACT_OPTIONS_INIT);
-    one_a_commit(db, 100, 5);
+    one_a_commit(db, 4000, 5);
     compact(db, (struct vdb_compact_options)VDB_COMPACT_OPTIONS_INIT);
-    for (uint32_t i = 0; i < 105; i++) store_delete(db, i);
-    store_add_many(db, 1000, 3000, DIM);
-    for (uint32_t i = 1000; i < 1002; i++) store_delete(db, i);
+    store_add_many(db, 4005, 3000, DIM);
     must(vdb_maintain(db, NULL, &err), &err);
     struct vdb_txn *txn = store_begin(db);
-    for (uint32_t i = 1002; i < 4000; i++) {
+    for (uint32_t i = 0; i < 7005; i++) {
         char id[16];
         snprintf(id, sizeof id, "r%u", i);
         must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
@@ -595,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_output_begins_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_stay_few, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(contradictions_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_not_carried_over, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
