@@ -77,9 +77,11 @@ PROG_SRC  := $(wildcard tools/vdb-*.c)
 SHARE_SRC := $(filter-out $(PROG_SRC),$(wildcard tools/*.c tools/*/*.c))
 TEST_SRC  := $(wildcard tests/unit/test_*.c tests/spec/test_*.c tests/golden/test_*.c \
                tests/fault/test_*.c)
-UTIL_SRC  := $(filter-out $(TEST_SRC),$(wildcard tests/unit/*.c tests/fault/*.c))
-AID_SRC   := $(wildcard tests/tools/*.c)
-BENCH_SRC := $(addprefix tests/bench/,peak.c resident.c startup.c hnsw_build.cc side_by_side.cc)
+SHIM_SRC  := tests/fault/shim.c
+AID_SRC   := $(wildcard tests/tools/*.c) tests/fault/storm.c tests/fault/powercut_disk.c
+UTIL_SRC  := $(filter-out $(TEST_SRC) $(AID_SRC) $(SHIM_SRC),$(wildcard tests/unit/*.c tests/fault/*.c))
+BENCH_SRC := $(addprefix tests/bench/,peak.c resident.c startup.c durable.c hnsw_build.cc \
+               side_by_side.cc)
 FUZZ_AID  := fuzz/replay.c fuzz/file.c
 FUZZ_SRC  := $(filter-out $(FUZZ_AID),$(wildcard fuzz/*.c))
 
@@ -89,7 +91,7 @@ HELPERS   := $(filter tools/vdb-hdf5.c,$(PROG_SRC))
 BINS      := $(patsubst tools/%.c,$(B)/bin/%,$(filter-out $(HELPERS),$(PROG_SRC)))
 LIBEXECS  := $(patsubst tools/%.c,$(B)/libexec/vdb/%,$(HELPERS))
 TESTS     := $(addprefix $(B)/tests/,$(notdir $(TEST_SRC:.c=)))
-AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)))
+AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)) shim.so)
 BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
 REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
@@ -179,6 +181,12 @@ $(B)/tests/test_input_hdf5: TEST_LIBS = $(HDF5_LIBS)
 $(B)/tests/test_input_hdf5: | $(LIBEXECS)
 $(B)/tests/test_searcher: TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc mmap)
+# The calls that tests/fault/seam.c stands in for.
+SEAM_WRAP := open mkostemp close pread pwrite posix_fallocate ftruncate fdatasync fsync rename \
+             renameat2 link unlink fcntl stat fstat realpath fchmod fchown mmap malloc calloc \
+             realloc aligned_alloc strdup asprintf pthread_create
+$(patsubst tests/fault/%.c,$(B)/tests/%,$(wildcard tests/fault/test_*.c)): TEST_LIBS = \
+  $(addprefix -Wl$(comma)--wrap=,$(SEAM_WRAP))
 $(B)/tests/%: $(OBJ)/tests/unit/%.o $(TEST_NEEDS)
 	$(link_test)
 $(B)/tests/%: $(OBJ)/tests/spec/%.o $(TEST_NEEDS)
@@ -189,6 +197,13 @@ $(B)/tests/%: $(OBJ)/tests/fault/%.o $(TEST_NEEDS)
 	$(link_test)
 $(B)/tests/aid/%: $(OBJ)/tests/tools/%.o $(TEST_NEEDS)
 	$(link_test)
+$(B)/tests/aid/%: $(OBJ)/tests/fault/%.o $(TEST_NEEDS)
+	$(link_test)
+# It stands in front of a sanitizer's runtime or behind it, and has none of its own.
+$(B)/tests/aid/shim.so: $(SHIM_SRC)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(BASE_CPPFLAGS) $(CPPFLAGS) -std=c11 -O1 -g -fPIC -shared $(WARN) -o $@ $< -ldl
 
 # What a test finds in its environment.
 TEST_ENV = VDB_SOURCE_DIR='$(CURDIR)' VDB_BUILD='$(CURDIR)/$(B)' VDB_BIN='$(CURDIR)/$(B)/bin' \
@@ -207,6 +222,18 @@ test-programs: all $(TESTS) $(AIDS) $(REPLAYS) spec
 # T=tests/tools/add.bats runs that alone.
 check:
 	@$(TEST_ENV) prove -j$(JOBS) --failures --comments -e tests/run $(or $(T),$(TESTS) $(BATS))
+
+.PHONY: storm-long
+storm-long: deps                                ## a storm of 10,000 kills, and 100 power cuts
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) test-programs
+	+@STORM_KILLS=10000 POWERCUT_CUTS=100 $(MAKE) --no-print-directory MODE=$(MODE) check \
+	  T='tests/fault/storm.bats tests/fault/powercut.bats'
+
+.PHONY: crash-long
+crash-long:                                     ## a million crash images and more
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) $(filter $(B)/tests/test_crash%,$(TESTS))
+	+@VDB_CRASH_SCALE=$(or $(VDB_CRASH_SCALE),8) $(MAKE) --no-print-directory MODE=$(MODE) check \
+	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
 .PHONY: coverage
 coverage:                                       ## run the tests and print the lines they reach
@@ -237,10 +264,11 @@ $(B)/tests/bench/%: tests/bench/%.cc $(B)/libvdb.a
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(BASE_CPPFLAGS) -O3 -march=native -std=c++17 -pthread $(PEER_FLAGS) -MMD -MP -o $@ $< \
 	  $(B)/libvdb.a $(PEER_LIBS) $(TOOL_LIBS)
+$(B)/tests/bench/durable: $(call objects,$(wildcard tests/bench/durable_*.c))
 $(B)/tests/bench/%: $(OBJ)/tests/bench/%.o $(B)/libtools.a $(B)/libvdb-internal.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS)
 
 .PHONY: demo bench bench-programs
 demo: deps                                      ## index 60,000 images and search them

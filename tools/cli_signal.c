@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -23,6 +24,9 @@ static struct {
 #define NOTING (-1)
 static atomic_int noted;
 
+/* A tool ends within a second of a signal. */
+#define PATIENCE_US 700000
+
 static void write_text(const char *text)
 {
     ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
@@ -38,13 +42,14 @@ static void write_line(const char *begin, const char *text)
     write_text("\n");
 }
 
-/* Dies of the signal itself, so that a shell sees 130 or 143 and a waiting parent the truth. */
-static void end_by(int number, const char *twice)
+/* Dies of the signal itself, so that a shell sees 130 or 143 and a waiting parent the truth. `why`,
+ * or NULL: what ends it in the midst of a change. */
+static void end_by(int number, const char *why)
 {
     sigset_t open;
     if (at_end.remove[0]) unlink(at_end.remove);
     if (number != SIGPIPE) {
-        if (twice) write_line("ended by a second signal; ", twice);
+        if (why && at_end.twice) write_line(why, at_end.twice);
         if (at_end.say[0]) write_line("ended by a signal; ", at_end.say);
     }
     signal(number, SIG_DFL);
@@ -54,11 +59,27 @@ static void end_by(int number, const char *twice)
     raise(number);
 }
 
+static void set_timer(long microseconds)
+{
+    setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, microseconds}}, NULL);
+}
+
 static void on_signal(int number)
 {
     int expected = NOTING;
-    if (atomic_compare_exchange_strong(&noted, &expected, number)) return;
-    end_by(number, expected > 0 ? at_end.twice : NULL);
+    if (atomic_compare_exchange_strong(&noted, &expected, number))
+        set_timer(PATIENCE_US);
+    else
+        end_by(number, expected > 0 ? "ended by a second signal; " : NULL);
+}
+
+/* The library is long in a step that it does not break off: whatever is under way can be left so,
+ * as the next one finds it after a crash. */
+static void on_alarm(int alarm)
+{
+    int number = atomic_load(&noted);
+    (void)alarm;
+    if (number > 0) end_by(number, "ended by a signal; ");
 }
 
 static void on_lost_page(void)
@@ -85,6 +106,10 @@ void cli_catch_signals(const char *tool)
         sigaction(numbers[i], &new, NULL);
         sigaddset(&open, numbers[i]);
     }
+    struct sigaction alarm = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+    sigemptyset(&alarm.sa_mask);
+    sigaction(SIGALRM, &alarm, NULL);
+    sigaddset(&open, SIGALRM);
     sigaddset(&open, SIGBUS);
     sigprocmask(SIG_UNBLOCK, &open, NULL);
     /* A limit on the length of files then fails the call that passes it, as a full medium does. */
@@ -118,5 +143,7 @@ int cli_cancelled(void *context)
 void cli_release_signals(void)
 {
     int number = atomic_exchange(&noted, 0);
-    if (number > 0) end_by(number, NULL);
+    if (number <= 0) return;
+    set_timer(0);
+    end_by(number, NULL);
 }

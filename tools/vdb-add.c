@@ -186,8 +186,7 @@ static int commit_pending(struct add *add)
     if (!add->commit) return status;
     add->added += info.added;
     add->updated += info.updated;
-    uint64_t pending = add->pending;
-    add->records_in += pending;
+    add->records_in += add->pending;
     add->pending = 0;
     char text[200];
     if (add->options->batch)
@@ -199,7 +198,6 @@ static int commit_pending(struct add *add)
                  ", only the index part over them may not be built",
                  add->commit);
     cli_at_signal(NULL, text);
-    if (add->options->batch && pending) print_acknowledged(add);
     return status;
 }
 
@@ -207,9 +205,11 @@ static int commit_pending(struct add *add)
  * what is in can be told. */
 static int commit(struct add *add)
 {
+    uint64_t before = add->records_in;
     cli_note_signals("the records of one commit are in, all or none of them");
     int status = commit_pending(add);
     cli_release_signals();
+    if (add->options->batch && add->records_in > before) print_acknowledged(add);
     return status;
 }
 

@@ -39,6 +39,7 @@ struct vdb {
     struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
     struct filelock writing;
+    struct osfile_identity named; /* under write_lock: the file whose name is known to be durable */
     pthread_mutex_t state_lock;
     pthread_mutex_t sync_lock; /* taken last */
     struct vdb_snapshot *newest;

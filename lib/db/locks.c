@@ -127,6 +127,24 @@ static int mutex_lock_within(pthread_mutex_t *mutex, double wait, const struct c
     return 0;
 }
 
+/* Who gave a new file its name syncs the directory, but may not have come to that, or have died
+ * before: so whoever writes to one that is as new as that does it first, or his commit could be
+ * lost with the name. Of a directory that only lets us pass we must take it as done. */
+static enum vdb_status make_name_durable(struct vdb *db, struct vdb_error *err)
+{
+    if (db->unsynced ||
+        (db->named.inode == db->identity.inode && db->named.device == db->identity.device))
+        return VDB_OK;
+    pthread_mutex_lock(&db->state_lock);
+    bool fresh = db->newest->generation->superblock.generation == 1;
+    pthread_mutex_unlock(&db->state_lock);
+    int failed = fresh ? osfile_sync_directory_of(db->path) : 0;
+    if (failed && failed != EACCES && failed != EPERM)
+        return error_set_errno(err, VDB_IO, failed, "cannot sync the directory of the index");
+    db->named = db->identity;
+    return VDB_OK;
+}
+
 enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
@@ -137,10 +155,13 @@ enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
     if (failed) return error_set(err, VDB_BUSY, "another thread is writing to the index");
     status = lock_current(db, write_place, db->wait, &db->writing, &locked, err);
-    if (status)
+    if (status) {
         pthread_mutex_unlock(&db->write_lock);
-    else
-        osfile_close(&locked); /* it is db->file, which stays while the lock is held */
+        return status;
+    }
+    osfile_close(&locked); /* it is db->file, which stays while the lock is held */
+    status = make_name_durable(db, err);
+    if (status) db_unlock_write(db);
     return status;
 }
 

@@ -528,8 +528,7 @@ static void make_sound(struct buf *bytes)
     uint64_t newest = 0;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
         uint8_t *slot = bytes->data + (size_t)i * VDB_SUPERBLOCK_SIZE;
-        le64 check =
-            le64_put(checksum_without(slot, sizeof sb, offsetof(struct disk_superblock, check)));
+        le64 check = le64_put(checksum(slot, offsetof(struct disk_superblock, check)));
         memcpy(slot + offsetof(struct disk_superblock, check), &check, sizeof check);
         struct disk_superblock read;
         memcpy(&read, slot, sizeof read);
@@ -593,7 +592,7 @@ static void contradictions_are_named(void **state)
         /* To 25, of which there is a record. */
         {history[1] + 8, 24 ^ 25, "history", history[1]},
         /* The extents begin with another commit, or elsewhere. */
-        {extents + 16, 1, "log", m->log_extents[0].off},
+        {extents + 16, 25 ^ 27, "log", m->log_extents[0].off},
         {extents + 32 + 16, 1, "log", m->log_extents[1].off},
         {extents + 32 + 8, 0x40, "log", m->log_extents[1].off},
         /* The chain value where the past ends. */
@@ -672,7 +671,7 @@ static void damage_is_not_carried_over(void **state)
         const char *segment;
     } cases[] = {{history[0], "history"},
                  {history[1], "history"},
-                 {m->log_extents[0].off + 200, "log"},
+                 {m->log_extents[0].off + 16, "log"},
                  {ids, "id"}};
     vdb_snapshot_close(s);
     vdb_close(db);

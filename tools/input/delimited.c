@@ -263,7 +263,7 @@ struct reader *delimited_open(struct source *source, enum input_format format, s
 {
     struct delimited *file = calloc(1, sizeof *file);
     if (!file) {
-        fault_set(fault, CLI_SOFTWARE, source_name(source), "out of memory");
+        fault_set(fault, CLI_IOERR, source_name(source), "out of memory");
         source_close(source);
         return NULL;
     }

@@ -148,7 +148,7 @@ static bool read_head(struct hdf5 *hdf5, struct fault *fault)
     }
     hdf5->vector = malloc(head.dim * sizeof *hdf5->vector);
     if (!hdf5->vector) {
-        fault_set(fault, CLI_SOFTWARE, hdf5->name, "out of memory");
+        fault_set(fault, CLI_IOERR, hdf5->name, "out of memory");
         return false;
     }
     hdf5->has_ids = head.has_ids != 0;
@@ -171,7 +171,7 @@ struct reader *hdf5_open(struct source *source, const char *path,
     struct hdf5 *hdf5 = calloc(1, sizeof *hdf5);
     char *name = strdup(source_name(source));
     if (!hdf5 || !name) {
-        fault_set(fault, CLI_SOFTWARE, source_name(source), "out of memory");
+        fault_set(fault, CLI_IOERR, source_name(source), "out of memory");
         free(hdf5);
         free(name);
         source_close(source);

@@ -75,7 +75,7 @@ struct hdf5_writer *hdf5_write_open(const char *path, const char *helper, int *e
     bool good = false;
     if (writer) writer->name = strdup(name);
     if (!writer || !writer->name)
-        fault_set(&fault, CLI_SOFTWARE, name, "out of memory");
+        fault_set(&fault, CLI_IOERR, name, "out of memory");
     else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         fault_set(&fault, CLI_CANTCREAT, name, "cannot make a socket: %s", strerror(errno));
     else

@@ -117,7 +117,7 @@ struct input *input_open(const char *path, const struct input_options *options, 
     if (!input || !number) {
         free(input);
         free(number);
-        fault_set(&fault, CLI_SOFTWARE, path, "out of memory");
+        fault_set(&fault, CLI_IOERR, path, "out of memory");
         *exit_status = fault.exit_status;
         return NULL;
     }

@@ -17,12 +17,19 @@ struct cursor {
     const char *text;
     size_t at, len;
     char *why;
+    bool no_memory;
 };
 
 static bool fail(struct cursor *c, const char *what)
 {
     snprintf(c->why, JSON_WHY_SIZE, "column %zu: %s", c->at + 1, what);
     return false;
+}
+
+static bool fail_memory(struct cursor *c)
+{
+    c->no_memory = true;
+    return fail(c, "out of memory");
 }
 
 static void skip_space(struct cursor *c)
@@ -76,7 +83,8 @@ static bool take_string(struct cursor *c, const char **value, size_t *len, char 
     if (!copy) {
         json_decref(string);
         c->at = begin;
-        return fail(c, string ? "out of memory" : error.text);
+        bool memory = string || json_error_code(&error) == json_error_out_of_memory;
+        return memory ? fail_memory(c) : fail(c, error.text);
     }
     *len = json_string_length(string);
     memcpy(copy, json_string_value(string), *len);
@@ -112,7 +120,7 @@ static bool take_number(struct cursor *c, struct floats *vector)
     case FLOATS_FULL:
         return fail(c, "the vector has more than 65535 dimensions");
     case FLOATS_NO_MEMORY:
-        return fail(c, "out of memory");
+        return fail_memory(c);
     }
     c->at += used;
     return true;
@@ -206,25 +214,32 @@ static bool take_member(struct cursor *c, struct json_record *record, unsigned *
     return members[m].take(c, record);
 }
 
-bool json_record_parse(const char *line, size_t len, struct json_record *record,
-                       char why[JSON_WHY_SIZE])
+static bool take_record(struct cursor *c, struct json_record *record)
 {
-    struct cursor c = {line, 0, len, why};
     record->id = record->metadata = NULL;
     record->id_len = record->metadata_len = 0;
     record->has_vector = false;
     record->vector.count = 0;
 
     unsigned seen = 0;
-    if (!next_is(&c, '{')) return fail(&c, "expected a JSON object, beginning with '{'");
-    if (!next_is(&c, '}')) {
+    if (!next_is(c, '{')) return fail(c, "expected a JSON object, beginning with '{'");
+    if (!next_is(c, '}')) {
         do {
-            if (!take_member(&c, record, &seen)) return false;
-        } while (next_is(&c, ','));
-        if (!next_is(&c, '}')) return fail(&c, "expected ',' or '}'");
+            if (!take_member(c, record, &seen)) return false;
+        } while (next_is(c, ','));
+        if (!next_is(c, '}')) return fail(c, "expected ',' or '}'");
     }
-    skip_space(&c);
-    return c.at == c.len || fail(&c, "something stands behind the record");
+    skip_space(c);
+    return c->at == c->len || fail(c, "something stands behind the record");
+}
+
+bool json_record_parse(const char *line, size_t len, struct json_record *record,
+                       char why[JSON_WHY_SIZE])
+{
+    struct cursor c = {line, 0, len, why, false};
+    bool taken = take_record(&c, record);
+    record->no_memory = c.no_memory;
+    return taken;
 }
 
 void json_record_release(struct json_record *record)

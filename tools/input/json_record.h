@@ -16,6 +16,8 @@ struct json_record {
     const char *metadata; /* a slice of the line, or NULL */
     size_t metadata_len;
 
+    bool no_memory; /* parsing failed for want of memory, and not by what stands in the line */
+
     char *id_decoded; /* owned: an id that was written with escapes */
 };
 

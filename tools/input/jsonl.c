@@ -27,7 +27,12 @@ static enum input_status jsonl_next(struct reader *reader, struct record *record
     if (status == LINE_TOO_LONG) return INPUT_BAD;
 
     char why[JSON_WHY_SIZE];
-    if (!json_record_parse(line, len, parsed, why))
+    bool taken = json_record_parse(line, len, parsed, why);
+    if (!taken && parsed->no_memory) {
+        fault_set(fault, CLI_IOERR, reader->name, "out of memory");
+        return INPUT_FATAL;
+    }
+    if (!taken)
         missing = why;
     else if (!parsed->has_vector)
         missing = "the record has no vector";
@@ -66,7 +71,7 @@ struct reader *jsonl_open(struct source *source, const struct input_options *opt
 {
     struct jsonl *jsonl = calloc(1, sizeof *jsonl);
     if (!jsonl) {
-        fault_set(fault, CLI_SOFTWARE, source_name(source), "out of memory");
+        fault_set(fault, CLI_IOERR, source_name(source), "out of memory");
         source_close(source);
         return NULL;
     }

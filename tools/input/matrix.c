@@ -144,7 +144,7 @@ struct reader *matrix_open(struct source *source, const struct matrix_shape *giv
         goto refuse;
     m = malloc(sizeof *m + shape.dim * sizeof m->vector[0]);
     if (!m) {
-        fault_set(fault, CLI_SOFTWARE, source_name(source), "out of memory");
+        fault_set(fault, CLI_IOERR, source_name(source), "out of memory");
         goto refuse;
     }
     m->reader = (struct reader){.name = source_name(source),

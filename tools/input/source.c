@@ -46,7 +46,7 @@ uint64_t source_offset(const struct source *source)
 
 static bool no_memory(const char *name, struct fault *fault)
 {
-    fault_set(fault, CLI_SOFTWARE, name, "out of memory");
+    fault_set(fault, CLI_IOERR, name, "out of memory");
     return false;
 }
 

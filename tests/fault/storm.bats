@@ -1,0 +1,42 @@
+#!/usr/bin/env bats
+# storm.bats: processes on one index that are killed and stopped at random (storm.c); and that the
+# storm says so where something does not hold.
+# SPDX-License-Identifier: BSD-2-Clause
+
+setup() {
+    load ../tools/common
+    common_setup
+    STORM=$VDB_BUILD/tests/aid/storm
+}
+
+# kills SHARE: so many of a hundred of the storm's kills. STORM_KILLS asks for another number.
+kills() {
+    local all=50
+    [ "$VDB_MODE" = release ] && all=1000
+    echo $((${STORM_KILLS:-$all} * $1 / 100))
+}
+
+# storm KILLS OPTION...: what it counted goes to the test's output.
+storm() {
+    local wanted=$1
+    shift
+    mkdir storm
+    if ! timeout -k 10 $((300 + 2 * wanted)) "$STORM" --kills "$wanted" ${STORM_SEED:+--seed "$STORM_SEED"} \
+        "$@" storm >out 2>&1; then
+        cat out
+        ls -la storm
+        return 1
+    fi
+    sed 's/^/# /' out >&3
+    [ "$(sed -n 's/^\([0-9]*\) kills,.*/\1/p' out)" -ge "$wanted" ]
+    [ "$(sed -n 's/^\([0-9]*\) compactions.*/\1/p' out)" -gt 0 ]
+    [ "$(sed -n 's/^\([0-9]*\) batches.*/\1/p' out)" -gt "$wanted" ]
+}
+
+@test "a storm on a flat index loses nothing, shows no half of a batch and blocks nobody" {
+    storm "$(kills 80)" --index flat
+}
+
+@test "a storm on an index of graphs" {
+    storm "$(kills 20)" --index graph
+}
