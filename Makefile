@@ -235,6 +235,10 @@ crash-long:                                     ## a million crash images and mo
 	+@VDB_CRASH_SCALE=$(or $(VDB_CRASH_SCALE),8) $(MAKE) --no-print-directory MODE=$(MODE) check \
 	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
+.PHONY: mutants
+mutants: deps                                   ## take out each sync, checksum, lock, order: N= names some
+	python3 tests/mutants/mutants.py $(N)
+
 .PHONY: coverage
 coverage:                                       ## run the tests and print the lines they reach
 	+@$(MAKE) --no-print-directory MODE=coverage $(JOBS_FLAG) test

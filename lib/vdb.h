@@ -2,7 +2,8 @@
  *
  * Conventions of every function here:
  * - It returns VDB_OK or a status that says what went wrong; where `err` is not NULL it is then
- *   filled in, and it is left alone on success. Nothing is printed and no signal is caught.
+ *   filled in, and it is left alone on success. Nothing is printed and no signal is caught. Of
+ *   those that can fail, each may lack memory: VDB_NO_MEMORY.
  * - Vectors are given and taken as `dim` native floats, whatever type the index stores: every
  *   value of f16, i8 and u8 is a float.
  * - Ids are 1 to 1,023 bytes of UTF-8 without control characters; they need no final NUL.
@@ -419,7 +420,7 @@ struct vdb_commit_info {
 
 /* Begins a transaction over the newest commit. Nothing is locked until vdb_txn_commit; large
  * transactions are spooled to an unlinked temporary file in the index's directory.
- * Errors: VDB_READ_ONLY, VDB_IO, VDB_NO_MEMORY. */
+ * Errors: VDB_READ_ONLY, and as vdb_snapshot_open. */
 VDB_API enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **txn, struct vdb_error *err);
 
 /* Adds one row. `metadata` is a JSON object in UTF-8, kept as it is (the caller has checked that
@@ -444,7 +445,8 @@ VDB_API enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, siz
 /* Commits all of it, durably, or nothing; the transaction is gone either way. One without changes
  * writes nothing. Waits for other writers as long as the handle's `wait` says (VDB_BUSY).
  * Errors: VDB_BUSY, VDB_IO, VDB_DURABILITY_UNKNOWN (the handle then refuses further writes),
- * VDB_EXISTS / VDB_NOT_FOUND (another writer's commit came between; `info` is not filled). */
+ * VDB_EXISTS / VDB_NOT_FOUND (another writer's commit came between; `info` is not filled),
+ * VDB_CANCELLED, VDB_READ_ONLY, and as vdb_snapshot_open, which looks at what others have done. */
 VDB_API enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_info *info,
                                        struct vdb_error *err);
 VDB_API void vdb_txn_abort(struct vdb_txn *txn);
@@ -534,7 +536,8 @@ struct vdb_maintain_options {
  * the tail may grow to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what
  * holds recent rows, and old rows that lie in an inverted file stay there.
  * Other processes read and commit meanwhile.
- * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_CANCELLED. */
+ * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_DURABILITY_UNKNOWN,
+ * VDB_CANCELLED, and as vdb_snapshot_open. After any of them the rows are what they were. */
 VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
                                      struct vdb_error *err);
 
@@ -589,7 +592,8 @@ struct vdb_compact_options {
  * Codes that the index was made with and that its new kind cannot have become VDB_CODES_AUTO.
  * Errors: VDB_INVALID (codes that the kind cannot have; centroids where no inverted file is built,
  * too many of them, or one with a number that is not finite), VDB_BUSY, VDB_READ_ONLY,
- * VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT, VDB_CANCELLED. */
+ * VDB_CANNOT_CREATE, VDB_IO, VDB_CORRUPT, VDB_CANCELLED, and as vdb_snapshot_open. After any of
+ * them the rows are what they were; after VDB_IO the file may be the new one already. */
 VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
                                     struct vdb_error *err);
 

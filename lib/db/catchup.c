@@ -147,7 +147,10 @@ enum vdb_status catchup_run(struct catchup *c, uint64_t *carried, struct vdb_err
     if (status) return status;
     uint64_t done = c->at ? c->at->commit : c->from->commit;
     if (newest->commit > done) {
-        if (!c->to) status = vdb_open(c->successor, NULL, &c->to, err);
+        struct vdb_open_options alone = VDB_OPEN_OPTIONS_INIT; /* nobody else knows of it */
+        alone.wait = 0;
+        alone.threads = 1;
+        if (!c->to) status = vdb_open(c->successor, &alone, &c->to, err);
         if (!status) c->to->unsynced = true;
         if (!status) status = carry_all(c, newest, err);
         *carried = newest->commit - done;

@@ -312,7 +312,7 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
     catchup_release(&c);
     if (!status) status = sync_like(db, name, err);
     status = newname_finish(name, status, true, err);
-    if (!status) status = publish_superseded(&db->maintained, s->generation, err);
+    if (!status) publish_superseded(&db->maintained, s->generation); /* a hint: the work is done */
     if (locked) db_unlock_write(db);
     return status;
 }

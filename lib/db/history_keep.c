@@ -39,7 +39,7 @@ static enum vdb_status copy_segment(const struct history_keep *k, const struct s
                                     struct manifest *m, struct vdb_error *err)
 {
     const uint8_t *file = k->source->generation->view->base;
-    uint64_t off;
+    uint64_t off = 0;
     enum vdb_status status = verify_bytes(file, "history", from->off, from->len, from->check, err);
     if (!status)
         status = space_reserve(k->file, from->len, space_segment_align(from->len), &off, err);

@@ -15,9 +15,13 @@
 
 static enum vdb_status create_failed(struct newname *name, int failed, struct vdb_error *err)
 {
+    if (name->passing)
+        error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file %s", name->passing);
+    else
+        error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
     free(name->passing);
     free(name->path);
-    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
+    return VDB_CANNOT_CREATE;
 }
 
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
@@ -71,8 +75,8 @@ enum vdb_status newname_create_successor(struct newname *name, const char *path,
         free(name->path);
         return error_no_memory(err);
     }
-    if (is_leftover(name->passing, file_id)) osfile_unlink(name->passing);
-    int failed = osfile_create(&name->file, name->passing, mode);
+    int failed = is_leftover(name->passing, file_id) ? osfile_unlink(name->passing) : 0;
+    if (!failed) failed = osfile_create(&name->file, name->passing, mode);
     return failed ? create_failed(name, failed, err) : VDB_OK;
 }
 

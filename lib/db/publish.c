@@ -136,13 +136,12 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
     return status ? status : db_sync(db, &db->maintained, err);
 }
 
-enum vdb_status publish_superseded(const struct osfile *file, const struct generation *current,
-                                   struct vdb_error *err)
+void publish_superseded(const struct osfile *file, const struct generation *current)
 {
     struct superblock superblock = current->superblock;
     superblock.generation++;
     superblock.flags |= VDB_SUPERBLOCK_SUPERSEDED;
-    return write_slot(file, &superblock, 1 - current->slot, err);
+    write_slot(file, &superblock, 1 - current->slot, NULL);
 }
 
 /* Pages that are mapped stay in the system's cache, so the mapping lets go of them first. */

@@ -32,9 +32,9 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
                              struct manifest *manifest, const struct log_cursor *cursor,
                              struct vdb_error *err);
 
-/* Marks the file as one that another has taken the place of. No sync: it is a hint to readers. */
-enum vdb_status publish_superseded(const struct osfile *file, const struct generation *current,
-                                   struct vdb_error *err);
+/* Marks the file as one that another has taken the place of. No sync, and no harm where it fails:
+ * it is a hint to readers, who also see that no name leads to the file. */
+void publish_superseded(const struct osfile *file, const struct generation *current);
 
 /* Once the file is synced: what every search of a part built from the state at `commit` touches is
  * put into huge pages, where the system has them. `view` maps the file here, or is NULL. */
