@@ -183,7 +183,7 @@ $(B)/tests/test_searcher: TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc mmap)
 # The calls that tests/fault/seam.c stands in for.
 SEAM_WRAP := open mkostemp close pread pwrite posix_fallocate ftruncate fdatasync fsync rename \
-             renameat2 link unlink fcntl stat fstat realpath fchmod fchown mmap malloc calloc \
+             renameat2 link unlink fcntl statx realpath fchmod fchown mmap malloc calloc \
              realloc aligned_alloc strdup asprintf pthread_create
 $(patsubst tests/fault/%.c,$(B)/tests/%,$(wildcard tests/fault/test_*.c)): TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,$(SEAM_WRAP))
@@ -235,9 +235,23 @@ crash-long:                                     ## a million crash images and mo
 	+@VDB_CRASH_SCALE=$(or $(VDB_CRASH_SCALE),8) $(MAKE) --no-print-directory MODE=$(MODE) check \
 	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
+# What has threads in it and does not take a sanitizer hours.
+RACES := sharing filelock snapshot crew par changelog failures_memory
+VALGRIND := sharing filelock snapshot changelog log manifest superblock tombstone metadata history
+.PHONY: race valgrind
+race: deps                                      ## what has threads in it, under ThreadSanitizer
+	+@$(MAKE) --no-print-directory MODE=tsan $(JOBS_FLAG) all $(RACES:%=build/tsan/tests/test_%)
+	+@$(MAKE) --no-print-directory MODE=tsan check T='$(RACES:%=build/tsan/tests/test_%)'
+valgrind: deps                                  ## a small suite under valgrind's memcheck
+	@tests/deps valgrind
+	+@$(MAKE) --no-print-directory MODE=debug $(JOBS_FLAG) $(VALGRIND:%=build/debug/tests/test_%)
+	@for t in $(VALGRIND); do echo "valgrind: test_$$t"; \
+	  VDB_ISA=portable valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	    build/debug/tests/test_$$t >build/debug/valgrind.log 2>&1 || { cat build/debug/valgrind.log; exit 1; }; done
+
 .PHONY: mutants
 mutants: deps                                   ## take out each sync, checksum, lock, order: N= names some
-	python3 tests/mutants/mutants.py $(N)
+	python3 tests/fault/mutants.py $(N)
 
 .PHONY: coverage
 coverage:                                       ## run the tests and print the lines they reach

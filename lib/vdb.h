@@ -509,13 +509,17 @@ VDB_API void vdb_log_close(struct vdb_log *log);
 /* ---- locks --------------------------------------------------------------------------------- */
 
 struct vdb_locks {
-    int writing, maintaining;        /* 1: a handle has the lock for commits, or for maintenance */
-    char writer[64], maintainer[64]; /* "process 123 (vdb-add)" as far as is known, or "" */
+    int writing, maintaining; /* 1: a handle has the lock for commits, or for maintenance */
 };
 
-/* Who has the file's locks at this moment, this handle not counted. On Linux a process is found
- * that belongs to the same user. Errors: VDB_IO. */
+/* Whether the file's locks are held at this moment, by other handles than this one. Errors:
+ * VDB_IO. */
 VDB_API enum vdb_status vdb_locks(struct vdb *db, struct vdb_locks *locks, struct vdb_error *err);
+
+/* Who maintains the index at this moment: holder becomes "process 123 (vdb-compact)", or "" where
+ * nobody does or it cannot be told. On Linux a process is found that belongs to the same user,
+ * which takes a look at all that run. Errors: VDB_IO. */
+VDB_API enum vdb_status vdb_maintainer(struct vdb *db, char holder[64], struct vdb_error *err);
 
 /* ---- maintenance --------------------------------------------------------------------------- */
 

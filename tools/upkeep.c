@@ -9,21 +9,29 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
-void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
-                struct cli_progress *progress)
+static enum vdb_status build(const struct cli *cli, struct vdb *db, int64_t now_us,
+                             struct cli_progress *progress, struct vdb_error *err)
 {
     struct vdb_maintain_options how = VDB_MAINTAIN_OPTIONS_INIT;
     how.threads = cli->threads;
     how.progress = cli_progress;
     how.context = progress;
     how.now_us = now_us;
-    struct vdb_error err = {0};
     cli_note_signals(NULL);
-    enum vdb_status status = vdb_maintain(db, &how, &err);
+    enum vdb_status status = vdb_maintain(db, &how, err);
     cli_progress_end(progress);
     cli_release_signals();
+    return status;
+}
+
+void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
+                struct cli_progress *progress)
+{
+    struct vdb_error err = {0};
+    enum vdb_status status = build(cli, db, now_us, progress, &err);
     if (status == VDB_OK || (status == VDB_BUSY && !cli->verbose)) return;
     const char *reason = err.message[0] ? err.message : vdb_status_string(status);
     if (status == VDB_BUSY)
@@ -37,16 +45,25 @@ void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
 
 /* ---- in the background --------------------------------------------------------------------- */
 
-static bool wanted(struct vdb *db, int64_t now_us)
+/* Whether something is to be done; *tail: rows that searches compare one by one. */
+static bool wanted(struct vdb *db, int64_t now_us, uint64_t *tail)
 {
     struct vdb_maintain_options how = VDB_MAINTAIN_OPTIONS_INIT;
     const struct vdb_snapshot *snapshot;
-    struct vdb_locks locks;
+    struct vdb_info info;
     how.now_us = now_us;
     if (vdb_snapshot_open(db, &snapshot, NULL) != VDB_OK) return false;
+    vdb_snapshot_info(snapshot, &info);
+    *tail = info.tail_rows;
     bool is = vdb_maintain_wanted(snapshot, &how) != 0;
     vdb_snapshot_close(snapshot);
-    return is && vdb_locks(db, &locks, NULL) == VDB_OK && !locks.maintaining;
+    return is;
+}
+
+static bool running(struct vdb *db)
+{
+    struct vdb_locks locks;
+    return vdb_locks(db, &locks, NULL) != VDB_OK || locks.maintaining;
 }
 
 /* Beside this program, where they are built and where they are installed. */
@@ -92,10 +109,10 @@ static void start(const char *program, char *const argv[])
     while (waitpid(child, NULL, 0) < 0) continue;
 }
 
-void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us)
+static void start_maintenance(const struct cli *cli, int64_t now_us)
 {
     char program[PATH_MAX], threads[16], seconds[32];
-    if (!wanted(db, now_us) || !find_compact(program)) return;
+    if (!find_compact(program)) return;
     char *argv[12] = {(char *)"vdb-compact", (char *)"--maintain", (char *)"--quiet"};
     int argc = 3;
     if (cli->threads) {
@@ -109,4 +126,27 @@ void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us)
     argv[argc++] = (char *)"--";
     argv[argc] = (char *)(uintptr_t)cli->index;
     start(program, argv);
+}
+
+/* Until the tail is short again, whoever makes it so. */
+static void catch_up(const struct cli *cli, struct vdb *db, int64_t now_us)
+{
+    struct cli_progress progress = {.cli = cli};
+    struct vdb_error err = {0};
+    uint64_t tail;
+    enum vdb_status status = VDB_OK;
+    while (wanted(db, now_us, &tail) && (status == VDB_OK || status == VDB_BUSY)) {
+        status = build(cli, db, now_us, &progress, &err);
+        if (status == VDB_BUSY) nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+}
+
+void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us)
+{
+    uint64_t tail;
+    if (!wanted(db, now_us, &tail)) return;
+    if (tail >= UPKEEP_BEHIND)
+        catch_up(cli, db, now_us);
+    else if (!running(db))
+        start_maintenance(cli, now_us);
 }

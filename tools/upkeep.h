@@ -21,7 +21,12 @@
 void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
                 struct cli_progress *progress);
 
-/* Has it done in the background, where it is necessary and nobody is at it. */
+/* Rows of the tail from which on a stream that brings them faster than they are built into the
+ * index is held up until it is short again: or searches would get slower and slower. */
+#define UPKEEP_BEHIND 16384
+
+/* Has it done in the background, where it is necessary and nobody is at it; returns at once unless
+ * the tail has grown to UPKEEP_BEHIND. */
 void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us);
 
 #endif

@@ -23,6 +23,7 @@ static const struct cli_option options[] = {
 
 struct stat_tool {
     struct vdb_locks locks;
+    char maintainer[64];
     bool json, prometheus;
     const char *path;
     const struct vdb_snapshot *snapshot;
@@ -219,8 +220,8 @@ static void print_text(const struct stat_tool *tool)
         print_part_text(tool, i, &part);
     }
     printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
-    printf("maintenance\t%s%s%s\n", maintenance(tool), tool->locks.maintainer[0] ? "\t" : "",
-           tool->locks.maintainer);
+    printf("maintenance\t%s%s%s\n", maintenance(tool), tool->maintainer[0] ? "\t" : "",
+           tool->maintainer);
 }
 
 static void print_calibration_json(const struct stat_tool *tool, uint32_t part)
@@ -319,8 +320,8 @@ static void print_json(const struct stat_tool *tool)
     }
     printf("],\"tail_rows\":%" PRIu64, info->tail_rows);
     printf(",\"maintenance\":\"%s\",\"maintainer\":", maintenance(tool));
-    if (tool->locks.maintainer[0])
-        cli_json_string(stdout, tool->locks.maintainer, strlen(tool->locks.maintainer));
+    if (tool->maintainer[0])
+        cli_json_string(stdout, tool->maintainer, strlen(tool->maintainer));
     else
         fputs("null", stdout);
     puts("}");
@@ -442,7 +443,8 @@ int main(int argc, char **argv)
     }
     tool.path = cli.index;
     vdb_snapshot_info(tool.snapshot, &tool.info);
-    if (vdb_locks(db, &tool.locks, &err) != VDB_OK) {
+    if (vdb_locks(db, &tool.locks, &err) != VDB_OK ||
+        (tool.locks.maintaining && vdb_maintainer(db, tool.maintainer, &err) != VDB_OK)) {
         status = cli_report(&cli, &err);
         vdb_snapshot_close(tool.snapshot);
         vdb_close(db);

@@ -42,7 +42,7 @@ def layout(name, form, fields):
     return struct.Struct("<" + form), namedtuple(name, fields)
 
 
-SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ3968xQ", "magic major minor header_len compat ro_compat incompat "
+SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ384xQ", "magic major minor header_len compat ro_compat incompat "
                     "file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check")
 MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "QIHH80xQ",
                   "magic header_len length generation commit commit_time_us row_count live_count dim metric type "
@@ -218,23 +218,23 @@ class File:
     # -- superblock.md
 
     def choose_superblock(self):
-        slots = [self.data[at:at + 4096] for at in (0, 4096)]
+        slots = [self.data[at:at + 512] for at in (0, 4096)]
         if not any(slot.startswith(MAGIC) for slot in slots):
             raise Damaged("not a vdb file")
         found = []
         self.slots_valid = []  # also where a slot was never written
         for slot in slots:
             self.slots_valid.append(not any(slot))
-            if not slot.startswith(MAGIC) or len(slot) < 4096:
+            if not slot.startswith(MAGIC) or len(slot) < 512:
                 continue
             head = SUPERBLOCK[1]._make(SUPERBLOCK[0].unpack(slot))
-            if (head.major, head.minor) != (0, 1):
-                raise Unsupported("version %d.%d; this reader knows 0.1" % (head.major, head.minor))
-            if head.check != xxh3_64(slot[:4088]):
+            if (head.major, head.minor) != (0, 2):
+                raise Unsupported("version %d.%d; this reader knows 0.2" % (head.major, head.minor))
+            if head.check != xxh3_64(slot[:504]):
                 continue
             if head.incompat:
                 raise Unsupported("unknown incompat feature, bit %d" % (head.incompat & -head.incompat).bit_length())
-            if head.header_len == 4096:
+            if head.header_len == 512:
                 self.slots_valid[-1] = True
                 found.append(head)
         if not found:

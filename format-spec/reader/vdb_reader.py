@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""vdb_reader.py: a reader of vdb files, version 0.1, written from format-spec/ alone.
+"""vdb_reader.py: a reader of vdb files, version 0.2, written from format-spec/ alone.
 
 It exists to prove the specification: it shares nothing with the library, aims at clearness and not
 at speed, and uses Python's standard library only. It opens a file, follows the log to its end, and
@@ -35,7 +35,7 @@ def number(value, element):
 def command_info(file, arguments):
     m, sb = file.manifest, file.super
     print(json.dumps({
-        "format": "0.1", "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
+        "format": "0.2", "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
         "dim": m.dim, "metric": METRICS[m.metric], "type": TYPES[m.type][0], "rows": file.rows,
         "live": file.live_count, "deleted": file.rows - file.live_count, "commit": file.commit,
         "commit_time_us": file.time_us, "created_us": m.created_us, "horizon_commit": m.horizon_commit,
@@ -94,7 +94,7 @@ def command_search(file, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.1.")
+    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.2.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, run, about in (("info", command_info, "what is in the file, as JSON"),
                              ("get", command_get, "live rows as JSON Lines"),

@@ -16,25 +16,25 @@
 /* ---- fork ---------------------------------------------------------------------------------- */
 
 /* The descriptors that a child must close: the one thing here that the whole process shares. */
-static pthread_mutex_t held_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct filelock *held;
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct filelock *all_open;
 static pthread_once_t watch_once = PTHREAD_ONCE_INIT;
 
 static void before_fork(void)
 {
-    pthread_mutex_lock(&held_lock);
+    pthread_mutex_lock(&open_lock);
 }
 
 static void in_parent(void)
 {
-    pthread_mutex_unlock(&held_lock);
+    pthread_mutex_unlock(&open_lock);
 }
 
 static void in_child(void)
 {
-    for (struct filelock *lock = held; lock; lock = lock->next) osfile_close(&lock->file);
-    held = NULL;
-    pthread_mutex_unlock(&held_lock);
+    for (struct filelock *lock = all_open; lock; lock = lock->next) osfile_close(&lock->file);
+    all_open = NULL;
+    pthread_mutex_unlock(&open_lock);
 }
 
 static void watch_forks(void)
@@ -42,31 +42,33 @@ static void watch_forks(void)
     pthread_atfork(before_fork, in_parent, in_child);
 }
 
-/* Opens and notes it in one, as seen by forks. */
-static int open_held(struct filelock *lock, const struct osfile *of)
+/* Opened and noted in one, as seen by forks. */
+int filelock_open(struct filelock *lock, const struct osfile *of)
 {
+    *lock = (struct filelock){.file = {-1}};
     pthread_once(&watch_once, watch_forks);
-    pthread_mutex_lock(&held_lock);
+    pthread_mutex_lock(&open_lock);
     int failed = osfile_reopen(of, &lock->file);
     /* No /proc, or no right to open it any more: a copy of the descriptor locks as well, if also
      * against nobody who shares the description. */
     if (failed) failed = osfile_duplicate(of, &lock->file);
     if (!failed) {
-        lock->next = held;
-        held = lock;
+        lock->next = all_open;
+        all_open = lock;
     }
-    pthread_mutex_unlock(&held_lock);
+    pthread_mutex_unlock(&open_lock);
     return failed;
 }
 
-static void close_held(struct filelock *lock)
+void filelock_close(struct filelock *lock)
 {
-    pthread_mutex_lock(&held_lock);
-    struct filelock **at = &held;
+    if (lock->file.fd < 0) return;
+    pthread_mutex_lock(&open_lock);
+    struct filelock **at = &all_open;
     while (*at && *at != lock) at = &(*at)->next;
     if (*at) *at = lock->next;
     osfile_close(&lock->file);
-    pthread_mutex_unlock(&held_lock);
+    pthread_mutex_unlock(&open_lock);
 }
 
 /* ---- locking ------------------------------------------------------------------------------- */
@@ -110,13 +112,6 @@ static int try_once(const struct filelock *lock, struct filelock_place place)
     return failed;
 }
 
-static bool is_free(const struct filelock *lock, uint64_t off)
-{
-    struct flock range = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    return fcntl(lock->file.fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_UNLCK;
-}
-
 /* `at` is where we stand: place 0 is the lock, place.places the line's end, and beyond that is who
  * has no place yet. */
 static int wait_in_line(const struct filelock *lock, struct filelock_place place, double wait,
@@ -127,7 +122,7 @@ static int wait_in_line(const struct filelock *lock, struct filelock_place place
     for (;;) {
         int failed = set(lock, F_WRLCK, place.off - (at - 1), 1);
         double now = seconds_now();
-        if (at == 1 || !is_free(lock, place.off)) taken = now;
+        if (at == 1 || filelock_is_held(&lock->file, place.off)) taken = now;
         bool past = failed == EAGAIN && now - taken > STALL_SECONDS;
         if (past) failed = set(lock, F_WRLCK, place.off, 1);
         if (!failed) {
@@ -144,25 +139,22 @@ static int wait_in_line(const struct filelock *lock, struct filelock_place place
     }
 }
 
-int filelock_take(struct filelock *lock, const struct osfile *of, struct filelock_place place,
-                  double wait, const struct cancel *cancel)
+int filelock_take(struct filelock *lock, struct filelock_place place, double wait,
+                  const struct cancel *cancel)
 {
-    *lock = (struct filelock){.file = {-1}, .off = place.off};
-    int failed = open_held(lock, of);
-    if (failed) return failed;
-    failed = try_once(lock, place);
-    if (failed == EAGAIN && wait > 0)
+    int failed = try_once(lock, place);
+    if (failed == EAGAIN && wait > 0) {
         failed = wait_in_line(lock, place, wait, cancel);
-    else if (failed == EAGAIN && place.places) /* who stands in line may have been stopped */
+        if (failed) set(lock, F_UNLCK, place.off - place.places, place.places + 1u);
+    } else if (failed == EAGAIN && place.places) { /* who stands in line may have been stopped */
         failed = set(lock, F_WRLCK, place.off, 1);
-    if (failed) close_held(lock);
+    }
     return failed;
 }
 
-void filelock_release(struct filelock *lock)
+void filelock_release(struct filelock *lock, struct filelock_place place)
 {
-    if (lock->file.fd >= 0) set(lock, F_UNLCK, lock->off, 1);
-    close_held(lock);
+    if (lock->file.fd >= 0) set(lock, F_UNLCK, place.off, 1);
 }
 
 /* ---- who holds it -------------------------------------------------------------------------- */
@@ -231,15 +223,30 @@ static void search_processes(uint64_t inode, uint64_t off, char holder[FILELOCK_
     closedir(folder);
 }
 
-bool filelock_holder(const struct osfile *file, uint64_t off, char holder[FILELOCK_HOLDER])
+/* Of a lock that somebody has, also his process where the system names it; else 0. */
+static bool look(const struct osfile *file, uint64_t off, pid_t *pid)
 {
     struct flock range = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)off, .l_len = 1};
-    holder[0] = '\0';
     if (fcntl(file->fd, F_OFD_GETLK, &range) != 0 || range.l_type == F_UNLCK) return false;
+    *pid = range.l_pid > 0 ? range.l_pid : 0;
+    return true;
+}
+
+bool filelock_is_held(const struct osfile *file, uint64_t off)
+{
+    pid_t ignored;
+    return look(file, off, &ignored);
+}
+
+bool filelock_holder(const struct osfile *file, uint64_t off, char holder[FILELOCK_HOLDER])
+{
+    pid_t pid;
     struct osfile_stat now;
-    if (range.l_pid > 0)
-        name_process(range.l_pid, holder);
+    holder[0] = '\0';
+    if (!look(file, off, &pid)) return false;
+    if (pid)
+        name_process(pid, holder);
     else if (osfile_stat(file, &now) == 0)
         search_processes(now.identity.inode, off, holder);
     return true;

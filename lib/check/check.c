@@ -44,10 +44,10 @@ static void check_slots(struct checker *c, const uint8_t slots[])
 {
     struct superblock ignored;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
-        const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_SIZE;
+        const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_STRIDE;
         struct vdb_error finding;
         if (all_zero(slot, VDB_SUPERBLOCK_SIZE)) continue;
-        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_SIZE,
+        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_STRIDE,
                               &ignored, &finding) == VDB_CORRUPT)
             checker_report(c, &finding);
     }
@@ -148,7 +148,7 @@ static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
                                        .read_only = true};
     enum vdb_status status = kernels_select(NULL, &options.kernels, err);
     if (status) return status;
-    status = snapshot_open(&c->file, &options, &snapshot, &finding);
+    status = snapshot_open(&c->file, NULL, &options, &snapshot, &finding);
     if (status) {
         if (err) *err = finding;
         check_segments_alone(c);
@@ -168,7 +168,7 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
 {
     struct vdb_error finding;
     int slot;
-    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE];
+    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE] = {0};
     size_t got;
     int failed = osfile_read(&c->file, 0, slots, sizeof slots, &got);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");

@@ -95,7 +95,7 @@ static enum vdb_status state_at(struct vdb *db, uint64_t commit, uint64_t file_l
 {
     struct generation *generation;
     struct vdb_snapshot *base;
-    enum vdb_status status = generation_open(&db->maintained, &generation, err);
+    enum vdb_status status = generation_open(&db->maintained, NULL, &generation, err);
     if (!status) status = snapshot_create(generation, file_len, &db->options, &base, err);
     if (status) return status;
     uint64_t most = commit - base->commit;

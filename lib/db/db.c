@@ -39,12 +39,12 @@ static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_err
     return VDB_OK;
 }
 
-/* The first snapshot of the file. */
-static enum vdb_status open_state(struct vdb *db, struct vdb_snapshot **snapshot,
-                                  struct vdb_error *err)
+/* The newest state of the file, through a mapping of it that is there already, or NULL. */
+static enum vdb_status open_state(struct vdb *db, struct view *mapped,
+                                  struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
     db->options.read_only = db->read_only;
-    enum vdb_status status = snapshot_open(&db->file, &db->options, snapshot, err);
+    enum vdb_status status = snapshot_open(&db->file, mapped, &db->options, snapshot, err);
     if (!status && (*snapshot)->generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN)
         db->read_only = db->options.read_only = (*snapshot)->read_only = true;
     return status;
@@ -64,7 +64,7 @@ static enum vdb_status db_init(struct vdb *db, const char *path,
     db->path = realpath(path, NULL);
     if (!db->path) return open_failed(errno, err);
     status = open_file(db, !chosen.read_only, err);
-    return status ? status : open_state(db, &db->newest, err);
+    return status ? status : open_state(db, NULL, &db->newest, err);
 }
 
 static bool little_endian(void)
@@ -83,7 +83,7 @@ enum vdb_status vdb_open(const char *path, const struct vdb_open_options *option
     struct vdb *db = calloc(1, sizeof *db);
     if (!db) return error_no_memory(err);
     db->file.fd = -1;
-    db->maintained.fd = db->writing.file.fd = db->maintaining.file.fd = -1;
+    db->maintained.fd = db->writing.lock.file.fd = db->maintaining.lock.file.fd = -1;
     pthread_mutex_init(&db->maintain_lock, NULL);
     pthread_mutex_init(&db->write_lock, NULL);
     pthread_mutex_init(&db->state_lock, NULL);
@@ -101,6 +101,8 @@ void vdb_close(struct vdb *db)
 {
     if (!db) return;
     snapshot_unref(db->newest);
+    filelock_close(&db->writing.lock);
+    filelock_close(&db->maintaining.lock);
     osfile_close(&db->file);
     pthread_mutex_destroy(&db->sync_lock);
     pthread_mutex_destroy(&db->state_lock);
@@ -114,18 +116,17 @@ void vdb_close(struct vdb *db)
 
 /* With state_lock held. Goes along the log where the superblock is still the same one, else opens
  * anew. */
-static enum vdb_status refresh_locked(struct vdb *db, struct vdb_snapshot **snapshot,
-                                      struct vdb_error *err)
+static enum vdb_status refresh_locked(struct vdb *db, const struct osfile_stat *now,
+                                      struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
+    const struct generation *generation = db->newest->generation;
     struct superblock superblock;
-    int slot;
-    uint64_t file_len;
-    enum vdb_status status = generation_superblock(&db->file, &superblock, &slot, &file_len, err);
+    enum vdb_status status = generation_look(generation, now, &superblock, err);
     if (status) return status;
     *snapshot = NULL;
-    if (superblock.generation == db->newest->generation->superblock.generation)
-        status = snapshot_follow(db->newest, &db->file, snapshot, err);
-    return status || *snapshot ? status : open_state(db, snapshot, err);
+    if (superblock.generation == generation->superblock.generation)
+        status = snapshot_follow(db->newest, &db->file, now->size, snapshot, err);
+    return status || *snapshot ? status : open_state(db, generation->view, snapshot, err);
 }
 
 enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err)
@@ -141,7 +142,7 @@ enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err)
     int was_not_writable = db->not_writable;
     enum vdb_status status = open_file(db, !was_read_only, err);
     struct vdb_snapshot *snapshot = NULL;
-    if (!status) status = open_state(db, &snapshot, err);
+    if (!status) status = open_state(db, NULL, &snapshot, err);
     if (status) {
         osfile_close(&db->file);
         db->file = old;
@@ -158,22 +159,24 @@ enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err)
 
 /* Whether another file is known to have taken this one's place. Who put it there may have died
  * before it could mark this one; then no name leads here any more. */
-static bool superseded(const struct vdb *db)
+static bool superseded(const struct vdb *db, const struct osfile_stat *now)
 {
-    struct osfile_stat now;
-    if (db->newest->generation->superblock.flags & VDB_SUPERBLOCK_SUPERSEDED) return true;
-    return osfile_stat(&db->file, &now) == 0 && now.links == 0;
+    return db->newest->generation->superblock.flags & VDB_SUPERBLOCK_SUPERSEDED || now->links == 0;
 }
 
 enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
     pthread_mutex_lock(&db->state_lock);
     struct vdb_snapshot *newer;
-    enum vdb_status status = refresh_locked(db, &newer, err);
+    struct osfile_stat now;
+    enum vdb_status status = VDB_OK;
+    int failed = osfile_stat(&db->file, &now);
+    if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+    if (!status) status = refresh_locked(db, &now, &newer, err);
     if (!status) {
         snapshot_unref(db->newest);
         db->newest = newer;
-        if (superseded(db)) status = db_reopen_if_replaced(db, err);
+        if (superseded(db, &now)) status = db_reopen_if_replaced(db, err);
     }
     if (!status) *snapshot = snapshot_ref(db->newest);
     pthread_mutex_unlock(&db->state_lock);

@@ -22,6 +22,12 @@
 #include "state/snapshot.h"
 #include "vdb.h"
 
+/* A range to be locked, open on the file that was there when it was locked last. */
+struct db_range {
+    struct filelock lock;
+    struct osfile_identity identity;
+};
+
 struct vdb {
     char *path; /* resolved: no symbolic links */
     struct osfile file;
@@ -35,10 +41,10 @@ struct vdb {
     struct snapshot_options options;
 
     pthread_mutex_t maintain_lock;
-    struct filelock maintaining;
+    struct db_range maintaining;
     struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
-    struct filelock writing;
+    struct db_range writing;
     struct osfile_identity named; /* under write_lock: the file whose name is known to be durable */
     pthread_mutex_t state_lock;
     pthread_mutex_t sync_lock; /* taken last */

@@ -61,13 +61,14 @@ static enum vdb_status lock_failed(int failed, const struct osfile *file, uint64
         return error_set(err, VDB_BUSY, "%s holds the %s lock of the index", holder, what);
     case ECANCELED:
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for the %s lock", what);
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-        return error_set_errno(err, VDB_IO, failed, "cannot open the index once more to lock it");
     default:
         return error_set_errno(err, VDB_READ_ONLY, failed, "cannot lock the index for writing");
     }
+}
+
+static bool same_file(struct osfile_identity a, struct osfile_identity b)
+{
+    return a.inode == b.inode && a.device == b.device;
 }
 
 static enum vdb_status look_again(struct vdb *db, struct osfile_identity locked, bool *same,
@@ -75,33 +76,41 @@ static enum vdb_status look_again(struct vdb *db, struct osfile_identity locked,
 {
     pthread_mutex_lock(&db->state_lock);
     enum vdb_status status = db_reopen_if_replaced(db, err);
-    *same = locked.inode == db->identity.inode && locked.device == db->identity.device;
+    *same = same_file(locked, db->identity);
     pthread_mutex_unlock(&db->state_lock);
     return status ? status : may_write(db, err);
 }
 
+/* Has the range open on the file as it is now, which it most often is. */
+static enum vdb_status aim(struct vdb *db, struct db_range *range, struct vdb_error *err)
+{
+    pthread_mutex_lock(&db->state_lock);
+    struct osfile_identity identity = db->identity;
+    int failed = 0;
+    if (range->lock.file.fd < 0 || !same_file(range->identity, identity)) {
+        filelock_close(&range->lock);
+        failed = filelock_open(&range->lock, &db->file);
+        range->identity = identity;
+    }
+    pthread_mutex_unlock(&db->state_lock);
+    return failed ? error_set_errno(err, VDB_IO, failed, "cannot open the index once more")
+                  : VDB_OK;
+}
+
 /* A compaction may take the file's place while its lock is waited for, so who gets the lock looks
- * again at what the path names, and begins anew with that. *file becomes a descriptor of the file
- * that the lock is on. */
+ * again at what the path names, and begins anew with that. */
 static enum vdb_status lock_current(struct vdb *db, struct filelock_place place, double wait,
-                                    struct filelock *lock, struct osfile *file,
-                                    struct vdb_error *err)
+                                    struct db_range *range, struct vdb_error *err)
 {
     for (;;) {
         bool same = false;
-        struct osfile_identity identity;
-        enum vdb_status status = hold_file(db, file, &identity, err);
+        enum vdb_status status = aim(db, range, err);
         if (status) return status;
-        int failed = filelock_take(lock, file, place, wait, &db->cancel);
-        if (failed) {
-            status = lock_failed(failed, file, place.off, err);
-            osfile_close(file);
-            return status;
-        }
-        status = look_again(db, identity, &same, err);
+        int failed = filelock_take(&range->lock, place, wait, &db->cancel);
+        if (failed) return lock_failed(failed, &range->lock.file, place.off, err);
+        status = look_again(db, range->identity, &same, err);
         if (!status && same) return VDB_OK;
-        filelock_release(lock);
-        osfile_close(file);
+        filelock_release(&range->lock, place);
         if (status) return status;
     }
 }
@@ -132,9 +141,7 @@ static int mutex_lock_within(pthread_mutex_t *mutex, double wait, const struct c
  * lost with the name. Of a directory that only lets us pass we must take it as done. */
 static enum vdb_status make_name_durable(struct vdb *db, struct vdb_error *err)
 {
-    if (db->unsynced ||
-        (db->named.inode == db->identity.inode && db->named.device == db->identity.device))
-        return VDB_OK;
+    if (db->unsynced || same_file(db->named, db->identity)) return VDB_OK;
     pthread_mutex_lock(&db->state_lock);
     bool fresh = db->newest->generation->superblock.generation == 1;
     pthread_mutex_unlock(&db->state_lock);
@@ -149,17 +156,15 @@ enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
     if (status) return status;
-    struct osfile locked;
     int failed = mutex_lock_within(&db->write_lock, db->wait, &db->cancel);
     if (failed == ECANCELED)
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
     if (failed) return error_set(err, VDB_BUSY, "another thread is writing to the index");
-    status = lock_current(db, write_place, db->wait, &db->writing, &locked, err);
+    status = lock_current(db, write_place, db->wait, &db->writing, err);
     if (status) {
         pthread_mutex_unlock(&db->write_lock);
         return status;
     }
-    osfile_close(&locked); /* it is db->file, which stays while the lock is held */
     status = make_name_durable(db, err);
     if (status) db_unlock_write(db);
     return status;
@@ -167,7 +172,7 @@ enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
 
 void db_unlock_write(struct vdb *db)
 {
-    filelock_release(&db->writing);
+    filelock_release(&db->writing.lock, write_place);
     pthread_mutex_unlock(&db->write_lock);
 }
 
@@ -179,8 +184,15 @@ enum vdb_status db_lock_maintain(struct vdb *db, double wait, struct vdb_error *
     if (failed == ECANCELED)
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
     if (failed) return error_set(err, VDB_BUSY, "another thread maintains the index");
-    status = lock_current(db, maintain_place, wait, &db->maintaining, &db->maintained, err);
-    if (status) pthread_mutex_unlock(&db->maintain_lock);
+    status = lock_current(db, maintain_place, wait, &db->maintaining, err);
+    struct osfile_identity identity;
+    if (!status) status = hold_file(db, &db->maintained, &identity, err);
+    if (!status && same_file(identity, db->maintaining.identity)) return VDB_OK;
+    /* Only where somebody replaces files without asking for the lock. */
+    if (!status) status = error_set(err, VDB_BUSY, "another file has taken the index's place");
+    filelock_release(&db->maintaining.lock, maintain_place);
+    osfile_close(&db->maintained);
+    pthread_mutex_unlock(&db->maintain_lock);
     return status;
 }
 
@@ -190,16 +202,14 @@ enum vdb_status db_lock_write_maintained(struct vdb *db, struct vdb_error *err)
     if (status) return status;
     struct osfile_stat now;
     int failed = osfile_stat(&db->maintained, &now);
-    if (!failed && now.identity.inode == db->identity.inode &&
-        now.identity.device == db->identity.device)
-        return VDB_OK;
+    if (!failed && same_file(now.identity, db->identity)) return VDB_OK;
     db_unlock_write(db);
     return error_set(err, VDB_BUSY, "another file has taken the index's place meanwhile");
 }
 
 void db_unlock_maintain(struct vdb *db)
 {
-    filelock_release(&db->maintaining);
+    filelock_release(&db->maintaining.lock, maintain_place);
     osfile_close(&db->maintained);
     pthread_mutex_unlock(&db->maintain_lock);
 }
@@ -210,9 +220,19 @@ enum vdb_status vdb_locks(struct vdb *db, struct vdb_locks *locks, struct vdb_er
     struct osfile_identity identity;
     enum vdb_status status = hold_file(db, &file, &identity, err);
     if (status) return status;
-    *locks = (struct vdb_locks){0};
-    locks->writing = filelock_holder(&file, VDB_LOCK_WRITE, locks->writer);
-    locks->maintaining = filelock_holder(&file, VDB_LOCK_MAINTAIN, locks->maintainer);
+    locks->writing = filelock_is_held(&file, VDB_LOCK_WRITE);
+    locks->maintaining = filelock_is_held(&file, VDB_LOCK_MAINTAIN);
+    osfile_close(&file);
+    return VDB_OK;
+}
+
+enum vdb_status vdb_maintainer(struct vdb *db, char holder[FILELOCK_HOLDER], struct vdb_error *err)
+{
+    struct osfile file;
+    struct osfile_identity identity;
+    enum vdb_status status = hold_file(db, &file, &identity, err);
+    if (status) return status;
+    filelock_holder(&file, VDB_LOCK_MAINTAIN, holder);
     osfile_close(&file);
     return VDB_OK;
 }

@@ -17,16 +17,18 @@
 #include "format/tombstone.h"
 #include "vdb.h"
 
-#define TAIL_MAX_ROWS   2048  /* rows that a search scans beside the parts */
-#define TAIL_MAX_EVENTS 65536 /* what an opener replays at most, and a little more */
-#define LOUD_TIMES      16    /* so many times as much outside of the quiet hours */
+#define TAIL_MAX_ROWS   2048   /* rows that a search scans beside the parts */
+#define TAIL_MAX_REPLAY 131072 /* events that an opener replays, some 15 ns each */
+#define COMMIT_REPLAY   16     /* a commit takes as long as so many of them */
+#define LOUD_TIMES      16     /* so many times as much outside of the quiet hours */
 
 static bool needed(const struct vdb_snapshot *s, int64_t now_us)
 {
     const struct manifest *m = &s->generation->manifest;
     uint32_t times = policy_is_quiet(m, now_us) ? 1 : LOUD_TIMES;
     return s->row_count - m->row_count >= TAIL_MAX_ROWS * times ||
-           s->tail_events >= (uint64_t)TAIL_MAX_EVENTS * times;
+           s->tail_events + (uint64_t)COMMIT_REPLAY * s->tail_count >=
+               (uint64_t)TAIL_MAX_REPLAY * times;
 }
 
 /* How many of the parts stay as they are. Old rows of a hybrid index that have their inverted file

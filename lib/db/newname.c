@@ -15,13 +15,9 @@
 
 static enum vdb_status create_failed(struct newname *name, int failed, struct vdb_error *err)
 {
-    if (name->passing)
-        error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file %s", name->passing);
-    else
-        error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
     free(name->passing);
     free(name->path);
-    return VDB_CANNOT_CREATE;
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
 }
 
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
@@ -49,8 +45,10 @@ enum vdb_status newname_create(struct newname *name, const char *path, mode_t mo
  * will be, or the index's own id in them. */
 static bool is_leftover(const char *path, const uint8_t file_id[16])
 {
-    struct disk_superblock head;
-    static const struct disk_superblock zero;
+    struct {
+        struct disk_superblock slot;
+        uint8_t padding[VDB_SUPERBLOCK_STRIDE - VDB_SUPERBLOCK_SIZE];
+    } head, zero = {0};
     struct osfile file;
     size_t got = 0;
     if (osfile_open(&file, path, false) != 0) return false;
@@ -58,8 +56,8 @@ static bool is_leftover(const char *path, const uint8_t file_id[16])
     osfile_close(&file);
     if (failed) return false;
     if (memcmp(&head, &zero, got) == 0) return true;
-    return got == sizeof head && memcmp(head.magic, VDB_MAGIC, sizeof head.magic) == 0 &&
-           memcmp(head.file_id, file_id, sizeof head.file_id) == 0;
+    return got == sizeof head && memcmp(head.slot.magic, VDB_MAGIC, sizeof head.slot.magic) == 0 &&
+           memcmp(head.slot.file_id, file_id, sizeof head.slot.file_id) == 0;
 }
 
 enum vdb_status newname_create_successor(struct newname *name, const char *path,
@@ -77,7 +75,9 @@ enum vdb_status newname_create_successor(struct newname *name, const char *path,
     }
     int failed = is_leftover(name->passing, file_id) ? osfile_unlink(name->passing) : 0;
     if (!failed) failed = osfile_create(&name->file, name->passing, mode);
-    return failed ? create_failed(name, failed, err) : VDB_OK;
+    if (!failed) return VDB_OK;
+    error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create %s", name->passing);
+    return create_failed(name, failed, NULL);
 }
 
 enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,

@@ -15,7 +15,7 @@ static enum vdb_status write_slot(const struct osfile *file, const struct superb
 {
     struct disk_superblock disk;
     superblock_encode(superblock, &disk);
-    return space_write(file, (uint64_t)slot * VDB_SUPERBLOCK_SIZE, &disk, sizeof disk, err);
+    return space_write(file, (uint64_t)slot * VDB_SUPERBLOCK_STRIDE, &disk, sizeof disk, err);
 }
 
 static enum vdb_status file_length(const struct osfile *file, uint64_t *len, struct vdb_error *err)
@@ -133,7 +133,13 @@ enum vdb_status publish_next(struct vdb *db, const struct generation *current,
     if (status) return status;
     status = db_sync(db, &db->maintained, err);
     if (!status) status = write_slot(&db->maintained, &superblock, 1 - current->slot, err);
-    return status ? status : db_sync(db, &db->maintained, err);
+    if (status) return status;
+    status = db_sync(db, &db->maintained, err);
+    /* It may be in force for all who look and yet not on the medium, with no dirty page left: put
+     * down again, it is carried by the next publication's first sync, before that writes the other
+     * slot. */
+    if (status) write_slot(&db->maintained, &superblock, 1 - current->slot, NULL);
+    return status;
 }
 
 void publish_superseded(const struct osfile *file, const struct generation *current)

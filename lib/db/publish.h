@@ -13,7 +13,7 @@
 #include "vdb.h"
 
 /* A new file's first extent: superblocks, room for the manifest, and the first of the log. */
-#define NEWFILE_MANIFEST_OFF ((uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE)
+#define NEWFILE_MANIFEST_OFF ((uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE)
 #define NEWFILE_LOG_OFF      ((uint64_t)16384)
 #define NEWFILE_HEAD_LEN     ((uint64_t)65536)
 

@@ -12,8 +12,9 @@
 
 #define VDB_MAGIC              "\x8fVDB\r\n\x1a\n"
 #define VDB_VERSION_MAJOR      0
-#define VDB_VERSION_MINOR      1
-#define VDB_SUPERBLOCK_SIZE    4096
+#define VDB_VERSION_MINOR      2
+#define VDB_SUPERBLOCK_SIZE    512  /* one sector, so that no crash tears it */
+#define VDB_SUPERBLOCK_STRIDE  4096 /* from a slot to the next: a page each */
 #define VDB_SUPERBLOCK_SLOTS   2
 #define VDB_ARRAY_ALIGN        64
 #define VDB_SEGMENT_ALIGN      65536
@@ -50,8 +51,8 @@ struct disk_superblock {
     le64 log_check; /* chain value that the record at log_off must name as its predecessor's */
     le64 file_end;  /* the file is at least this long */
     le64 flags;
-    uint8_t reserved[3968];
-    le64 check; /* XXH3-64 of the 4088 bytes before it */
+    uint8_t reserved[384];
+    le64 check; /* XXH3-64 of the 504 bytes before it */
 };
 
 /* ---- the manifest -------------------------------------------------------------------------- */

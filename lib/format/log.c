@@ -20,7 +20,7 @@ static struct disk_block block_put(const struct log_block *from)
 static bool block_inside(const struct log_block *block, uint64_t file_len)
 {
     return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 &&
-                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
+                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE &&
                                block->off <= file_len && block->len <= file_len - block->off);
 }
 

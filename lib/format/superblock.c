@@ -112,7 +112,7 @@ static bool has_magic(const uint8_t *p, size_t len, size_t off)
 /* Slot 0 may be torn, so the second one counts too. */
 bool superblock_is_ours(const uint8_t *p, size_t len)
 {
-    return has_magic(p, len, 0) || has_magic(p, len, VDB_SUPERBLOCK_SIZE);
+    return has_magic(p, len, 0) || has_magic(p, len, VDB_SUPERBLOCK_STRIDE);
 }
 
 enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superblock *out, int *slot,
@@ -123,7 +123,7 @@ enum vdb_status superblock_choose(const uint8_t *p, size_t len, struct superbloc
     struct vdb_error errors[VDB_SUPERBLOCK_SLOTS] = {{0}};
     int best = -1;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
-        size_t off = (size_t)i * VDB_SUPERBLOCK_SIZE;
+        size_t off = (size_t)i * VDB_SUPERBLOCK_STRIDE;
         enum vdb_status status = superblock_decode(
             p + (len < off ? 0 : off), len < off ? 0 : len - off, off, &slots[i], &errors[i]);
         if (status) continue;

@@ -7,10 +7,17 @@
 
 #include "base/error.h"
 
+static enum vdb_status cut_off(uint64_t size, uint64_t least, struct vdb_error *err)
+{
+    return error_set_corrupt(err, "superblock", size,
+                             "file is cut off after %llu of at least %llu bytes",
+                             (unsigned long long)size, (unsigned long long)least);
+}
+
 enum vdb_status generation_superblock(const struct osfile *file, struct superblock *superblock,
                                       int *slot, uint64_t *file_len, struct vdb_error *err)
 {
-    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE];
+    uint8_t slots[VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE];
     size_t got;
     int failed = osfile_read(file, 0, slots, sizeof slots, &got);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot read the superblock");
@@ -20,18 +27,25 @@ enum vdb_status generation_superblock(const struct osfile *file, struct superblo
     struct osfile_stat now;
     failed = osfile_stat(file, &now);
     if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
-    if (now.size < superblock->file_end)
-        return error_set_corrupt(
-            err, "superblock", now.size, "file is cut off after %llu of at least %llu bytes",
-            (unsigned long long)now.size, (unsigned long long)superblock->file_end);
+    if (now.size < superblock->file_end) return cut_off(now.size, superblock->file_end, err);
     *file_len = now.size;
     return VDB_OK;
+}
+
+/* `now` was asked for first: where another superblock has come since, the file may be longer. */
+enum vdb_status generation_look(const struct generation *g, const struct osfile_stat *now,
+                                struct superblock *superblock, struct vdb_error *err)
+{
+    if (now->size < g->superblock.file_end) return cut_off(now->size, g->superblock.file_end, err);
+    int slot;
+    size_t len = (size_t)(now->size < g->view->cap ? now->size : g->view->cap);
+    return superblock_choose(g->view->base, len, superblock, &slot, err);
 }
 
 /* The extent that the log goes on in lies in the file, behind the superblocks. */
 static enum vdb_status check_log_place(const struct superblock *sb, struct vdb_error *err)
 {
-    if (sb->log_off >= (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE &&
+    if (sb->log_off >= (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE &&
         sb->log_off % VDB_ARRAY_ALIGN == 0 && sb->log_off <= sb->log_end &&
         sb->log_end - sb->log_off >= LOG_LINK_LEN && sb->log_end <= sb->file_end)
         return VDB_OK;
@@ -44,7 +58,7 @@ static enum vdb_status open_manifest(struct generation *g, uint64_t file_len, st
 {
     const struct superblock *sb = &g->superblock;
     if (sb->manifest_off % VDB_ARRAY_ALIGN != 0 ||
-        sb->manifest_off < (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_SIZE)
+        sb->manifest_off < (uint64_t)VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE)
         return error_set_corrupt(err, "manifest", sb->manifest_off,
                                  "manifest lies at %llu, where none can",
                                  (unsigned long long)sb->manifest_off);
@@ -81,8 +95,8 @@ static enum vdb_status open_parts(struct generation *g, uint64_t file_len, struc
     return VDB_OK;
 }
 
-enum vdb_status generation_open(const struct osfile *file, struct generation **generation,
-                                struct vdb_error *err)
+enum vdb_status generation_open(const struct osfile *file, struct view *mapped,
+                                struct generation **generation, struct vdb_error *err)
 {
     struct generation *g = calloc(1, sizeof *g);
     if (!g) return error_no_memory(err);
@@ -95,7 +109,10 @@ enum vdb_status generation_open(const struct osfile *file, struct generation **g
     uint64_t file_len;
     status = generation_superblock(file, &g->superblock, &g->slot, &file_len, err);
     if (!status) status = check_log_place(&g->superblock, err);
-    if (!status) status = view_create(file, file_len, &g->view, err);
+    if (!status && mapped && file_len <= mapped->cap)
+        g->view = view_ref(mapped);
+    else if (!status)
+        status = view_create(file, file_len, &g->view, err);
     if (!status) status = open_manifest(g, file_len, err);
     if (!status) status = open_parts(g, file_len, err);
     if (status) {

@@ -33,10 +33,17 @@ struct generation {
 enum vdb_status generation_superblock(const struct osfile *file, struct superblock *superblock,
                                       int *slot, uint64_t *file_len, struct vdb_error *err);
 
-/* Reads superblock and manifest and opens the parts; the log is left to snapshots.
- * Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
-enum vdb_status generation_open(const struct osfile *file, struct generation **generation,
-                                struct vdb_error *err);
+/* The superblock as the mapping of `generation` has it, where the file is as `now` says: what
+ * generation_superblock gives, without a call to the system. */
+enum vdb_status generation_look(const struct generation *generation, const struct osfile_stat *now,
+                                struct superblock *superblock, struct vdb_error *err);
+
+/* Reads superblock and manifest and opens the parts; the log is left to snapshots. `mapped`, or
+ * NULL, is a view of the same file, which is used where it reaches far enough: pages that were
+ * touched through it need not be found again. Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO,
+ * VDB_NO_MEMORY. */
+enum vdb_status generation_open(const struct osfile *file, struct view *mapped,
+                                struct generation **generation, struct vdb_error *err);
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);
 

@@ -200,24 +200,29 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
     return VDB_OK;
 }
 
+static enum vdb_status length_of(const struct osfile *file, uint64_t *len, struct vdb_error *err)
+{
+    struct osfile_stat now;
+    int failed = osfile_stat(file, &now);
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+    *len = now.size;
+    return VDB_OK;
+}
+
 /* The length is asked for before the log is read, so a writer may have made the file longer for a
  * commit that is read already: what lies beyond the length is damage only if the file is no longer
  * than when that was seen before. Each turn goes on from where the last one stood. */
-enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file,
+enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file, uint64_t len,
                                 struct vdb_snapshot **to, struct vdb_error *err)
 {
     struct vdb_snapshot *at = snapshot_ref(from);
     uint64_t cap = from->generation->view->cap, len_before = 0;
     enum vdb_status status = VDB_OK;
     *to = NULL;
-    while (!status) {
-        struct osfile_stat now;
-        int failed = osfile_stat(file, &now);
-        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot look at the file");
-        if (status || now.size > cap) break;
+    while (!status && len <= cap) {
         struct vdb_snapshot *next;
         bool beyond;
-        status = snapshot_advance(at, now.size, UINT64_MAX, &next, &beyond, err);
+        status = snapshot_advance(at, len, UINT64_MAX, &next, &beyond, err);
         if (status) break;
         snapshot_unref(at);
         at = next;
@@ -225,28 +230,32 @@ enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *
             *to = at;
             return VDB_OK;
         }
-        if (now.size == len_before)
+        if (len == len_before)
             status = error_set_corrupt(
                 err, "log", at->cursor.off,
                 "what the record after commit %llu names does not lie in the file",
                 (unsigned long long)at->cursor.commit);
-        len_before = now.size;
+        len_before = len;
+        if (!status) status = length_of(file, &len, err);
     }
     snapshot_unref(at);
     return status;
 }
 
-enum vdb_status snapshot_open(const struct osfile *file, const struct snapshot_options *options,
+enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
+                              const struct snapshot_options *options,
                               struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
     *snapshot = NULL;
     while (!*snapshot) { /* again where the file outgrew its mapping while it was opened */
         struct generation *generation;
         struct vdb_snapshot *base;
-        enum vdb_status status = generation_open(file, &generation, err);
+        enum vdb_status status = generation_open(file, mapped, &generation, err);
         if (!status) status = snapshot_create(generation, 0, options, &base, err);
         if (status) return status;
-        status = snapshot_follow(base, file, snapshot, err);
+        uint64_t len = 0;
+        status = length_of(file, &len, err);
+        if (!status) status = snapshot_follow(base, file, len, snapshot, err);
         snapshot_unref(base);
         if (status) return status;
     }

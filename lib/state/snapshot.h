@@ -54,13 +54,14 @@ enum vdb_status snapshot_create(struct generation *generation, uint64_t file_len
 enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, uint64_t most,
                                  struct vdb_snapshot **to, bool *beyond, struct vdb_error *err);
 
-/* Goes on along the log to its end as it is now. *to is NULL where the file has outgrown the
- * generation's mapping. Errors: VDB_CORRUPT, VDB_IO, VDB_NO_MEMORY. */
-enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file,
+/* Goes on along the log to its end as it is now, the file having just had `len` bytes. *to is NULL
+ * where it has outgrown the generation's mapping. Errors: VDB_CORRUPT, VDB_IO, VDB_NO_MEMORY. */
+enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file, uint64_t len,
                                 struct vdb_snapshot **to, struct vdb_error *err);
 
-/* Opens the newest state of a file from its superblock on. */
-enum vdb_status snapshot_open(const struct osfile *file, const struct snapshot_options *options,
+/* Opens the newest state of a file from its superblock on; `mapped` as in generation_open. */
+enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
+                              const struct snapshot_options *options,
                               struct vdb_snapshot **snapshot, struct vdb_error *err);
 
 struct vdb_snapshot *snapshot_ref(struct vdb_snapshot *snapshot);

@@ -390,6 +390,7 @@ void keep_maintained(void *argument)
 {
     const struct upkeep *upkeep = argument;
     struct vdb *db = index_open(upkeep->path);
+    if (nice(10) == -1) die("nice", NULL); /* as the tools start it */
     stage_enter(upkeep->stage);
     while (!upkeep->stage->stop) {
         maintain(db);

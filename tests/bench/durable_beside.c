@@ -133,6 +133,21 @@ struct inserter {
     _Atomic uint64_t *inserted;
 };
 
+static uint64_t tail_rows(struct vdb *db)
+{
+    const struct vdb_snapshot *now;
+    struct vdb_info info;
+    struct vdb_error err = {0};
+    if (vdb_snapshot_open(db, &now, &err)) die("vdb_snapshot_open", &err);
+    vdb_snapshot_info(now, &info);
+    vdb_snapshot_close(now);
+    return info.tail_rows;
+}
+
+/* As the tools do (tools/upkeep.h): who inserts faster than the index is built waits. */
+#define BEHIND     16384
+#define TAIL_SHORT 2048
+
 static void insert_on(void *argument)
 {
     const struct inserter *in = argument;
@@ -143,7 +158,10 @@ static void insert_on(void *argument)
     for (size_t i = 0; !in->stage->stop; i += batch) {
         commit_rows(db, "new", in->first + i, batch, rows + i % POOL * DIM);
         *in->inserted += batch;
-        if (in->company->self) maintain(db);
+        if (in->company->self)
+            maintain(db);
+        else if (tail_rows(db) >= BEHIND)
+            while (tail_rows(db) >= TAIL_SHORT && !in->stage->stop) sleep_ms(5);
     }
     free(rows);
     vdb_close(db);

@@ -18,14 +18,15 @@ struct tail {
     double wanted;                 /* ms; 0: for information */
 };
 
-/* Maintenance comes at 2,048 rows or 65,536 events, and outside of quiet hours at 16 times that. */
+/* Maintenance comes at 2,048 rows, or 131,072 events with a commit counting as 16, and outside of
+ * quiet hours at 16 times that. */
 static const struct tail tails[] = {
     {"no tail", 0, 0, 1, 1, 0},
     {"2,047 rows, a commit each", 2047, 2047, 1, 1, 20},
-    {"65,535 events, a commit each", 2047, 65535, 1, 1, 20},
-    {"65,535 events, commits of 1,000", 2047, 65535, 1000, 1000, 20},
+    {"7,700 events, a commit each", 2047, 7700, 1, 1, 20},
+    {"130,000 events, commits of 1,000", 2047, 130000, 1000, 1000, 20},
     {"16 x 2,047 rows, a commit each", 32767, 32767, 1, 1, 0},
-    {"16 x 65,535 events, commits of 1,000", 32767, 1048575, 1, 1000, 0},
+    {"16 x 130,000 events, commits of 1,000", 32767, 2080000, 1, 1000, 0},
 };
 #define TAILS (sizeof tails / sizeof *tails)
 

@@ -189,7 +189,7 @@ static void fail_image(const struct crash *c, const struct image *image, const c
 }
 
 struct findings {
-    int partial;      /* slots that may be damaged */
+    int spoilt;       /* slots that may be damaged */
     bool two_records; /* of which the first may be damaged */
     uint64_t torn;    /* findings that are so explained */
     struct vdb_error first;
@@ -200,8 +200,8 @@ static void keep_finding(void *context, const struct vdb_error *finding)
     struct findings *all = context;
     int slot = finding->offset / 4096 ? 2 : 1;
     if (finding->segment && strcmp(finding->segment, "superblock") == 0 && finding->offset < 8192 &&
-        (all->partial & slot)) {
-        all->partial &= ~slot; /* one finding a slot */
+        (all->spoilt & slot)) {
+        all->spoilt &= ~slot; /* one finding a slot */
         all->torn++;
         return;
     }
@@ -213,16 +213,16 @@ static void keep_finding(void *context, const struct vdb_error *finding)
     if (!all->first.status) all->first = *finding;
 }
 
-/* A slot of the superblock of which only a part has arrived is damaged, and the check says so: it
- * may do so of the slots in `partial`, see struct image. After a failed sync the window may hold
+/* A slot of the superblock lies in one sector, and is whole where sectors are. Torn within it, or
+ * with garbage in it, it is damaged, and the check says so: it may do so of the slots in `spoilt`,
+ * see struct image. After a failed sync the window may hold
  * two records of the log, one that was never acknowledged and one in flight; where the second
  * arrives whole and the first does not, the check cannot know that nothing is lost. */
-static bool is_sound(const struct crash *c, const char *path, int partial, char *why,
-                     size_t why_len)
+static bool is_sound(const struct crash *c, const char *path, int spoilt, char *why, size_t why_len)
 {
     struct vdb_check_options options = VDB_CHECK_OPTIONS_INIT;
     struct vdb_error err = {0};
-    struct findings all = {.partial = partial, .two_records = c->after_failure};
+    struct findings all = {.spoilt = spoilt, .two_records = c->after_failure};
     uint64_t findings = 0;
     options.deep = 1;
     options.threads = 1;
@@ -302,14 +302,14 @@ static int recognise(struct crash *c, const struct vdb_snapshot *snapshot, char 
     return NO_STATE;
 }
 
-static int open_image(struct crash *c, const char *path, int partial, char *why, size_t why_len)
+static int open_image(struct crash *c, const char *path, int spoilt, char *why, size_t why_len)
 {
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     struct vdb_error err = {0};
     struct vdb *db;
     const struct vdb_snapshot *snapshot;
     int state = NO_STATE;
-    if (!is_sound(c, path, partial, why, why_len)) return NO_STATE;
+    if (!is_sound(c, path, spoilt, why, why_len)) return NO_STATE;
     options.read_only = 1;
     options.threads = 1;
     if (vdb_open(path, &options, &db, &err)) {
@@ -360,7 +360,7 @@ static int state_of(struct crash *c, const struct image *image, unsigned which, 
     if (!added && *known != NOT_OPENED) return *known;
     if (!open) return *known = NOT_OPENED;
     image_put(image, which, &c->disks[which]);
-    *known = open_image(c, c->disks[which].path, image->partial, why, sizeof why);
+    *known = open_image(c, c->disks[which].path, image->spoilt, why, sizeof why);
     if (*known == NO_STATE) fail_image(c, image, "%s %s", which ? "the output" : "the index", why);
     return *known;
 }
@@ -523,12 +523,6 @@ static const char *base_directory(void)
     return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
 }
 
-static void make_directory(char *path, size_t len)
-{
-    snprintf(path, len, "%s/vdb-crash-XXXXXX", base_directory());
-    assert_non_null(mkdtemp(path));
-}
-
 static void remove_directory(const char *path)
 {
     DIR *entries = opendir(path);
@@ -541,6 +535,26 @@ static void remove_directory(const char *path)
     rmdir(path);
 }
 
+/* Those that a failed test did not come to remove. */
+static char directories[2 * (DEPTH + 1)][200];
+
+static void remove_directories(void)
+{
+    for (size_t i = 0; i < sizeof directories / sizeof *directories; i++)
+        if (*directories[i]) remove_directory(directories[i]);
+}
+
+static void make_directory(char *path, size_t len, unsigned number)
+{
+    static bool registered;
+    if (!registered) atexit(remove_directories);
+    registered = true;
+    if (*directories[number]) remove_directory(directories[number]);
+    snprintf(path, len, "%s/vdb-crash-XXXXXX", base_directory());
+    assert_non_null(mkdtemp(path));
+    memcpy(directories[number], path, sizeof directories[number]);
+}
+
 static void crash_init(struct crash *c, const char *name, unsigned depth,
                        const struct crash_scale *scale, struct crash_counts *counts)
 {
@@ -549,8 +563,8 @@ static void crash_init(struct crash *c, const char *name, unsigned depth,
     c->depth = depth;
     c->scale = scale;
     c->counts = counts;
-    make_directory(c->directory, sizeof c->directory);
-    make_directory(c->run.directory, sizeof c->run.directory);
+    make_directory(c->directory, sizeof c->directory, 2 * depth);
+    make_directory(c->run.directory, sizeof c->run.directory, 2 * depth + 1);
     snprintf(c->run.index.path, sizeof c->run.index.path, "%.190s/x.vdb", c->run.directory);
 }
 

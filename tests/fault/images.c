@@ -16,7 +16,7 @@
 
 #include "base/checksum.h"
 
-enum { BLOCK = 4096, SECTOR = 512, SLOT = 4096, NAMES_MAX = 64, PAIRS_MAX = 24 };
+enum { BLOCK = 4096, SECTOR = 512, SLOT = 512, SLOT_1 = 4096, NAMES_MAX = 64, PAIRS_MAX = 24 };
 
 const char *image_kind_name(enum image_kind kind)
 {
@@ -344,17 +344,20 @@ static void choose_names(struct images *x)
 
 static bool is_slot(const struct pending *p)
 {
-    return p->kind == SEAM_OP_WRITE && p->len == SLOT && (p->off == 0 || p->off == SLOT);
+    return p->kind == SEAM_OP_WRITE && p->len == SLOT && (p->off == 0 || p->off == SLOT_1);
 }
 
-static int partial_slots(const struct images *x)
+/* By the disk's doing alone, where it writes or spoils less than a sector. */
+static bool is_spoilt(const struct choice *c)
+{
+    return c->part == GARBAGE || ((c->part == UP_TO || c->part == FROM) && c->at % SECTOR != 0);
+}
+
+static int spoilt_slots(const struct images *x)
 {
     int slots = 0;
-    for (size_t i = 0; i < x->count; i++) {
-        enum part part = (enum part)x->choices[i].part;
-        if (is_slot(&x->window[i]) && part != NONE && part != WHOLE && part != LENGTH)
-            slots |= x->window[i].off ? 2 : 1;
-    }
+    for (size_t i = 0; i < x->count; i++)
+        if (is_slot(&x->window[i]) && is_spoilt(&x->choices[i])) slots |= x->window[i].off ? 2 : 1;
     return slots;
 }
 
@@ -365,7 +368,7 @@ static void show(struct images *x, enum image_kind kind, int slot)
                           .moment = x->moment,
                           .mark = x->mark,
                           .slot = slot,
-                          .partial = partial_slots(x),
+                          .spoilt = spoilt_slots(x),
                           .images = x};
     for (size_t i = 0; i < x->count; i++)
         image.slot_waits |= x->relevant[i] && is_slot(&x->window[i]);
@@ -540,15 +543,31 @@ static void show_torn(struct images *x, size_t i)
     show_special(x, IMAGE_SIZE, i, LENGTH, 0);
 }
 
+/* The other slot's write, where a sync of it failed: its sector may hold anything. `count`: none.
+ */
+static size_t lost_slot(const struct images *x, size_t i)
+{
+    size_t j = 0;
+    while (j < x->count &&
+           !(x->window[j].lost && is_slot(&x->window[j]) &&
+             x->window[j].file == x->window[i].file && x->window[j].off != x->window[i].off))
+        j++;
+    return j;
+}
+
 static void show_bytes(struct images *x, size_t i)
 {
     const struct pending *p = &x->window[i];
     bool slot = is_slot(p);
+    size_t lost = slot ? lost_slot(x, i) : x->count;
     for (uint64_t at = p->off + 1; at < p->off + p->len; at++)
         for (int part = UP_TO; part <= FROM; part++) {
             choose_all(x, WHOLE);
             x->choices[i] = (struct choice){(uint8_t)part, at};
             show(x, slot ? IMAGE_SLOT : IMAGE_BYTES, slot && p->off ? 1 : 0);
+            if (lost == x->count) continue;
+            x->choices[lost] = (struct choice){GARBAGE, x->window[lost].off};
+            show(x, IMAGE_SLOT, p->off ? 1 : 0);
         }
 }
 

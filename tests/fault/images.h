@@ -52,11 +52,11 @@ enum { IMAGE_TRACKED = 2 };
 
 struct image {
     enum image_kind kind;
-    size_t moment; /* the last operation that had begun, an index of the trace's */
-    uint64_t mark; /* the last mark before it; 0: none */
-    int slot;      /* IMAGE_SLOT: which */
-    int partial;   /* slots of the superblock that a part of a write is in, but not all of it: a sum
-                      of 1 for slot 0 and 2 for slot 1 */
+    size_t moment;   /* the last operation that had begun, an index of the trace's */
+    uint64_t mark;   /* the last mark before it; 0: none */
+    int slot;        /* IMAGE_SLOT: which */
+    int spoilt;      /* slots of the superblock that are torn within their sector, or have garbage
+                        in it: a sum of 1 for slot 0 and 2 for slot 1 */
     bool slot_waits; /* a slot of a tracked file was written and has not been synced */
     struct {
         bool there;

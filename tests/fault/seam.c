@@ -34,8 +34,7 @@ WRAP(int, renameat2, int from_fd, const char *from, int to_fd, const char *to, u
 WRAP(int, link, const char *from, const char *to)
 WRAP(int, unlink, const char *path)
 WRAP(int, fcntl, int fd, int command, ...)
-WRAP(int, stat, const char *path, struct stat *found)
-WRAP(int, fstat, int fd, struct stat *found)
+WRAP(int, statx, int directory, const char *path, int flags, unsigned mask, struct statx *found)
 WRAP(char *, realpath, const char *path, char *resolved)
 WRAP(int, fchmod, int fd, mode_t mode)
 WRAP(int, fchown, int fd, uid_t owner, gid_t group)
@@ -193,7 +192,7 @@ static void undo_forget_all(void)
 static void undo_forget(int fd)
 {
     struct stat s;
-    if (__real_fstat(fd, &s) != 0) return;
+    if (fstat(fd, &s) != 0) return;
     pthread_mutex_lock(&lock);
     struct undo **at = &undos;
     while (*at) {
@@ -220,7 +219,7 @@ static void undo_keep(int fd, off_t off, size_t len)
 {
     struct stat s;
     struct undo *u = __real_malloc(sizeof *u + len);
-    if (!u || __real_fstat(fd, &s) != 0) {
+    if (!u || fstat(fd, &s) != 0) {
         free(u);
         return;
     }
@@ -240,7 +239,7 @@ static void undo_keep(int fd, off_t off, size_t len)
 static void undo_all(int fd)
 {
     struct stat s;
-    if (__real_fstat(fd, &s) != 0) return;
+    if (fstat(fd, &s) != 0) return;
     pthread_mutex_lock(&lock);
     for (const struct undo *u = undos; u; u = u->older)
         if (same_file(u, &s) && __real_pwrite(fd, u->bytes, u->len, u->off) < 0) break;
@@ -353,7 +352,7 @@ int __wrap_ftruncate(int fd, off_t len)
 static int sync_judged(int fd, int (*real)(int), const char *call)
 {
     struct stat s;
-    bool directory = __real_fstat(fd, &s) == 0 && S_ISDIR(s.st_mode);
+    bool directory = fstat(fd, &s) == 0 && S_ISDIR(s.st_mode);
     struct verdict v = judge(directory ? SEAM_SYNC_DIRECTORY : SEAM_SYNC, call);
     record_enter();
     int result = v.fails && v.effect != SEAM_DONE ? -1 : real(fd);
@@ -444,16 +443,10 @@ int __wrap_fcntl(int fd, int command, ...)
     return result;
 }
 
-int __wrap_stat(const char *path, struct stat *found)
+int __wrap_statx(int directory, const char *path, int flags, unsigned mask, struct statx *found)
 {
-    struct verdict v = judge(SEAM_STAT, "stat");
-    return refuses(&v) ? -1 : after(&v, __real_stat(path, found));
-}
-
-int __wrap_fstat(int fd, struct stat *found)
-{
-    struct verdict v = judge(SEAM_STAT, "fstat");
-    return refuses(&v) ? -1 : after(&v, __real_fstat(fd, found));
+    struct verdict v = judge(SEAM_STAT, "statx");
+    return refuses(&v) ? -1 : after(&v, __real_statx(directory, path, flags, mask, found));
 }
 
 char *__wrap_realpath(const char *path, char *resolved)

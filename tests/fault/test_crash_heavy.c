@@ -32,7 +32,7 @@ static void torn_slot(const char *name, int slot)
     scale.every = 1;
     crash_workload(crash_find(name), &scale, &counts);
     crash_print(name, &counts);
-    assert_true(counts.slots[slot] >= 2 * 4095);
+    assert_true(counts.slots[slot] >= 2 * 511);
 }
 
 static void slot_0_torn_at_every_byte(void **state)

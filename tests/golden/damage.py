@@ -54,7 +54,7 @@ class File:
     def superblock(self, **values):
         for wanted, value in values.items():
             self.put(0, "disk_superblock", wanted, value)
-        self.put(0, "disk_superblock", "check", spec.xxh3(bytes(self.data[:4088])))
+        self.put(0, "disk_superblock", "check", spec.xxh3(bytes(self.data[:504])))
         return self
 
     def manifest(self, at=0, name="disk_manifest", **values):
@@ -115,13 +115,18 @@ def cases():
     yield "empty", 65, "", File().cut(0)
     yield "other-file", 65, "not a vdb", File().superblock(magic=b"\x7fELF\x02\x01\x01\x00")
     yield "text-mode-transfer", 65, "not a vdb", File().superblock(magic=b"\x8fVDB\n\x1a\n\x00")
-    yield "version-0.2", 65, "version 0.2", File().superblock(version_minor=2)
-    yield "version-1.1", 65, "version 1.1", File().superblock(version_major=1)
+    yield "version-0.1", 65, "version 0.1", File().superblock(version_minor=1)
+    yield "version-0.3", 65, "version 0.3", File().superblock(version_minor=3)
+    yield "version-1.2", 65, "version 1.2", File().superblock(version_major=1)
     yield "incompat-bit", 65, "incompat", File().superblock(incompat=1 << 5)
     yield "compat-bit", 0, "", File().superblock(compat=1 << 5)
     yield "ro-compat-bit", 0, "", File().superblock(ro_compat=1 << 5)
     yield "superblock-check", 65, "", File().flip(100)
-    yield "superblock-cut", 65, "", File().cut(4000)
+    yield "superblock-check-itself", 65, "", File().flip(511)
+    yield "superblock-length", 65, "", File().superblock(header_len=4096)
+    yield "superblock-padding", 0, "", File().flip(512).flip(4095)
+    yield "superblock-cut", 65, "", File().cut(511)
+    yield "superblock-alone", 65, "", File().cut(512)
     yield "file-cut", 65, "", File().cut(600000)
     yield "manifest-beyond-file", 65, "manifest", File().superblock(manifest_off=1 << 40)
     yield "manifest-wraps-around", 65, "manifest", File().superblock(manifest_off=(1 << 64) - 64)

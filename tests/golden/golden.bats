@@ -1,10 +1,13 @@
 #!/usr/bin/env bats
-# golden.bats: files of every format version stay readable, and damaged ones are refused by name.
+# golden.bats: files of this format version give their rows, those of others and damaged ones are
+# refused by name.
 #
-# v0.1/ holds the worked example of format-spec/ as `tests/spec/make_examples.py --file` wrote it.
-# While the version is 0.x and unreleased it is made anew when the format changes; from a release
-# on its files never change.
+# v0.2/ holds the worked example of format-spec/ as `tests/spec/make_examples.py --file` wrote it,
+# v0.1/ the one of that version, which is not read any more. While the version is 0.x and unreleased
+# the newest is made anew when the format changes; from a release on its files never change.
 # SPDX-License-Identifier: BSD-2-Clause
+
+bats_require_minimum_version 1.5.0
 
 setup_file() {
     export ROOT=${VDB_SOURCE_DIR:-$BATS_TEST_DIRNAME/../..}
@@ -18,24 +21,43 @@ setup() {
 }
 
 @test "the golden files are the ones that were put there" {
-    cd "$ROOT/tests/golden/v0.1"
-    sha256sum --check --quiet SHA256SUMS
+    for version in v0.1 v0.2; do
+        cd "$ROOT/tests/golden/$version"
+        sha256sum --check --quiet SHA256SUMS
+    done
 }
 
-@test "a file of version 0.1 gives the rows that it was made with" {
-    gunzip -c "$ROOT/tests/golden/v0.1/example.vdb.gz" >example.vdb
+@test "a file of version 0.1 is refused, and the message names its version and this one" {
+    gunzip -c "$ROOT/tests/golden/v0.1/example.vdb.gz" >old.vdb
+    cp old.vdb before.vdb
+    for command in vdb-get vdb-check vdb-stat vdb-log vdb-compact vdb-add; do
+        run --separate-stderr $command old.vdb </dev/null
+        echo "$command: $status: $output $stderr"
+        [ "$status" -eq 65 ]
+        [ -z "$output" ]
+        [[ $stderr == *"old.vdb"*"version 0.1 is not known here (this is 0.2)"* ]]
+    done
+    cmp old.vdb before.vdb
+    run --separate-stderr python3 "$reader" get old.vdb
+    [ "$status" -eq 65 ]
+    [ -z "$output" ]
+    [[ $stderr == *"version 0.1; this reader knows 0.2"* ]]
+}
+
+@test "a file of version 0.2 gives the rows that it was made with" {
+    gunzip -c "$ROOT/tests/golden/v0.2/example.vdb.gz" >example.vdb
     vdb-check --deep example.vdb
     vdb-get example.vdb >rows.jsonl
-    python3 - "$ROOT/tests/golden/v0.1/example.jsonl" <<'EOF'
+    python3 - "$ROOT/tests/golden/v0.2/example.jsonl" <<'EOF'
 import json, sys
 said, got = ([json.loads(line) for line in open(path)] for path in (sys.argv[1], "rows.jsonl"))
 assert got == said and len(got) == 3, got
 EOF
 }
 
-@test "the generator still makes the golden file of version 0.1" {
+@test "the generator still makes the golden file of version 0.2" {
     python3 "$ROOT/tests/spec/make_examples.py" --file now.vdb "$ROOT/format-spec"
-    gunzip -c "$ROOT/tests/golden/v0.1/example.vdb.gz" | cmp - now.vdb
+    gunzip -c "$ROOT/tests/golden/v0.2/example.vdb.gz" | cmp - now.vdb
 }
 
 # Every case whose name matches: the tool and the reader end with the status of the table, the

@@ -131,13 +131,14 @@ caught() {
         'lib/base/low.c:4: no newline at the end of the file'
 }
 
+# But for the list of open locks: a child of fork must find what it has to close.
 @test "the library has no writable data" {
     [ "$VDB_MODE" = release ] || skip "sanitizers and coverage add data of their own"
     # Constants with pointers in them are .data.rel.ro, which is fine.
     nm -f sysv "$VDB_BUILD/libvdb.a" > "$BATS_TEST_TMPDIR/symbols"
     grep -q 'vdb_open *|.*|\.text' "$BATS_TEST_TMPDIR/symbols"
     run awk -F'|' '$7 ~ /^(\.data|\.data\.rel|\.data\.rel\.local|\.t?bss|\.tdata|\*COM\*)$/ {
-        print $1, $7 }' "$BATS_TEST_TMPDIR/symbols"
+        if ($1 !~ /^(all_open|open_lock|watch_once) *$/) print $1, $7 }' "$BATS_TEST_TMPDIR/symbols"
     echo "$output"
     [ -z "$output" ]
 }

@@ -42,7 +42,7 @@ setup() {
 
 @test "options whose time has not come are unknown, not ignored" {
     for tool in add rm get search compact; do
-        for option in --where --at --if-needed; do
+        for option in --where --at; do
             refused 2 "unknown option $option*" vdb-$tool $option x x.vdb
         done
     done

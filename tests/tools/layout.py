@@ -17,14 +17,14 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "..", "..", "format-spec", "reader"))
 
-SLOT = 4096
+SLOT, STRIDE = 512, 4096  # of a superblock, and from one to the next
 SEGMENTS = {1: "vector", 2: "code", 3: "graph", 4: "id", 5: "id-hash", 6: "metadata",
             7: "tombstone", 8: "history", 9: "calibration", 10: "ivf", 11: "time"}
 
 
 def superblock(data):
     """The slot of the higher generation."""
-    slots = [data[at:at + SLOT] for at in (0, SLOT)]
+    slots = [data[at:at + SLOT] for at in (0, STRIDE)]
     return max(slots, key=lambda slot: struct.unpack_from("<Q", slot, 56)[0])
 
 
@@ -34,7 +34,7 @@ def listing(path):
     slot = superblock(data)
     manifest_off, manifest_len, log_off, log_end = struct.unpack_from("<4Q", slot, 64)
     yield "superblock0", 0, SLOT
-    yield "superblock1", SLOT, SLOT
+    yield "superblock1", STRIDE, SLOT
     yield "manifest", manifest_off, manifest_len
     table_off, count, size = struct.unpack_from("<QII", data, manifest_off + 104)
     for i in range(count):
@@ -72,11 +72,11 @@ def patch(path, offset, change):
 
 def seal(path):
     from xxh3 import xxh3_64
-    for at in (0, SLOT):
+    for at in (0, STRIDE):
         with open(path, "rb") as file:
             file.seek(at)
             slot = file.read(SLOT)
-        patch(path, at + 4088, lambda _: struct.pack("<Q", xxh3_64(slot[:4088])))
+        patch(path, at + 504, lambda _: struct.pack("<Q", xxh3_64(slot[:504])))
 
 
 def main(verb, path, *rest):

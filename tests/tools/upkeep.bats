@@ -112,3 +112,18 @@ add() { rows "$1" "$2" | vdb-add -q --create --index flat --format tsv "${@:3}" 
     [ -z "$out" ]
     until_true parts_are 1 a.vdb
 }
+
+@test "a stream faster than the building is held up, so that the tail stays short" {
+    rows 1 60000 >many.tsv
+    vdb-add -q --create --index graph --format tsv --batch 500 a.vdb <many.tsv &
+    pid=$!
+    longest=0
+    while kill -0 $pid 2>/dev/null; do
+        tail=$(value tail_rows a.vdb 2>/dev/null || true)
+        [ "${tail:-0}" -le "$longest" ] || longest=$tail
+    done
+    wait $pid
+    echo "longest tail: $longest" >&2
+    [ "$longest" -lt 17000 ]
+    [ "$(vdb-get a.vdb | wc -l)" -eq 60000 ]
+}

@@ -374,8 +374,8 @@ static void unknown_features(void **state)
         uint8_t *p = bytes.data + slot * 4096;
         if (memcmp(p, "\x8fVDB", 4) != 0) continue;
         p[24 + 2] = 0x40;
-        uint64_t check = XXH3_64bits(p, 4088);
-        memcpy(p + 4088, &check, 8);
+        uint64_t check = XXH3_64bits(p, 504);
+        memcpy(p + 504, &check, 8);
     }
     store_write("y.vdb", &bytes);
     struct vdb *db = store_open("y.vdb");

@@ -527,7 +527,7 @@ static void make_sound(struct buf *bytes)
     struct disk_manifest m;
     uint64_t newest = 0;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
-        uint8_t *slot = bytes->data + (size_t)i * VDB_SUPERBLOCK_SIZE;
+        uint8_t *slot = bytes->data + (size_t)i * VDB_SUPERBLOCK_STRIDE;
         le64 check = le64_put(checksum(slot, offsetof(struct disk_superblock, check)));
         memcpy(slot + offsetof(struct disk_superblock, check), &check, sizeof check);
         struct disk_superblock read;
@@ -579,7 +579,7 @@ static void contradictions_are_named(void **state)
     assert_in_range(m->log_extent_count, 2, 5);
     uint64_t extents = tables + m->part_count * sizeof(struct disk_part) +
                        m->segment_count * sizeof(struct disk_segment);
-    uint64_t slot = (uint64_t)g->slot * VDB_SUPERBLOCK_SIZE;
+    uint64_t slot = (uint64_t)g->slot * VDB_SUPERBLOCK_STRIDE;
     const struct {
         uint64_t at;
         uint8_t change;
@@ -702,5 +702,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(contradictions_are_named, setup, teardown),
         cmocka_unit_test_setup_teardown(damage_is_not_carried_over, setup, teardown),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,16 +64,21 @@ static uint64_t link_put(uint8_t *file, uint64_t off, uint64_t commit, uint64_t 
     return check;
 }
 
-/* A change of a record's bytes, with its check made right. */
-static void patch(uint8_t *record, size_t at, uint64_t value, size_t width)
+/* A change of a record's bytes, `room` of which may be read, with its check made right. */
+static void patch_within(uint8_t *record, size_t room, size_t at, uint64_t value, size_t width)
 {
     uint64_t length;
     memcpy(record + at, &value, width);
     memcpy(&length, record + 8, 8);
-    if (length < HEAD || length > 4096) length = HEAD + BODY + 64;
+    if (length < HEAD || length > room) length = HEAD + BODY + 64;
     memset(record + CHECK, 0, 8);
     uint64_t check = XXH3_64bits(record, length);
     memcpy(record + CHECK, &check, 8);
+}
+
+static void patch(uint8_t *record, size_t at, uint64_t value, size_t width)
+{
+    patch_within(record, 4096, at, value, width);
 }
 
 static void a_chain_is_followed_to_its_end(void **state)
@@ -303,7 +308,7 @@ static void walk_sealed(const uint8_t *p, size_t len, void *context)
     uint8_t *copy = malloc(len);
     assert_non_null(copy);
     memcpy(copy, p, len);
-    patch(copy, 6, 1, 2);
+    patch_within(copy, len, 6, 1, 2);
     walk_any(copy, len, context);
     free(copy);
 }

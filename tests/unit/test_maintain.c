@@ -130,7 +130,7 @@ static void many_events_are_a_reason(void **state)
     store_add_many(db, 0, 2100, DIM);
     maintain(db);
     struct vdb_info before = store_info(db);
-    for (unsigned round = 0; round < 16; round++) {
+    for (unsigned round = 0; round < 32; round++) {
         struct vdb_txn *txn = store_begin(db);
         for (uint32_t i = 0; i < 2100; i++) {
             char id[16];
@@ -149,7 +149,33 @@ static void many_events_are_a_reason(void **state)
     buf_release(&again);
     struct vdb_info after = store_info(db);
     assert_int_equal(after.live, before.live);
-    assert_int_equal(after.commit, before.commit + 16);
+    assert_int_equal(after.commit, before.commit + 32);
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+/* And so are many commits, each of which takes an opener longer than an event. */
+static void many_commits_are_a_reason(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    struct vdb *db = create(VDB_INDEX_FLAT);
+    store_add_many(db, 0, 10, DIM);
+    for (unsigned i = 0; i < 8000; i++) {
+        struct vdb_txn *txn = store_begin(db);
+        must(i % 2 ? vdb_txn_restore(txn, "r3", 2, &err) : vdb_txn_delete(txn, "r3", 2, &err),
+             &err);
+        store_commit(txn);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        int wanted = vdb_maintain_wanted(s, NULL);
+        vdb_snapshot_close(s);
+        if (i < 7000) assert_int_equal(wanted, 0);
+        if (i == 7999) assert_int_equal(wanted, 1);
+    }
+    maintain(db);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(vdb_maintain_wanted(s, NULL), 0);
+    vdb_snapshot_close(s);
     vdb_close(db);
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
@@ -159,10 +185,9 @@ static void many_events_are_a_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(a_short_tail_is_left_alone),
-        test(parts_are_few_and_cover_all),
-        test(kept_parts_get_new_tombstones),
-        test(many_events_are_a_reason),
+        test(a_short_tail_is_left_alone),    test(parts_are_few_and_cover_all),
+        test(kept_parts_get_new_tombstones), test(many_events_are_a_reason),
+        test(many_commits_are_a_reason),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

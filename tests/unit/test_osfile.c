@@ -132,7 +132,10 @@ static void large_mappings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(opening), test(reading_and_mapping), test(large_mappings), test(renames),
+        test(opening),
+        test(reading_and_mapping),
+        test(large_mappings),
+        test(renames),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """mutants.py: takes out of the library, one at a time, what makes it durable, and sees the tests fail.
 
-mutants.py [--list] [--from N] [NAME...] reads list.txt beside it. Each entry names a file and a text
+mutants.py [--list] [--from N] [NAME...] reads mutants.txt beside it. Each entry names a file and a text
 in it, what stands there instead in the mutant, and the tests of which at least one must fail. The
 mutants are built and tested in a copy of the tree, so that the tree itself is never touched. Exit
 status 1 where one survives, or where its text does not occur in the file exactly once.
@@ -129,7 +129,7 @@ def try_mutant(mutant):
 
 def main():
     args = sys.argv[1:]
-    mutants = read_list(os.path.join(HERE, "list.txt"))
+    mutants = read_list(os.path.join(HERE, "mutants.txt"))
     if "--list" in args:
         for mutant in mutants:
             print(f"{mutant['mutant']}\t{mutant['file']}\t{mutant['tests']}\t{mutant['says']}")
