@@ -52,8 +52,8 @@ as_script() {
     diff ../wanted ../shown
 }
 
-@test "the tour has five pipelines, each in a block of its own" {
-    [ "$(grep -c '^```console$' "$readme")" -eq 5 ]
+@test "the tour has six pipelines, each in a block of its own" {
+    [ "$(grep -c '^```console$' "$readme")" -eq 6 ]
 }
 
 @test "the table of tools has each tool that is built, and no other" {
