@@ -292,7 +292,8 @@ static enum vdb_status approach(struct catchup *c, const struct newname *name,
     enum vdb_status status = VDB_OK;
     for (int i = 0; i < ROUNDS && carried > LEFT_MAX && !status; i++) {
         status = catchup_run(c, &carried, err);
-        int failed = status || !carried ? 0 : osfile_sync_data(&name->file);
+        bool many = !status && carried > LEFT_MAX;
+        int failed = many ? osfile_sync_data(&name->file) : 0;
         if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the new file");
     }
     return status;

@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 COPY = os.path.join(ROOT, "build", "mutants")
 KEYS = ("mutant", "file", "old", "new", "tests", "says")
-LIMIT = 600  # seconds for a test: one that hangs has failed
+LIMIT = 240  # seconds for a test: one that hangs has failed
 
 
 def read_list(path):

@@ -104,7 +104,7 @@ def storm(runs, seed, name, place):
         number = chance.choice(list(ENDS))
         status, state, said = one(base, work, command, target, chance.uniform(0, span), number)
         assert state in (before, after), "neither the old rows nor the new"
-        told = " to commit " in said or "is complete" in said
+        told = " to commit " in said or ", commit " in said or "is complete" in said
         if before != after and state == after and status != 0:
             assert told, "the rows are in, and it does not say so: %r" % said
             count["in"] += 1

@@ -363,7 +363,7 @@ static void cancelling_a_commit(void **state)
     struct vdb *other = store_open_with("x.vdb", options);
     struct vdb_error err;
     float vector[DIM] = {1};
-    for (int rows = 1; rows <= 400000; rows *= 400000) { /* in its record, and in an extent */
+    for (int rows = 1; rows <= 400000; rows += 399999) { /* in its record, and in an extent */
         uint64_t before = store_info(db).commit;
         for (int most = 0;; most++) {
             struct vdb_txn *txn = store_begin(other);
