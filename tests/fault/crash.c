@@ -696,7 +696,7 @@ struct crash_scale crash_scale(bool heavy)
         scale.reduced = true;
         scale.images.random = 8 * times;
         scale.images.cuts = 16;
-        scale.every *= 4;
+        scale.every *= 16;
         scale.recovery = 100;
         scale.second = 0;
     }

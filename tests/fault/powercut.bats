@@ -47,6 +47,7 @@ named() {
 # cuts MODE SHARE: of ext4's data modes; a part of a hundred of all cuts.
 cuts() {
     local all=8 seed=${POWERCUT_SEED:-$RANDOM}
+    [[ $VDB_MODE != [at]san ]] || skip "it is about the medium, and takes its time"
     [ "$VDB_MODE" = release ] && all=20
     may_mount
     all=$((${POWERCUT_CUTS:-$all} * $2 / 100))
