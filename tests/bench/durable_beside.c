@@ -19,8 +19,10 @@ static void make_rows(const char *path, enum vdb_index_kind kind)
     free(rows);
 }
 
+/* In a process that yields to others, as the tools start it. */
 static void maintain_once(void *path)
 {
+    if (nice(10) == -1) die("nice", NULL);
     struct vdb *db = index_open(path);
     maintain(db);
     vdb_close(db);
@@ -289,6 +291,7 @@ static void commit_on(void *argument)
 
 static void compact_once(void *path)
 {
+    if (nice(10) == -1) die("nice", NULL);
     struct vdb_error err = {0};
     struct vdb *db = index_open(path);
     if (vdb_compact(db, NULL, &err)) die("vdb_compact", &err);
