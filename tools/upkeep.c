@@ -128,16 +128,22 @@ static void start_maintenance(const struct cli *cli, int64_t now_us)
     start(program, argv);
 }
 
-/* Until the tail is short again, whoever makes it so. */
+/* Until the tail is short again, whoever makes it so. Another process may be at it for long, or be
+ * stopped: it is waited for as long as for any lock, and then no more in this run. */
 static void catch_up(const struct cli *cli, struct vdb *db, int64_t now_us)
 {
+    static double waited;
+    const double nap = 0.005;
     struct cli_progress progress = {.cli = cli};
     struct vdb_error err = {0};
     uint64_t tail;
     enum vdb_status status = VDB_OK;
     while (wanted(db, now_us, &tail) && (status == VDB_OK || status == VDB_BUSY)) {
         status = build(cli, db, now_us, &progress, &err);
-        if (status == VDB_BUSY) nanosleep(&(struct timespec){0, 5000000}, NULL);
+        if (status != VDB_BUSY) continue;
+        if (waited >= cli->wait) return;
+        nanosleep(&(struct timespec){0, (long)(nap * 1e9)}, NULL);
+        waited += nap;
     }
 }
 

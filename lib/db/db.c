@@ -129,6 +129,15 @@ static enum vdb_status refresh_locked(struct vdb *db, const struct osfile_stat *
     return status || *snapshot ? status : open_state(db, generation->view, snapshot, err);
 }
 
+/* A range that nobody uses is let go of: open, it would keep the old file's room on the medium. Who
+ * is about to lock has the mutex, and aims anew. */
+static void forget(pthread_mutex_t *mutex, struct db_range *range)
+{
+    if (pthread_mutex_trylock(mutex) != 0) return;
+    filelock_close(&range->lock);
+    pthread_mutex_unlock(mutex);
+}
+
 enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err)
 {
     struct osfile_stat now;
@@ -152,6 +161,8 @@ enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err)
         return status;
     }
     osfile_close(&old);
+    forget(&db->write_lock, &db->writing);
+    forget(&db->maintain_lock, &db->maintaining);
     snapshot_unref(db->newest);
     db->newest = snapshot;
     return VDB_OK;

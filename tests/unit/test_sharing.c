@@ -321,6 +321,28 @@ static void refreshing_over_other_files(void **state)
     vdb_close(db);
 }
 
+/* A handle that has written and then only reads keeps nothing of a file that was replaced. */
+static void a_replaced_file_is_let_go(void **state)
+{
+    (void)state;
+    struct vdb *writer = create(), *db = open_waiting(0);
+    struct vdb_error err;
+    store_add(db, 1, DIM);
+    must(vdb_compact(db, NULL, &err), &err);
+    store_add(db, 2, DIM);
+    struct osfile_identity old = db->identity;
+    must(vdb_compact(writer, NULL, &err), &err);
+    assert_int_equal(store_info(writer).live, 2);
+    assert_int_equal(store_info(db).live, 2);
+    for (int fd = 0; fd < 1024; fd++) {
+        struct osfile_stat found;
+        if (osfile_stat(&(struct osfile){fd}, &found) == 0 && db->identity.inode != old.inode)
+            assert_true(found.identity.inode != old.inode || found.links > 0);
+    }
+    vdb_close(db);
+    vdb_close(writer);
+}
+
 /* Where the file cannot be read any more, the snapshot stays. */
 static void refreshing_that_fails(void **state)
 {
@@ -400,15 +422,11 @@ static void cancelling_a_commit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(two_handles_exclude_each_other),
-        test(two_handles_lose_nothing),
-        test(threads_write_in_turn),
-        test(fork_with_an_open_handle),
-        test(a_killed_writer_with_children),
-        test(refreshing_goes_on_along_the_log),
-        test(refreshing_over_other_files),
-        test(refreshing_that_fails),
-        test(cancelling_a_commit),
+        test(two_handles_exclude_each_other), test(two_handles_lose_nothing),
+        test(threads_write_in_turn),          test(fork_with_an_open_handle),
+        test(a_killed_writer_with_children),  test(refreshing_goes_on_along_the_log),
+        test(refreshing_over_other_files),    test(a_replaced_file_is_let_go),
+        test(refreshing_that_fails),          test(cancelling_a_commit),
     };
     alarm(300); /* a lock that is never had is no reason to wait for ever */
     /* A test that fails leaves locks on a stack that is gone, where the next fork would look. */
