@@ -53,6 +53,7 @@ extern "C" {
 #define VDB_DIM_MAX      65535
 #define VDB_ID_MAX       1023
 #define VDB_METADATA_MAX 16777216
+#define VDB_NAME_MAX     198 /* bytes of a snapshot's name */
 /* The longest age, in seconds, up to which rows of a hybrid index can be recent: 1,000 years. */
 #define VDB_RECENT_SECONDS_MAX 31536000000
 
@@ -242,6 +243,7 @@ struct vdb_info {
     uint32_t degree, ef_construction;     /* as asked for at creation; 0: left to the library */
     uint64_t recent_rows, recent_seconds; /* VDB_INDEX_HYBRID: one of them; else 0 */
     uint32_t quiet_begin, quiet_end;      /* minutes of the day in UTC; equal: none */
+    uint64_t oldest_commit; /* the oldest that vdb_snapshot_at can go back to */
 };
 
 struct vdb_part_info {
@@ -506,6 +508,141 @@ VDB_API uint64_t vdb_log_first_commit(const struct vdb_log *log);
 /* NULL is allowed. */
 VDB_API void vdb_log_close(struct vdb_log *log);
 
+/* ---- the past ------------------------------------------------------------------------------ */
+
+/* The index as it was after an earlier commit, or after the snapshot's own: *past is the caller's
+ * and as good as any other snapshot, but that transactions are not made over it. Rows have the
+ * numbers that they have in `snapshot`; those that came later are not there. The work grows with
+ * what was changed since. Every commit can be had that came after the last compaction in place, and
+ * of those before the ones that it kept: commits with a name, and commits as young as it was asked
+ * to keep the rows of.
+ * Errors: VDB_NOT_FOUND (a commit that is still to come, or that is not kept any more: the message
+ * names the oldest that is, and its neighbours), VDB_CORRUPT, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_snapshot_at(const struct vdb_snapshot *snapshot, uint64_t commit,
+                                        const struct vdb_snapshot **past, struct vdb_error *err);
+
+/* The commit that was the newest at a time, in microseconds since 1970; that of the snapshot where
+ * the time is later than it. Errors: VDB_NOT_FOUND where it was not kept, or the index was not made
+ * yet; VDB_CORRUPT. */
+VDB_API enum vdb_status vdb_commit_at(const struct vdb_snapshot *snapshot, int64_t time_us,
+                                      uint64_t *commit, struct vdb_error *err);
+
+/* A named commit: what users call a snapshot. As long as it has a name, compaction in place keeps
+ * what it sees. Names are 1 to VDB_NAME_MAX bytes of UTF-8 without control characters. */
+struct vdb_name {
+    const char *name; /* without final NUL; valid until the snapshot that it was asked of is closed
+                       */
+    size_t name_len;
+    uint64_t commit;
+    int64_t commit_time_us; /* when that was made, in microseconds since 1970 */
+    int64_t created_us;     /* when it was given the name */
+    uint64_t rows, live;    /* at that commit; `rows` with deleted ones */
+    uint8_t origin_id[16];  /* the state is that of commit origin_commit of the index with this
+                               file_id: of this index itself, or of the one it was received from */
+    uint64_t origin_commit;
+};
+
+/* The names that there were at the snapshot's commit when it was taken, in their order by bytes;
+ * `index` from 0. VDB_NOT_FOUND past the last. */
+VDB_API enum vdb_status vdb_name_at(const struct vdb_snapshot *snapshot, uint32_t index,
+                                    struct vdb_name *name);
+
+/* Errors: VDB_NOT_FOUND. */
+VDB_API enum vdb_status vdb_name_find(const struct vdb_snapshot *snapshot, const char *name,
+                                      size_t name_len, struct vdb_name *found,
+                                      struct vdb_error *err);
+
+/* Gives the newest commit of the index a name, durably, in time that does not depend on the rows.
+ * It makes no commit and waits for writers as one does. *commit, or NULL, is the commit named.
+ * Errors: VDB_EXISTS (the name is taken), VDB_INVALID (it is none), and as vdb_txn_commit. */
+VDB_API enum vdb_status vdb_name_create(struct vdb *db, const char *name, size_t name_len,
+                                        uint64_t *commit, struct vdb_error *err);
+
+/* Takes a name away, in the same way. The commit can be gone back to until compaction purges it.
+ * Errors: VDB_NOT_FOUND, and as vdb_txn_commit. */
+VDB_API enum vdb_status vdb_name_remove(struct vdb *db, const char *name, size_t name_len,
+                                        struct vdb_error *err);
+
+/* Makes a commit after which the live rows are those that were at an earlier one. It adds no rows,
+ * takes time by what was changed since, and can be rolled back itself. Where nothing differs
+ * nothing is written. `info` counts rows deleted and restored.
+ * Errors: as vdb_snapshot_at and vdb_txn_commit. */
+VDB_API enum vdb_status vdb_rollback(struct vdb *db, uint64_t commit, struct vdb_commit_info *info,
+                                     struct vdb_error *err);
+
+/* What differs between two states of one index, told by ids. */
+struct vdb_diff;
+
+struct vdb_diff_entry {
+    enum vdb_operation operation; /* VDB_OPERATION_ADD: only `to` has the id; UPDATE: both, in
+                                     different rows; DELETE: only `from` has it */
+    const char *id; /* without final NUL; valid until the snapshots are closed */
+    size_t id_len;
+    uint32_t from_row, to_row; /* UINT32_MAX: there is none */
+};
+
+/* Goes from one snapshot to another, of which both were made from the same one by vdb_snapshot_at,
+ * or are that one; either may be the older. They are kept until vdb_diff_close. Changes come as
+ * added and updated ids, by their rows in `to`, then deleted ones, by their rows in `from`. The
+ * work grows with the rows that differ, and a bit a row. A diff belongs to one thread at a time.
+ * Errors: VDB_INVALID (snapshots that do not share a state of the file), VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_diff_open(const struct vdb_snapshot *from,
+                                      const struct vdb_snapshot *to, struct vdb_diff **diff,
+                                      struct vdb_error *err);
+
+/* VDB_NOT_FOUND: there is no further difference; err is left alone. Errors: VDB_CORRUPT. */
+VDB_API enum vdb_status vdb_diff_next(struct vdb_diff *diff, struct vdb_diff_entry *entry,
+                                      struct vdb_error *err);
+
+/* NULL is allowed. */
+VDB_API void vdb_diff_close(struct vdb_diff *diff);
+
+/* ---- sending and receiving ----------------------------------------------------------------- */
+
+/* Takes `len` bytes; a value other than 0 ends the sending with VDB_IO, and errno tells why. */
+typedef int (*vdb_write_fn)(void *context, const void *bytes, size_t len);
+
+/* Fills `bytes` with up to `len` bytes and returns how many; 0 at the end; below 0, with errno,
+ * where reading failed. */
+typedef ptrdiff_t (*vdb_read_fn)(void *context, void *bytes, size_t len);
+
+/* Writes a stream (format-spec/stream.md): with `from` NULL, the whole of what `to` sees; else what
+ * makes `to` of `from`, both as vdb_diff_open wants them: changed rows in full, ids of deleted
+ * ones, and the names that the commit of `to` has. Its length follows what differs.
+ * Errors: VDB_INVALID, VDB_IO, VDB_CORRUPT, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_send(const struct vdb_snapshot *from, const struct vdb_snapshot *to,
+                                 vdb_write_fn write, void *context, struct vdb_error *err);
+
+struct vdb_receive_options {
+    size_t size;
+    int force; /* 1: changes that the index has had since the stream's base, or all that a whole
+                  stream does not have, are undone by the same commit */
+};
+#define VDB_RECEIVE_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(struct vdb_receive_options), 0                                                      \
+    }
+
+struct vdb_receive_info {
+    uint64_t commit; /* the newest of the index afterwards */
+    uint64_t added, updated, deleted;
+    int created; /* 1: there was no index, and it was made */
+    int known;   /* 1: the state was there already, and nothing was done */
+};
+
+/* Applies a stream to the index at `path`, which a whole stream makes where there is none: in one
+ * commit, which leaves the live rows and the names of the stream's state, durably, or not at all.
+ * The whole stream is read and verified before anything is written. Receiving what was received
+ * before changes nothing. `open` says how the index is opened.
+ * Errors: VDB_CORRUPT (a stream that is damaged or cut off), VDB_UNSUPPORTED (one of another
+ * version, metric, type or dimension than the index), VDB_NOT_FOUND (its base is not in the index:
+ * the message names it), VDB_EXISTS (the index has changed since the base, or has rows of its own
+ * and the stream is whole: see `force`), VDB_IO, and as vdb_create, vdb_open and vdb_txn_commit. */
+VDB_API enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *open,
+                                    const struct vdb_receive_options *options, vdb_read_fn read,
+                                    void *context, struct vdb_receive_info *info,
+                                    struct vdb_error *err);
+
 /* ---- locks --------------------------------------------------------------------------------- */
 
 struct vdb_locks {
@@ -579,15 +716,20 @@ struct vdb_compact_options {
      * many seconds are kept, of 0 none. An output has none in any case. */
     uint64_t history_seconds;
     int set_history;
+    /* In place: beside what named commits see, rows are kept that were live at any commit of the
+     * last so many seconds, up to VDB_RECENT_SECONDS_MAX, so that each of these can be gone back
+     * to; UINT64_MAX: at any commit there still is. 0: none. */
+    uint64_t keep_rows_seconds;
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL,                \
-            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0                               \
+            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                            \
     }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into
- * `output`, or into a new file that then takes the index's place. Rows are numbered anew.
+ * `output`, or into a new file that then takes the index's place. Rows are numbered anew. In place,
+ * deleted rows are taken along that a named commit sees, or one of keep_rows_seconds.
  * Of VDB_INDEX_HYBRID, old rows get an inverted file and recent ones a graph, a part each. A row's
  * age is that of its commit; one whose time is not recorded is old.
  * The bytes of an `output` depend on rows, their order and options alone, and where rows are told

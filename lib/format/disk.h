@@ -12,7 +12,7 @@
 
 #define VDB_MAGIC              "\x8fVDB\r\n\x1a\n"
 #define VDB_VERSION_MAJOR      0
-#define VDB_VERSION_MINOR      2
+#define VDB_VERSION_MINOR      3
 #define VDB_SUPERBLOCK_SIZE    512  /* one sector, so that no crash tears it */
 #define VDB_SUPERBLOCK_STRIDE  4096 /* from a slot to the next: a page each */
 #define VDB_SUPERBLOCK_SLOTS   2
@@ -111,7 +111,10 @@ struct disk_manifest {
     le32 recent_rows;    /* the newest rows, which are recent; 0: recent_seconds counts */
     le16 quiet_begin;    /* minutes of the day in UTC between which maintenance runs; */
     le16 quiet_end;      /* equal: at all hours */
-    uint8_t reserved[80];
+    uint8_t origin_id[16]; /* the state at received_commit is that of another index, of this file */
+    le64 origin_commit;    /* id, at this commit; all zero: none was received */
+    le64 received_commit;
+    uint8_t reserved[48];
     le64 check; /* XXH3-64 of the manifest's length bytes with this field zero */
 };
 
@@ -140,7 +143,8 @@ enum {
     DISK_SEGMENT_HISTORY = 8,
     DISK_SEGMENT_CALIBRATION = 9,
     DISK_SEGMENT_IVF = 10,
-    DISK_SEGMENT_TIME = 11
+    DISK_SEGMENT_TIME = 11,
+    DISK_SEGMENT_STATES = 12
 };
 
 #define DISK_SEGMENT_OPTIONAL 1u /* flags: a reader that does not know the type skips it */
@@ -176,24 +180,26 @@ struct disk_snapshot {
     le64 commit;
     le64 commit_time_us;
     le64 created_us;
+    le64 origin_commit;    /* the state is that of this commit of the index with this file id, */
+    uint8_t origin_id[16]; /* where the snapshot was first created */
     le32 row_count;
     le32 live_count;
     le16 name_len;
-    uint8_t name[222]; /* zero-padded UTF-8 */
+    uint8_t name[198]; /* zero-padded UTF-8 */
 };
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
 #define VDB_RECORD_MAGIC "VREC"
 
-enum { DISK_RECORD_COMMIT = 1, DISK_RECORD_LINK = 2 };
+enum { DISK_RECORD_COMMIT = 1, DISK_RECORD_LINK = 2, DISK_RECORD_NAMES = 3 };
 
 struct disk_record { /* the head of every log record */
     uint8_t magic[4];
     le16 kind;
     le16 version; /* 1 */
     le64 length;  /* of the record, inline blocks included; a multiple of 64 */
-    le64 commit;  /* commit: its number; link: the number of the last commit before it */
+    le64 commit;  /* commit: its number; else the number of the last commit before it */
     le64 time_us; /* microseconds since 1970-01-01T00:00:00Z */
     le64 prev_check;
     le64 check; /* XXH3-64 of the record's length bytes with this field zero */
@@ -223,6 +229,19 @@ struct disk_link { /* follows a record's head of kind DISK_RECORD_LINK: the log 
     le64 next_off;
     le64 next_len;
     uint8_t reserved[48];
+};
+
+struct disk_names { /* follows a record's head of kind DISK_RECORD_NAMES, before its changes */
+    le32 count;
+    uint8_t reserved[60];
+};
+
+enum { DISK_NAME_CREATE = 1, DISK_NAME_REMOVE = 2, DISK_NAME_RECEIVED = 3 };
+
+struct disk_name_change {
+    le16 operation;
+    uint8_t reserved[62];
+    struct disk_snapshot snapshot;
 };
 
 enum { DISK_EVENT_DELETE = 1, DISK_EVENT_RESTORE = 2, DISK_EVENT_REPLACE = 3 };
@@ -421,6 +440,25 @@ struct disk_history_header {
     le64 data_off;
     le64 data_len;
     uint8_t reserved1[8];
+};
+
+struct disk_states_header {
+    le32 state_count;
+    le32 reserved0;
+    le64 flip_count; /* of all states */
+    le64 states_off; /* disk_state a state, from the start of the segment */
+    le64 flips_off;  /* u32 a flip: a row, from the start of the segment */
+    uint8_t reserved1[32];
+};
+
+struct disk_state { /* the index after a commit whose record is gone */
+    le64 commit;
+    le64 time_us;  /* of that commit */
+    le64 until_us; /* of the one after it */
+    le32 row_count;
+    le32 live_count;
+    le64 flips_end; /* its flips end there, and begin where those of the state before end */
+    uint8_t reserved[24];
 };
 
 enum {

@@ -65,10 +65,11 @@ static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct l
     uint64_t length = le64_get(head->length);
     unsigned kind = le16_get(head->kind);
     uint64_t commit = cursor->commit + (kind == DISK_RECORD_COMMIT);
-    size_t least =
-        kind == DISK_RECORD_COMMIT ? sizeof *head + sizeof(struct disk_commit) : LOG_LINK_LEN;
+    size_t least = sizeof *head + (kind == DISK_RECORD_COMMIT ? sizeof(struct disk_commit)
+                                   : kind == DISK_RECORD_LINK ? sizeof(struct disk_link)
+                                                              : sizeof(struct disk_names));
     bool fits = memcmp(head->magic, VDB_RECORD_MAGIC, sizeof head->magic) == 0 &&
-                (kind == DISK_RECORD_COMMIT || kind == DISK_RECORD_LINK) &&
+                kind >= DISK_RECORD_COMMIT && kind <= DISK_RECORD_NAMES &&
                 le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
                 length <= end - cursor->off &&
                 (kind == DISK_RECORD_LINK || length + LOG_LINK_LEN <= behind) &&
@@ -90,8 +91,22 @@ static bool link_follow(const uint8_t *record, uint64_t file_len, struct log_cur
     return true;
 }
 
+static bool names_get(const uint8_t *record, uint64_t length, struct log_names *out)
+{
+    struct disk_record head;
+    struct disk_names body;
+    memcpy(&head, record, sizeof head);
+    memcpy(&body, record + sizeof head, sizeof body);
+    *out = (struct log_names){
+        .commit = le64_get(head.commit),
+        .time_us = (int64_t)le64_get(head.time_us),
+        .count = le32_get(body.count),
+    };
+    return length == sizeof head + sizeof body + out->count * sizeof(struct disk_name_change);
+}
+
 enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
-                       struct log_commit *commit)
+                       struct log_commit *commit, struct log_names *names)
 {
     struct disk_record head;
     uint64_t length = head_fits(file, file_len, cursor, &head);
@@ -103,6 +118,14 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
         if (!link_follow(record, file_len, cursor)) return LOG_DAMAGED;
         cursor->check = check;
         return LOG_LINKED;
+    }
+    if (le16_get(head.kind) == DISK_RECORD_NAMES) {
+        if (!names_get(record, length, names)) return LOG_DAMAGED;
+        names->record_off = cursor->off;
+        names->record_len = length;
+        cursor->off += length;
+        cursor->check = check;
+        return LOG_NAMES;
     }
     if (!commit_get(record, file_len, commit)) return LOG_DAMAGED;
     commit->record_off = cursor->off;
@@ -156,6 +179,37 @@ enum vdb_status log_encode_link(const struct log_cursor *from, int64_t time_us, 
     if (buf_append(to, &head, sizeof head) || buf_append(to, &link, sizeof link))
         return error_no_memory(err);
     return VDB_OK;
+}
+
+bool log_name_change(const uint8_t *file, const struct log_names *names, uint32_t index,
+                     struct log_name_change *change)
+{
+    struct disk_name_change disk;
+    uint64_t at = names->record_off + sizeof(struct disk_record) + sizeof(struct disk_names) +
+                  index * sizeof disk;
+    memcpy(&disk, file + at, sizeof disk);
+    change->operation = le16_get(disk.operation);
+    bool named = manifest_snapshot_get(&disk.snapshot, &change->snapshot);
+    if (change->operation == DISK_NAME_RECEIVED) return change->snapshot.name_len == 0;
+    return named &&
+           (change->operation == DISK_NAME_CREATE || change->operation == DISK_NAME_REMOVE);
+}
+
+enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us,
+                                 const struct log_name_change *changes, uint32_t count,
+                                 struct buf *to, struct vdb_error *err)
+{
+    struct disk_record head = head_put(DISK_RECORD_NAMES, from->commit, time_us, from->check);
+    struct disk_names body = {.count = le32_put(count)};
+    int failed = buf_append(to, &head, sizeof head) || buf_append(to, &body, sizeof body);
+    for (uint32_t i = 0; i < count && !failed; i++) {
+        struct disk_name_change change = {
+            .operation = le16_put((uint16_t)changes[i].operation),
+            .snapshot = manifest_snapshot_put(&changes[i].snapshot),
+        };
+        failed = buf_append(to, &change, sizeof change);
+    }
+    return failed ? error_no_memory(err) : VDB_OK;
 }
 
 uint64_t log_seal(struct buf *to, size_t start)

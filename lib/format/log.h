@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "format/disk.h"
+#include "format/manifest.h"
 #include "vdb.h"
 
 /* Where the next record lies, and what it must follow. */
@@ -32,11 +33,26 @@ struct log_commit {
     uint64_t record_off, record_len;
 };
 
+/* A record that changes names of snapshots: verified by log_next as a record, its changes by who
+ * takes them, through log_name_change. */
+struct log_names {
+    uint64_t commit;
+    int64_t time_us;
+    uint32_t count;
+    uint64_t record_off, record_len;
+};
+
+struct log_name_change {
+    unsigned operation; /* DISK_NAME_ */
+    struct snapshot_entry snapshot;
+};
+
 /* An extent keeps room for a link behind every record. */
 #define LOG_LINK_LEN (sizeof(struct disk_record) + sizeof(struct disk_link))
 
 enum log_step {
     LOG_COMMIT, /* *commit is filled, the cursor stands behind it */
+    LOG_NAMES,  /* *names is filled, the cursor stands behind it */
     LOG_LINKED, /* a link was followed: the cursor stands in the next extent */
     LOG_ENDS,   /* no valid record here */
     LOG_DAMAGED /* a whole record of the chain, but what it names does not lie in the file */
@@ -46,9 +62,14 @@ enum log_step {
  * not whole, not valid or not the next one of the chain is the end of the log: that is how a
  * commit in flight or torn by a crash looks. Blocks of a valid commit lie inside the file: they
  * were there before the record was, so that where they are not the file was cut off, or file_len
- * is older than the record. The cursor stays where it is but for LOG_COMMIT and LOG_LINKED. */
+ * is older than the record. The cursor stays where it is for LOG_ENDS and LOG_DAMAGED. */
 enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
-                       struct log_commit *commit);
+                       struct log_commit *commit, struct log_names *names);
+
+/* Change `index` of a record of names in the file's bytes. false: its operation is not known, or
+ * its name is none (that of DISK_NAME_RECEIVED is empty). */
+bool log_name_change(const uint8_t *file, const struct log_names *names, uint32_t index,
+                     struct log_name_change *change);
 
 /* Appends a commit's head and body to `to`; inline blocks are the caller's to append behind them.
  * Length and check are filled in by log_seal. */
@@ -57,6 +78,11 @@ enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev
 
 enum vdb_status log_encode_link(const struct log_cursor *from, int64_t time_us, uint64_t next_off,
                                 uint64_t next_len, struct buf *to, struct vdb_error *err);
+
+/* Appends a whole record of names, but for length and check. */
+enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us,
+                                 const struct log_name_change *changes, uint32_t count,
+                                 struct buf *to, struct vdb_error *err);
 
 /* Sets length and check of the record that begins at to->data + start and ends at to->len, which
  * must be a multiple of 64 from start; returns the check. */

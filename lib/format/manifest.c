@@ -10,6 +10,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/utf8.h"
 
 static const char SEGMENT[] = "manifest";
 
@@ -27,6 +28,7 @@ const char *segment_type_name(unsigned type)
         [DISK_SEGMENT_CALIBRATION] = "calibration",
         [DISK_SEGMENT_IVF] = "ivf",
         [DISK_SEGMENT_TIME] = "time",
+        [DISK_SEGMENT_STATES] = "states",
     };
     return type < sizeof names / sizeof names[0] ? names[type] : NULL;
 }
@@ -137,16 +139,18 @@ static struct disk_segment segment_put(const struct segment_entry *from)
     };
 }
 
-static struct disk_snapshot snapshot_put(const struct snapshot_entry *from)
+struct disk_snapshot manifest_snapshot_put(const struct snapshot_entry *from)
 {
     struct disk_snapshot to = {
         .commit = le64_put(from->commit),
         .commit_time_us = le64_put((uint64_t)from->commit_time_us),
         .created_us = le64_put((uint64_t)from->created_us),
+        .origin_commit = le64_put(from->origin.commit),
         .row_count = le32_put(from->row_count),
         .live_count = le32_put(from->live_count),
         .name_len = le16_put(from->name_len),
     };
+    memcpy(to.origin_id, from->origin.id, sizeof to.origin_id);
     memcpy(to.name, from->name, from->name_len);
     return to;
 }
@@ -180,6 +184,8 @@ static struct disk_manifest header_put(const struct manifest *from)
         .recent_rows = le32_put(from->recent_rows),
         .quiet_begin = le16_put(from->quiet_begin),
         .quiet_end = le16_put(from->quiet_end),
+        .origin_commit = le64_put(from->origin.commit),
+        .received_commit = le64_put(from->received_commit),
         .parts = table_at(parts_off, from->part_count, sizeof(struct disk_part)),
         .segments = table_at(segments_off, from->segment_count, sizeof(struct disk_segment)),
         .log_extents =
@@ -187,6 +193,7 @@ static struct disk_manifest header_put(const struct manifest *from)
         .snapshots = table_at(snapshots_off, from->snapshot_count, sizeof(struct disk_snapshot)),
     };
     memcpy(to.magic, VDB_MANIFEST_MAGIC, sizeof to.magic);
+    memcpy(to.origin_id, from->origin.id, sizeof to.origin_id);
     return to;
 }
 
@@ -211,7 +218,7 @@ enum vdb_status manifest_encode(const struct manifest *from, struct buf *to, str
         failed = buf_append(to, &put, sizeof put);
     }
     for (uint32_t i = 0; i < from->snapshot_count && !failed; i++) {
-        struct disk_snapshot snapshot = snapshot_put(&from->snapshots[i]);
+        struct disk_snapshot snapshot = manifest_snapshot_put(&from->snapshots[i]);
         failed = buf_append(to, &snapshot, sizeof snapshot);
     }
     if (failed) return error_no_memory(err);
@@ -386,6 +393,23 @@ static enum vdb_status get_log_extents(const struct source *from, const uint8_t 
     return VDB_OK;
 }
 
+bool manifest_snapshot_get(const struct disk_snapshot *from, struct snapshot_entry *to)
+{
+    *to = (struct snapshot_entry){
+        .commit = le64_get(from->commit),
+        .commit_time_us = (int64_t)le64_get(from->commit_time_us),
+        .created_us = (int64_t)le64_get(from->created_us),
+        .origin.commit = le64_get(from->origin_commit),
+        .row_count = le32_get(from->row_count),
+        .live_count = le32_get(from->live_count),
+        .name_len = le16_get(from->name_len),
+    };
+    memcpy(to->origin.id, from->origin_id, sizeof to->origin.id);
+    if (to->name_len == 0 || to->name_len > sizeof from->name) return false;
+    memcpy(to->name, from->name, sizeof to->name);
+    return utf8_id_valid(to->name, to->name_len);
+}
+
 static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries,
                                      uint32_t count, struct manifest *out, struct vdb_error *err)
 {
@@ -395,19 +419,8 @@ static enum vdb_status get_snapshots(const struct source *from, const uint8_t *e
     for (uint32_t i = 0; i < count; i++) {
         struct disk_snapshot disk;
         memcpy(&disk, entries + i * sizeof disk, sizeof disk);
-        struct snapshot_entry *snapshot = &out->snapshots[i];
-        *snapshot = (struct snapshot_entry){
-            .commit = le64_get(disk.commit),
-            .commit_time_us = (int64_t)le64_get(disk.commit_time_us),
-            .created_us = (int64_t)le64_get(disk.created_us),
-            .row_count = le32_get(disk.row_count),
-            .live_count = le32_get(disk.live_count),
-            .name_len = le16_get(disk.name_len),
-        };
-        if (snapshot->name_len == 0 || snapshot->name_len > sizeof disk.name)
-            return error_set_corrupt(err, SEGMENT, from->off, "snapshot's name has %u bytes",
-                                     snapshot->name_len);
-        memcpy(snapshot->name, disk.name, sizeof disk.name);
+        if (!manifest_snapshot_get(&disk, &out->snapshots[i]))
+            return error_set_corrupt(err, SEGMENT, from->off, "name of snapshot %u is none", i);
     }
     return VDB_OK;
 }
@@ -455,7 +468,10 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
         .recent_rows = le32_get(disk->recent_rows),
         .quiet_begin = le16_get(disk->quiet_begin),
         .quiet_end = le16_get(disk->quiet_end),
+        .origin.commit = le64_get(disk->origin_commit),
+        .received_commit = le64_get(disk->received_commit),
     };
+    memcpy(out->origin.id, disk->origin_id, sizeof out->origin.id);
     if (out->dim < 1 || out->dim > VDB_DIM_MAX)
         return error_set_corrupt(err, SEGMENT, from->off, "dimension is %u", out->dim);
     if (out->metric < VDB_METRIC_L2 || out->metric > VDB_METRIC_IP)

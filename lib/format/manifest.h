@@ -32,12 +32,19 @@ struct log_extent_entry {
     uint64_t off, len, first_commit;
 };
 
+/* A state by what it is wherever it came to: a commit of the index where it was made. */
+struct origin {
+    uint8_t id[16]; /* that index's file id */
+    uint64_t commit;
+};
+
 struct snapshot_entry {
     uint64_t commit;
     int64_t commit_time_us, created_us;
+    struct origin origin;
     uint32_t row_count, live_count;
     uint16_t name_len;
-    char name[222];
+    char name[VDB_NAME_MAX];
 };
 
 struct manifest {
@@ -56,6 +63,8 @@ struct manifest {
     uint64_t recent_seconds; /* VDB_INDEX_HYBRID: one of the two is not 0; else both are */
     uint32_t recent_rows;
     uint16_t quiet_begin, quiet_end; /* minutes of the day in UTC; equal: no window */
+    struct origin origin;            /* of the state at received_commit; all 0: none was received */
+    uint64_t received_commit;
 
     struct part_entry *parts;
     uint32_t part_count;
@@ -83,6 +92,11 @@ void manifest_release(struct manifest *manifest);
 /* The segment of that type, in the version known here, that the part owns, or NULL. */
 const struct segment_entry *manifest_segment(const struct manifest *manifest,
                                              const struct part_entry *part, unsigned type);
+
+/* One entry of the table of snapshots, as manifests and records of the log have it. Decoding errors:
+ * false, where the name is no snapshot's. */
+struct disk_snapshot manifest_snapshot_put(const struct snapshot_entry *from);
+bool manifest_snapshot_get(const struct disk_snapshot *from, struct snapshot_entry *to);
 
 /* Appends to a table of the manifest, growing it. */
 enum vdb_status manifest_add_part(struct manifest *manifest, const struct part_entry *part,
