@@ -243,7 +243,7 @@ struct vdb_info {
     uint32_t degree, ef_construction;     /* as asked for at creation; 0: left to the library */
     uint64_t recent_rows, recent_seconds; /* VDB_INDEX_HYBRID: one of them; else 0 */
     uint32_t quiet_begin, quiet_end;      /* minutes of the day in UTC; equal: none */
-    uint64_t oldest_commit; /* the oldest that vdb_snapshot_at can go back to */
+    uint64_t oldest_commit;               /* the oldest that vdb_snapshot_at can go back to */
 };
 
 struct vdb_part_info {
@@ -576,7 +576,7 @@ struct vdb_diff;
 struct vdb_diff_entry {
     enum vdb_operation operation; /* VDB_OPERATION_ADD: only `to` has the id; UPDATE: both, in
                                      different rows; DELETE: only `from` has it */
-    const char *id; /* without final NUL; valid until the snapshots are closed */
+    const char *id;               /* without final NUL; valid until the snapshots are closed */
     size_t id_len;
     uint32_t from_row, to_row; /* UINT32_MAX: there is none */
 };

@@ -122,7 +122,9 @@ static void check_log_end(struct checker *c, const struct log_cursor *end)
     uint64_t behind = whole_record_behind(c, end);
     struct log_cursor again = *end;
     struct log_commit commit;
-    if (!behind || log_next(c->view->base, c->file_len, &again, &commit) == LOG_COMMIT) return;
+    struct log_names names;
+    if (!behind) return;
+    if (log_next(c->view->base, c->file_len, &again, &commit, &names) != LOG_ENDS) return;
     struct vdb_error finding;
     error_set_corrupt(&finding, "log", end->off,
                       "record after commit %llu is damaged: a later one is whole at offset %llu",

@@ -78,7 +78,7 @@ static enum vdb_status keep_part(const struct part_build *b, const struct part *
     return status ? status : manifest_add_part(m, &entry, err);
 }
 
-/* The old manifest's facts, log extents, snapshots and history, for the state of `s`. */
+/* The old manifest's facts and log extents, and the names there are now, for the state of `s`. */
 static enum vdb_status manifest_begin(const struct vdb_snapshot *s, struct manifest *m,
                                       struct vdb_error *err)
 {
@@ -96,18 +96,17 @@ static enum vdb_status manifest_begin(const struct vdb_snapshot *s, struct manif
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < old->log_extent_count && !status; i++)
         status = manifest_add_log_extent(m, &old->log_extents[i], err);
-    for (uint32_t i = 0; i < old->snapshot_count && !status; i++)
-        status = manifest_add_snapshot(m, &old->snapshots[i], err);
-    return status;
+    return status ? status : names_store(s->names, m, err);
 }
 
-/* Segments that belong to the file and not to a part: history. */
+/* Segments that belong to the file and not to a part: history, and states of the past. */
 static enum vdb_status keep_file_segments(const struct manifest *old, struct manifest *m,
                                           struct vdb_error *err)
 {
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < old->segment_count && !status; i++)
-        if (old->segments[i].type == DISK_SEGMENT_HISTORY)
+        if (old->segments[i].type == DISK_SEGMENT_HISTORY ||
+            old->segments[i].type == DISK_SEGMENT_STATES)
             status = manifest_add_segment(m, &old->segments[i], err);
     return status;
 }

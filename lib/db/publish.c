@@ -53,7 +53,7 @@ enum vdb_status publish_new(const struct osfile *file, const uint8_t file_id[16]
 {
     manifest->generation = 1;
     struct log_extent_entry extent = {NEWFILE_LOG_OFF, NEWFILE_HEAD_LEN - NEWFILE_LOG_OFF,
-                                      manifest->commit + 1};
+                                      manifest->commit + 1, manifest->commit_time_us};
     struct superblock superblock = {
         .version_major = VDB_VERSION_MAJOR,
         .version_minor = VDB_VERSION_MINOR,
@@ -87,15 +87,20 @@ static enum vdb_status add_new_extents(const struct generation *current, struct 
     const struct superblock *sb = &current->superblock;
     struct log_cursor at = {sb->log_off, sb->log_end, sb->log_check, current->manifest.commit};
     struct log_commit commit;
+    struct log_names names;
+    int64_t time_us = current->manifest.commit_time_us;
     enum vdb_status status = VDB_OK;
     while (at.off != cursor->off && !status) {
-        enum log_step step = log_next(current->view->base, current->view->cap, &at, &commit);
+        enum log_step step =
+            log_next(current->view->base, current->view->cap, &at, &commit, &names);
         if (step == LOG_ENDS || step == LOG_DAMAGED)
             return error_set_corrupt(err, "log", at.off, "the log ends before commit %llu",
                                      (unsigned long long)cursor->commit);
+        if (step == LOG_COMMIT) time_us = commit.time_us;
         if (step == LOG_LINKED)
             status = manifest_add_log_extent(
-                manifest, &(struct log_extent_entry){at.off, at.end - at.off, at.commit + 1}, err);
+                manifest,
+                &(struct log_extent_entry){at.off, at.end - at.off, at.commit + 1, time_us}, err);
     }
     return status;
 }

@@ -107,10 +107,10 @@ struct disk_manifest {
     struct disk_table segments;
     struct disk_table log_extents;
     struct disk_table snapshots;
-    le64 recent_seconds; /* DISK_INDEX_HYBRID: what age makes a row old; 0: recent_rows counts */
-    le32 recent_rows;    /* the newest rows, which are recent; 0: recent_seconds counts */
-    le16 quiet_begin;    /* minutes of the day in UTC between which maintenance runs; */
-    le16 quiet_end;      /* equal: at all hours */
+    le64 recent_seconds;   /* DISK_INDEX_HYBRID: what age makes a row old; 0: recent_rows counts */
+    le32 recent_rows;      /* the newest rows, which are recent; 0: recent_seconds counts */
+    le16 quiet_begin;      /* minutes of the day in UTC between which maintenance runs; */
+    le16 quiet_end;        /* equal: at all hours */
     uint8_t origin_id[16]; /* the state at received_commit is that of another index, of this file */
     le64 origin_commit;    /* id, at this commit; all zero: none was received */
     le64 received_commit;
@@ -173,7 +173,7 @@ struct disk_log_extent {
     le64 off;
     le64 len;
     le64 first_commit;
-    le64 reserved;
+    le64 time_us; /* of the commit before first_commit */
 };
 
 struct disk_snapshot {
@@ -221,8 +221,9 @@ struct disk_commit { /* follows a record's head of kind DISK_RECORD_COMMIT */
     struct disk_block ids;      /* laid out as an id segment */
     struct disk_block metadata; /* laid out as a metadata segment; len 0: no row has any */
     struct disk_block events;
-    le32 stride; /* of the vectors */
-    uint8_t reserved[12];
+    le32 stride;     /* of the vectors */
+    le32 name_count; /* disk_name_change at the end of the record, made with the commit */
+    uint8_t reserved[8];
 };
 
 struct disk_link { /* follows a record's head of kind DISK_RECORD_LINK: the log goes on elsewhere */

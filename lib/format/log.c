@@ -26,7 +26,8 @@ static bool block_inside(const struct log_block *block, uint64_t file_len)
 
 /* A body that passes is consistent in itself; whether it fits the state before is the reader's to
  * see, who knows that state. */
-static bool commit_get(const uint8_t *record, uint64_t file_len, struct log_commit *out)
+static bool commit_get(const uint8_t *record, uint64_t length, uint64_t file_len,
+                       struct log_commit *out)
 {
     struct disk_record head;
     struct disk_commit body;
@@ -44,7 +45,11 @@ static bool commit_get(const uint8_t *record, uint64_t file_len, struct log_comm
         .metadata = block_get(&body.metadata),
         .events = block_get(&body.events),
         .stride = le32_get(body.stride),
+        .names.count = le32_get(body.name_count),
     };
+    uint64_t names_len = (uint64_t)out->names.count * sizeof(struct disk_name_change);
+    if (names_len > length - sizeof head - sizeof body) return false;
+    out->names.off = length - names_len; /* of the record, for now */
     return block_inside(&out->vectors, file_len) && block_inside(&out->ids, file_len) &&
            block_inside(&out->metadata, file_len) && block_inside(&out->events, file_len) &&
            out->vectors.len == (uint64_t)out->row_count * out->stride &&
@@ -93,16 +98,11 @@ static bool link_follow(const uint8_t *record, uint64_t file_len, struct log_cur
 
 static bool names_get(const uint8_t *record, uint64_t length, struct log_names *out)
 {
-    struct disk_record head;
     struct disk_names body;
-    memcpy(&head, record, sizeof head);
-    memcpy(&body, record + sizeof head, sizeof body);
-    *out = (struct log_names){
-        .commit = le64_get(head.commit),
-        .time_us = (int64_t)le64_get(head.time_us),
-        .count = le32_get(body.count),
-    };
-    return length == sizeof head + sizeof body + out->count * sizeof(struct disk_name_change);
+    memcpy(&body, record + sizeof(struct disk_record), sizeof body);
+    *out = (struct log_names){.off = sizeof(struct disk_record) + sizeof body,
+                              .count = le32_get(body.count)};
+    return length == out->off + out->count * sizeof(struct disk_name_change);
 }
 
 enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
@@ -122,13 +122,14 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
     if (le16_get(head.kind) == DISK_RECORD_NAMES) {
         if (!names_get(record, length, names)) return LOG_DAMAGED;
         names->record_off = cursor->off;
-        names->record_len = length;
+        names->off += cursor->off;
         cursor->off += length;
         cursor->check = check;
         return LOG_NAMES;
     }
-    if (!commit_get(record, file_len, commit)) return LOG_DAMAGED;
-    commit->record_off = cursor->off;
+    if (!commit_get(record, length, file_len, commit)) return LOG_DAMAGED;
+    commit->record_off = commit->names.record_off = cursor->off;
+    commit->names.off += cursor->off;
     commit->record_len = length;
     cursor->off += length;
     cursor->check = check;
@@ -165,6 +166,7 @@ enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev
         .metadata = block_put(&commit->metadata),
         .events = block_put(&commit->events),
         .stride = le32_put(commit->stride),
+        .name_count = le32_put(commit->names.count),
     };
     if (buf_append(to, &head, sizeof head) || buf_append(to, &body, sizeof body))
         return error_no_memory(err);
@@ -185,9 +187,7 @@ bool log_name_change(const uint8_t *file, const struct log_names *names, uint32_
                      struct log_name_change *change)
 {
     struct disk_name_change disk;
-    uint64_t at = names->record_off + sizeof(struct disk_record) + sizeof(struct disk_names) +
-                  index * sizeof disk;
-    memcpy(&disk, file + at, sizeof disk);
+    memcpy(&disk, file + names->off + index * sizeof disk, sizeof disk);
     change->operation = le16_get(disk.operation);
     bool named = manifest_snapshot_get(&disk.snapshot, &change->snapshot);
     if (change->operation == DISK_NAME_RECEIVED) return change->snapshot.name_len == 0;
@@ -195,21 +195,24 @@ bool log_name_change(const uint8_t *file, const struct log_names *names, uint32_
            (change->operation == DISK_NAME_CREATE || change->operation == DISK_NAME_REMOVE);
 }
 
-enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us,
-                                 const struct log_name_change *changes, uint32_t count,
+enum vdb_status log_encode_name(const struct log_name_change *change, struct buf *to,
+                                struct vdb_error *err)
+{
+    struct disk_name_change disk = {
+        .operation = le16_put((uint16_t)change->operation),
+        .snapshot = manifest_snapshot_put(&change->snapshot),
+    };
+    return buf_append(to, &disk, sizeof disk) ? error_no_memory(err) : VDB_OK;
+}
+
+enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us, uint32_t count,
                                  struct buf *to, struct vdb_error *err)
 {
     struct disk_record head = head_put(DISK_RECORD_NAMES, from->commit, time_us, from->check);
     struct disk_names body = {.count = le32_put(count)};
-    int failed = buf_append(to, &head, sizeof head) || buf_append(to, &body, sizeof body);
-    for (uint32_t i = 0; i < count && !failed; i++) {
-        struct disk_name_change change = {
-            .operation = le16_put((uint16_t)changes[i].operation),
-            .snapshot = manifest_snapshot_put(&changes[i].snapshot),
-        };
-        failed = buf_append(to, &change, sizeof change);
-    }
-    return failed ? error_no_memory(err) : VDB_OK;
+    if (buf_append(to, &head, sizeof head) || buf_append(to, &body, sizeof body))
+        return error_no_memory(err);
+    return VDB_OK;
 }
 
 uint64_t log_seal(struct buf *to, size_t start)

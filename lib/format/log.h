@@ -24,21 +24,21 @@ struct log_block {
     uint64_t off, len, check;
 };
 
+/* Changes of names, of a record of their own or at the end of a commit's; each is verified by who
+ * takes it, through log_name_change. */
+struct log_names {
+    uint64_t off; /* of the first disk_name_change */
+    uint32_t count;
+    uint64_t record_off;
+};
+
 struct log_commit {
     uint64_t commit;
     int64_t time_us;
     uint32_t row_base, row_count, live_count, event_count;
     struct log_block vectors, ids, metadata, events;
     uint32_t stride;
-    uint64_t record_off, record_len;
-};
-
-/* A record that changes names of snapshots: verified by log_next as a record, its changes by who
- * takes them, through log_name_change. */
-struct log_names {
-    uint64_t commit;
-    int64_t time_us;
-    uint32_t count;
+    struct log_names names;
     uint64_t record_off, record_len;
 };
 
@@ -71,18 +71,22 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
 bool log_name_change(const uint8_t *file, const struct log_names *names, uint32_t index,
                      struct log_name_change *change);
 
-/* Appends a commit's head and body to `to`; inline blocks are the caller's to append behind them.
- * Length and check are filled in by log_seal. */
+/* Appends a commit's head and body to `to`; inline blocks are the caller's to append behind them,
+ * and then the changes of names, of which the commit has the count. Length and check are filled in
+ * by log_seal. */
 enum vdb_status log_encode_commit(const struct log_commit *commit, uint64_t prev_check,
                                   struct buf *to, struct vdb_error *err);
 
 enum vdb_status log_encode_link(const struct log_cursor *from, int64_t time_us, uint64_t next_off,
                                 uint64_t next_len, struct buf *to, struct vdb_error *err);
 
-/* Appends a whole record of names, but for length and check. */
-enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us,
-                                 const struct log_name_change *changes, uint32_t count,
+/* Appends head and body of a record of names; the changes are the caller's to append. */
+enum vdb_status log_encode_names(const struct log_cursor *from, int64_t time_us, uint32_t count,
                                  struct buf *to, struct vdb_error *err);
+
+/* Appends one change of a name, as both kinds of records have them. */
+enum vdb_status log_encode_name(const struct log_name_change *change, struct buf *to,
+                                struct vdb_error *err);
 
 /* Sets length and check of the record that begins at to->data + start and ends at to->len, which
  * must be a multiple of 64 from start; returns the check. */

@@ -214,7 +214,8 @@ enum vdb_status manifest_encode(const struct manifest *from, struct buf *to, str
         const struct log_extent_entry *extent = &from->log_extents[i];
         struct disk_log_extent put = {.off = le64_put(extent->off),
                                       .len = le64_put(extent->len),
-                                      .first_commit = le64_put(extent->first_commit)};
+                                      .first_commit = le64_put(extent->first_commit),
+                                      .time_us = le64_put((uint64_t)extent->time_us)};
         failed = buf_append(to, &put, sizeof put);
     }
     for (uint32_t i = 0; i < from->snapshot_count && !failed; i++) {
@@ -296,8 +297,10 @@ static enum vdb_status get_segments(const struct source *from, const uint8_t *en
         if (segment->row_begin > segment->row_end || segment->row_end > out->row_count)
             return error_set_corrupt(err, SEGMENT, at, "segment covers rows %u to %u of %u",
                                      segment->row_begin, segment->row_end, out->row_count);
-        if (segment->type == DISK_SEGMENT_HISTORY && segment->row_end != 0)
-            return error_set_corrupt(err, SEGMENT, at, "history segment covers rows");
+        bool rowless =
+            segment->type == DISK_SEGMENT_HISTORY || segment->type == DISK_SEGMENT_STATES;
+        if (rowless && segment->row_end != 0)
+            return error_set_corrupt(err, SEGMENT, at, "%s segment covers rows", name);
         total += segment->len;
         if (total > from->file_len) return error_set_corrupt(err, SEGMENT, at, "segments overlap");
     }
@@ -383,8 +386,12 @@ static enum vdb_status get_log_extents(const struct source *from, const uint8_t 
     for (uint32_t i = 0; i < count; i++) {
         struct disk_log_extent disk;
         memcpy(&disk, entries + i * sizeof disk, sizeof disk);
-        out->log_extents[i] = (struct log_extent_entry){le64_get(disk.off), le64_get(disk.len),
-                                                        le64_get(disk.first_commit)};
+        out->log_extents[i] = (struct log_extent_entry){
+            .off = le64_get(disk.off),
+            .len = le64_get(disk.len),
+            .first_commit = le64_get(disk.first_commit),
+            .time_us = (int64_t)le64_get(disk.time_us),
+        };
         const struct log_extent_entry *extent = &out->log_extents[i];
         if (extent->off > from->file_len || extent->len > from->file_len - extent->off)
             return error_set_corrupt(err, SEGMENT, from->off,

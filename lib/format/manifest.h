@@ -30,6 +30,7 @@ struct segment_entry {
 
 struct log_extent_entry {
     uint64_t off, len, first_commit;
+    int64_t time_us; /* of the commit before that */
 };
 
 /* A state by what it is wherever it came to: a commit of the index where it was made. */
@@ -93,8 +94,8 @@ void manifest_release(struct manifest *manifest);
 const struct segment_entry *manifest_segment(const struct manifest *manifest,
                                              const struct part_entry *part, unsigned type);
 
-/* One entry of the table of snapshots, as manifests and records of the log have it. Decoding errors:
- * false, where the name is no snapshot's. */
+/* One entry of the table of snapshots, as manifests and records of the log have it. Decoding
+ * errors: false, where the name is no snapshot's. */
 struct disk_snapshot manifest_snapshot_put(const struct snapshot_entry *from);
 bool manifest_snapshot_get(const struct disk_snapshot *from, struct snapshot_entry *to);
 

@@ -99,6 +99,7 @@ static enum vdb_status next_in_extents(struct past *p, struct log_commit *commit
                                        struct vdb_error *err)
 {
     const struct generation *g = p->snapshot->generation;
+    struct log_names names;
     *found = false;
     while (p->extent < g->manifest.log_extent_count) {
         bool last = p->extent + 1 == g->manifest.log_extent_count;
@@ -112,12 +113,18 @@ static enum vdb_status next_in_extents(struct past *p, struct log_commit *commit
         if (last && p->cursor.off == g->superblock.log_off) return end_extents(p, err);
         enum log_step step = LOG_ENDS;
         if (!last || p->cursor.off < g->superblock.log_off)
-            step = log_next(g->view->base, p->snapshot->file_len, &p->cursor, commit);
+            step = log_next(g->view->base, p->snapshot->file_len, &p->cursor, commit, &names);
         if (step == LOG_ENDS || step == LOG_DAMAGED)
             return error_set_corrupt(err, "log", p->cursor.off,
                                      "the record after commit %llu is damaged",
                                      (unsigned long long)p->cursor.commit);
-        status = step == LOG_LINKED ? go_on(p, err) : check_commit(p, commit, err);
+        if (step == LOG_COMMIT && commit->commit > p->snapshot->commit) {
+            p->extent = g->manifest.log_extent_count;
+            return VDB_OK;
+        }
+        status = VDB_OK;
+        if (step == LOG_LINKED) status = go_on(p, err);
+        if (step == LOG_COMMIT) status = check_commit(p, commit, err);
         if (status) return status;
         *found = step == LOG_COMMIT && commit->commit > p->since;
         if (*found) return VDB_OK;

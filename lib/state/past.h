@@ -26,7 +26,7 @@ struct past {
     uint64_t bytes; /* of the blocks of commits so far, which do not overlap */
 };
 
-/* Commits after number `since`. */
+/* Commits after number `since`, up to that of the snapshot. */
 void past_init(struct past *past, const struct vdb_snapshot *snapshot, uint64_t since);
 
 /* VDB_NOT_FOUND: there was no further commit; err is left alone. The rows of *commit are rows of

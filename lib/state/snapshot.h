@@ -12,6 +12,7 @@
 #include "format/log.h"
 #include "state/generation.h"
 #include "state/liveness.h"
+#include "state/names.h"
 #include "vdb.h"
 #include "vector/kernel.h"
 
@@ -28,7 +29,9 @@ struct vdb_snapshot {
     uint64_t tail_events; /* rows added, deleted, restored since the manifest */
     uint64_t tail_bytes;  /* of the blocks of its commits */
     uint64_t log_bytes;   /* of blocks outside the log's extents, and of extents linked to */
-    struct liveness dead;
+    struct names
+        *names; /* at `cursor`; of a state gone back to, those of the one it was made from */
+    struct liveness dead; /* rows from row_count on are, where they are known of */
 
     /* How the handle was opened. */
     const struct kernels *kernels;
@@ -64,8 +67,18 @@ enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
                               const struct snapshot_options *options,
                               struct vdb_snapshot **snapshot, struct vdb_error *err);
 
+/* A copy of the same state, for who makes another one of it before anybody else sees it. */
+enum vdb_status snapshot_clone(const struct vdb_snapshot *from, struct vdb_snapshot **to,
+                               struct vdb_error *err);
+
 struct vdb_snapshot *snapshot_ref(struct vdb_snapshot *snapshot);
 void snapshot_unref(struct vdb_snapshot *snapshot);
+
+/* Whether the row, which is below the row count of some newer state, is there for a reader. */
+static inline bool snapshot_sees(const struct vdb_snapshot *s, uint32_t row, bool deleted)
+{
+    return deleted ? row < s->row_count : !liveness_deleted(&s->dead, row);
+}
 
 /* Where a row's things are. */
 struct row_place {

@@ -1,0 +1,41 @@
+/* names.h: the names that commits have at one state: what users call snapshots.
+ *
+ * The manifest has those of its commit; records of the log change them. Immutable and counted, as
+ * the states that have them are.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#ifndef VDB_STORE_NAMES_H
+#define VDB_STORE_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/log.h"
+#include "format/manifest.h"
+#include "vdb.h"
+
+struct names {
+    int refs;
+    struct origin origin; /* of the state at received_commit; all 0: none was received */
+    uint64_t received_commit;
+    uint32_t count;
+    struct snapshot_entry entries[]; /* in the order of their names, byte by byte */
+};
+
+enum vdb_status names_create(const struct manifest *manifest, struct names **names,
+                             struct vdb_error *err);
+struct names *names_ref(struct names *names);
+void names_unref(struct names *names);
+
+/* Where the name stands, or where it would: *there tells which. */
+uint32_t names_place(const struct names *names, const char *name, size_t len, bool *there);
+
+/* *to: the names after the change. Errors: VDB_EXISTS, VDB_NOT_FOUND, VDB_NO_MEMORY. */
+enum vdb_status names_change(const struct names *from, const struct log_name_change *change,
+                             struct names **to, struct vdb_error *err);
+
+/* Appends them to the manifest's table, and says there what was received. */
+enum vdb_status names_store(const struct names *names, struct manifest *manifest,
+                            struct vdb_error *err);
+
+#endif
