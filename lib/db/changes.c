@@ -7,6 +7,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "state/rewind.h"
 
 /* ---- the map from ids to the transaction's own rows ---------------------------------------- */
 
@@ -48,12 +49,53 @@ static enum vdb_status map_make_room(struct resolution *r, struct vdb_error *err
 
 /* ---- resolving ----------------------------------------------------------------------------- */
 
+static enum vdb_status add_event(struct resolution *r, uint32_t kind, uint32_t row,
+                                 struct vdb_error *err)
+{
+    struct disk_event event = {le32_put(row), le32_put(kind)};
+    enum vdb_status status = liveness_set(&r->dead, row, kind != DISK_EVENT_RESTORE, err);
+    if (!status && buf_append(&r->events, &event, sizeof event)) status = error_no_memory(err);
+    return status;
+}
+
+/* Events of one kind that lead to the rows that were live in an earlier state. */
+static enum vdb_status go_back(struct resolution *r, const struct vdb_snapshot *base,
+                               const struct vdb_snapshot *past, uint32_t kind,
+                               struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    uint32_t row = 0;
+    while (!status && (row = snapshot_next_difference(base, past, row)) < base->row_count) {
+        bool live = !liveness_deleted(&base->dead, row);
+        if (live == (kind == DISK_EVENT_DELETE)) {
+            status = add_event(r, kind, row, err);
+            *(live ? &r->deleted : &r->restored) += 1;
+        }
+        row++;
+    }
+    return status;
+}
+
+/* Rows are ended before others are brought back, of which some have their ids. */
+static enum vdb_status resolve_roll_back(struct resolution *r, struct vdb_snapshot *base,
+                                         uint64_t commit, struct vdb_error *err)
+{
+    struct vdb_snapshot *past;
+    enum vdb_status status = rewind_to(base, commit, &past, err);
+    if (status) return status;
+    status = go_back(r, base, past, DISK_EVENT_DELETE, err);
+    if (!status) status = go_back(r, base, past, DISK_EVENT_RESTORE, err);
+    snapshot_unref(past);
+    return status;
+}
+
 static enum vdb_status resolution_init(struct resolution *r, struct vdb_snapshot *base,
-                                       struct vdb_error *err)
+                                       uint64_t roll_back_to, struct vdb_error *err)
 {
     *r = (struct resolution){0};
     enum vdb_status status = liveness_copy(&base->dead, &r->dead, err);
     if (!status) status = map_make_room(r, err);
+    if (!status && roll_back_to) status = resolve_roll_back(r, base, roll_back_to, err);
     if (!status) r->base = snapshot_ref(base);
     return status;
 }
@@ -79,15 +121,6 @@ static enum vdb_status resolve_id(const struct changes *c, const char *id, size_
         if (liveness_deleted(&r->dead, *row) == deleted) return VDB_OK;
     }
     return snapshot_find(r->base, &r->dead, id, id_len, deleted, row, err);
-}
-
-static enum vdb_status add_event(struct resolution *r, uint32_t kind, uint32_t row,
-                                 struct vdb_error *err)
-{
-    struct disk_event event = {le32_put(row), le32_put(kind)};
-    enum vdb_status status = liveness_set(&r->dead, row, kind != DISK_EVENT_RESTORE, err);
-    if (!status && buf_append(&r->events, &event, sizeof event)) status = error_no_memory(err);
-    return status;
 }
 
 static int shown(size_t id_len)
@@ -150,7 +183,7 @@ enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base,
                              struct vdb_error *err)
 {
     *changes = (struct changes){0};
-    return resolution_init(&changes->now, base, err);
+    return resolution_init(&changes->now, base, 0, err);
 }
 
 void changes_release(struct changes *changes)
@@ -164,7 +197,21 @@ void changes_release(struct changes *changes)
 
 bool changes_none(const struct changes *changes)
 {
-    return changes->ids.rows == 0 && changes->marks.len == 0;
+    return changes->ids.rows == 0 && changes->marks.len == 0 && !changes->roll_back_to;
+}
+
+bool changes_settled(const struct changes *changes)
+{
+    return changes->ids.rows == 0 && changes->now.events.len == 0;
+}
+
+enum vdb_status changes_roll_back(struct changes *changes, uint64_t commit, struct vdb_error *err)
+{
+    struct vdb_snapshot *base = snapshot_ref(changes->now.base);
+    changes->roll_back_to = commit;
+    enum vdb_status status = changes_rebase(changes, base, err);
+    snapshot_unref(base);
+    return status;
 }
 
 enum vdb_status changes_put(struct changes *changes, enum vdb_put_mode mode, const char *id,
@@ -196,7 +243,7 @@ enum vdb_status changes_rebase(struct changes *changes, struct vdb_snapshot *bas
                                struct vdb_error *err)
 {
     resolution_release(&changes->now);
-    enum vdb_status status = resolution_init(&changes->now, base, err);
+    enum vdb_status status = resolution_init(&changes->now, base, changes->roll_back_to, err);
     const struct mark *marks = (const struct mark *)(const void *)changes->marks.data;
     size_t mark_count = changes->marks.len / sizeof *marks, m = 0;
     for (uint32_t i = 0; i <= changes->ids.rows && !status; i++) {

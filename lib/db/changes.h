@@ -37,6 +37,8 @@ struct changes {
     struct buf modes;       /* u8 a row put: enum vdb_put_mode */
     struct buf marks;       /* struct mark */
     struct buf mark_ids;
+    uint64_t
+        roll_back_to; /* they begin with what makes the live rows those at this commit; 0: no */
     struct resolution now;
 };
 
@@ -45,6 +47,12 @@ enum vdb_status changes_init(struct changes *changes, struct vdb_snapshot *base,
                              struct vdb_error *err);
 void changes_release(struct changes *changes);
 bool changes_none(const struct changes *changes);
+
+/* Where nothing was put, deleted or restored yet. Errors: as vdb_snapshot_at. */
+enum vdb_status changes_roll_back(struct changes *changes, uint64_t commit, struct vdb_error *err);
+
+/* Whether, as resolved, they leave the state as it is. */
+bool changes_settled(const struct changes *changes);
 
 /* Each adds to the sequence if it resolves; else it leaves everything as it was (VDB_EXISTS,
  * VDB_NOT_FOUND). */

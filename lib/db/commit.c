@@ -11,13 +11,13 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "db/naming.h"
 #include "db/policy.h"
+#include "db/record.h"
 #include "db/space.h"
 
 /* Rows or events beyond this get an extent of their own. */
-#define INLINE_MAX     ((uint64_t)256 << 10)
-#define LOG_EXTENT_MIN ((uint64_t)64 << 10)
-#define LOG_EXTENT_MAX ((uint64_t)4 << 20)
+#define INLINE_MAX ((uint64_t)256 << 10)
 
 struct rows { /* the blocks of the rows a transaction adds */
     struct buf ids;
@@ -115,35 +115,6 @@ static enum vdb_status place_events(struct vdb *db, const struct buf *events,
     return VDB_OK;
 }
 
-/* Makes sure that a record of `len` bytes fits at *cursor with room for a link behind it; where it
- * does not, reserves a further extent and appends the link to it to `link`, to be written at
- * *link_off in the same sync as the record. */
-static enum vdb_status log_make_room(struct vdb *db, const struct vdb_snapshot *base,
-                                     struct log_cursor *cursor, uint64_t len, int64_t time_us,
-                                     struct buf *link, uint64_t *link_off, struct vdb_error *err)
-{
-    uint64_t room = cursor->end - cursor->off;
-    if (len + LOG_LINK_LEN <= room) return VDB_OK;
-    if (room < LOG_LINK_LEN)
-        return error_set_corrupt(err, "log", cursor->off, "the extent has no room for a link");
-    uint32_t extents = base->generation->manifest.log_extent_count + base->tail_links;
-    uint64_t extent = LOG_EXTENT_MIN << (extents < 6 ? extents : 6);
-    if (extent > LOG_EXTENT_MAX) extent = LOG_EXTENT_MAX;
-    if (extent < len + LOG_LINK_LEN) extent = round_up(len + LOG_LINK_LEN, LOG_EXTENT_MIN);
-    uint64_t off;
-    enum vdb_status status = space_reserve(&db->file, extent, VDB_SEGMENT_ALIGN, &off, err);
-    if (!status) status = space_zero(&db->file, off, extent, err);
-    /* A link must never lead beyond the file's end, whatever a crash leaves of it. */
-    if (!status) status = db_sync(db, &db->file, err);
-    if (!status) status = log_encode_link(cursor, time_us, off, extent, link, err);
-    if (status) return status;
-    *link_off = cursor->off;
-    cursor->check = log_seal(link, 0);
-    cursor->off = off;
-    cursor->end = off + extent;
-    return VDB_OK;
-}
-
 static int append_aligned(struct buf *to, const struct buf *from)
 {
     return buf_append(to, from->data, from->len) || buf_align(to, VDB_ARRAY_ALIGN);
@@ -173,8 +144,9 @@ static void lay_out_inline(const struct vdb_txn *txn, struct rows *rows, uint64_
 
 /* The record with all that is inline in it. */
 static enum vdb_status build_record(struct vdb_txn *txn, const struct rows *rows,
-                                    struct log_commit *commit, uint64_t off, uint64_t prev_check,
-                                    struct buf *record, struct vdb_error *err)
+                                    const struct naming *names, struct log_commit *commit,
+                                    uint64_t off, uint64_t prev_check, struct buf *record,
+                                    struct vdb_error *err)
 {
     const struct buf *events = &txn->changes.now.events;
     uint64_t inline_off = off + sizeof(struct disk_record) + sizeof(struct disk_commit);
@@ -194,27 +166,8 @@ static enum vdb_status build_record(struct vdb_txn *txn, const struct rows *rows
     if (commit->events.off == inline_off + rows_len && events->len)
         failed = failed || append_aligned(record, events);
     if (failed) return error_no_memory(err);
-    log_seal(record, 0);
-    return VDB_OK;
-}
-
-/* One sync for both. Where it fails, the system may take the pages for clean though they are not on
- * the medium, while readers and the next writer see and go on from the record: so it is put down
- * again, for that writer's sync to carry or to fail on. */
-static enum vdb_status write_record(struct vdb *db, const struct buf *link, uint64_t link_off,
-                                    const struct buf *record, uint64_t record_off,
-                                    struct vdb_error *err)
-{
-    enum vdb_status status = VDB_OK;
-    if (cancel_asked(&db->cancel))
-        return error_set(err, VDB_CANCELLED, "cancelled before the commit was written");
-    if (link->len) status = space_write(&db->file, link_off, link->data, link->len, err);
-    if (!status) status = space_write(&db->file, record_off, record->data, record->len, err);
-    if (!status) status = db_sync(db, &db->file, err);
-    if (status == VDB_DURABILITY_UNKNOWN) {
-        if (link->len) space_write(&db->file, link_off, link->data, link->len, NULL);
-        space_write(&db->file, record_off, record->data, record->len, NULL);
-    }
+    status = naming_append(names, record, err);
+    if (!status) log_seal(record, 0);
     return status;
 }
 
@@ -235,19 +188,25 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
         .stride = txn->changes.ids.rows ? (uint32_t)txn->stride : 0,
     };
     if (commit.time_us < base->commit_time_us) commit.time_us = base->commit_time_us;
-    enum vdb_status status = VDB_OK;
-    if (events->len > INLINE_MAX) status = place_events(db, events, &commit.events, err);
+    struct naming names;
+    struct naming_state state = {commit.commit, commit.time_us, commit.row_base + commit.row_count,
+                                 commit.live_count};
+    enum vdb_status status = naming_resolve(&txn->names, base, &state, &names, err);
+    commit.names.count = names.count;
+    if (!status && events->len > INLINE_MAX) status = place_events(db, events, &commit.events, err);
     uint64_t len = sizeof(struct disk_record) + sizeof(struct disk_commit) +
                    (rows->placed ? 0 : rows->total) +
-                   (commit.events.len ? 0 : align64(events->len));
+                   (commit.events.len ? 0 : align64(events->len)) + naming_len(&names);
     struct buf link = {0}, record = {0};
     uint64_t link_off = 0;
     if (!status)
-        status = log_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
-    if (!status) status = build_record(txn, rows, &commit, cursor.off, cursor.check, &record, err);
-    if (!status) status = write_record(db, &link, link_off, &record, cursor.off, err);
+        status = record_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
+    if (!status)
+        status = build_record(txn, rows, &names, &commit, cursor.off, cursor.check, &record, err);
+    if (!status) status = record_write(db, &link, link_off, &record, cursor.off, err);
     buf_release(&link);
     buf_release(&record);
+    naming_release(&names);
     return status;
 }
 
@@ -276,8 +235,10 @@ static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *row
     status = check_same_index(txn, newest, err);
     if (!status && (newest->commit != base->commit || newest->generation != base->generation))
         status = changes_rebase(&txn->changes, newest, err);
-    if (!status) status = append_commit(txn, rows, newest, err);
-    *number = newest->commit + 1;
+    bool commit = txn->replayed || !changes_settled(&txn->changes);
+    if (!status && commit) status = append_commit(txn, rows, newest, err);
+    if (!status && !commit) status = naming_write(txn->db, newest, &txn->names, err);
+    *number = newest->commit + commit;
     snapshot_unref(newest);
     return status;
 }
@@ -288,7 +249,7 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
     struct rows rows;
     uint64_t number = txn->changes.now.base->commit;
     enum vdb_status status = rows_prepare(txn, &rows, err);
-    bool write = !changes_none(&txn->changes) || txn->replayed;
+    bool write = !changes_none(&txn->changes) || txn->replayed || txn->names.len;
     while (write && !status) {
         if (rows.total > INLINE_MAX && !rows.placed) status = rows_place(txn, &rows, err);
         if (!status) status = db_lock_write(db, err);

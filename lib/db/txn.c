@@ -51,6 +51,7 @@ void vdb_txn_abort(struct vdb_txn *txn)
     changes_release(&txn->changes);
     spool_release(&txn->vectors);
     metaspool_release(&txn->metadata);
+    buf_release(&txn->names);
     buf_release(&txn->row);
     free(txn);
 }
@@ -141,6 +142,35 @@ enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, size_t id_l
                                 struct vdb_error *err)
 {
     return mark(txn, DISK_EVENT_RESTORE, id, id_len, err);
+}
+
+enum vdb_status txn_name(struct vdb_txn *txn, const struct log_name_change *change,
+                         struct vdb_error *err)
+{
+    enum vdb_status status = check_usable(txn, err);
+    if (status || !buf_append(&txn->names, change, sizeof *change)) return status;
+    txn->broken = true;
+    return error_no_memory(err);
+}
+
+enum vdb_status txn_roll_back(struct vdb_txn *txn, uint64_t commit, struct vdb_error *err)
+{
+    enum vdb_status status = check_usable(txn, err);
+    if (!status) status = changes_roll_back(&txn->changes, commit, err);
+    txn->broken |= status != VDB_OK;
+    return status;
+}
+
+enum vdb_status vdb_rollback(struct vdb *db, uint64_t commit, struct vdb_commit_info *info,
+                             struct vdb_error *err)
+{
+    struct vdb_txn *txn;
+    enum vdb_status status = vdb_txn_begin(db, &txn, err);
+    if (status) return status;
+    status = txn_roll_back(txn, commit, err);
+    if (!status) return vdb_txn_commit(txn, info, err);
+    vdb_txn_abort(txn);
+    return status;
 }
 
 enum vdb_status vdb_txn_commit(struct vdb_txn *txn, struct vdb_commit_info *info,

@@ -23,13 +23,24 @@ struct vdb_txn {
     struct changes changes;
     struct spool vectors;
     struct metaspool metadata;
-    struct buf row; /* one vector as stored, padding included */
-    bool broken;    /* memory or the spool failed: it can only be aborted */
+    struct buf names; /* struct log_name_change */
+    struct buf row;   /* one vector as stored, padding included */
+    bool broken;      /* memory or the spool failed: it can only be aborted */
 
     /* For the catching up of a compaction: the commit's own time, and a commit even if empty. */
     bool replayed;
     int64_t time_us;
 };
+
+/* The transaction begins with the live rows of the state at that commit, in place of the newest
+ * one's; before anything else. Errors: as vdb_snapshot_at, which also the commit may give. */
+enum vdb_status txn_roll_back(struct vdb_txn *txn, uint64_t commit, struct vdb_error *err);
+
+/* A change of a name that becomes durable with the commit, both or none; or by itself, where
+ * nothing else changes. It needs operation and name, for DISK_NAME_RECEIVED the origin and no
+ * name; `created_us` and origin are kept where they are given, and the rest is filled in. */
+enum vdb_status txn_name(struct vdb_txn *txn, const struct log_name_change *change,
+                         struct vdb_error *err);
 
 /* Writes the transaction's commit; db_lock_write is not held. Does not free it. */
 enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, struct vdb_error *err);

@@ -94,14 +94,15 @@ static void close_segment(struct vdb_log *log)
 
 static bool wanted(const struct vdb_log *log, uint64_t commit, int64_t time_us)
 {
-    return commit > log->options.since_commit &&
+    return commit > log->options.since_commit && commit <= log->snapshot->commit &&
            (log->options.since_us == 0 || time_us >= log->options.since_us);
 }
 
 /* Whether every change of the open segment is wanted, as its header tells. */
 static bool wanted_whole(const struct vdb_log *log)
 {
-    return log->view.first_commit > log->options.since_commit && log->options.since_us == 0;
+    return log->view.first_commit > log->options.since_commit &&
+           log->view.last_commit <= log->snapshot->commit && log->options.since_us == 0;
 }
 
 static enum vdb_status next_in_segment(struct vdb_log *log, struct vdb_log_entry *entry,

@@ -112,6 +112,62 @@ enum vdb_status liveness_set(struct liveness *liveness, uint32_t row, bool delet
     return VDB_OK;
 }
 
+enum vdb_status liveness_hide(struct liveness *liveness, uint32_t begin, uint32_t end,
+                              struct vdb_error *err)
+{
+    while (begin < end) {
+        struct liveness_chunk *chunk = chunk_own(liveness, begin / LIVENESS_CHUNK);
+        if (!chunk) return error_no_memory(err);
+        uint32_t left = LIVENESS_CHUNK - begin % LIVENESS_CHUNK;
+        uint32_t n = end - begin < left ? end - begin : left;
+        for (; n && begin % 64; n--, begin++)
+            chunk->words[begin % LIVENESS_CHUNK / 64] |= (uint64_t)1 << (begin % 64);
+        for (; n >= 64; n -= 64, begin += 64)
+            chunk->words[begin % LIVENESS_CHUNK / 64] = ~(uint64_t)0;
+        for (; n; n--, begin++)
+            chunk->words[begin % LIVENESS_CHUNK / 64] |= (uint64_t)1 << (begin % 64);
+    }
+    return VDB_OK;
+}
+
+static const struct liveness_chunk *chunk_at(const struct liveness *liveness, uint32_t at)
+{
+    return at < liveness->chunk_count ? liveness->chunks[at] : NULL;
+}
+
+/* Bits of the 64 rows from `row`, a multiple of 64, on. */
+static uint64_t word_at(const struct liveness *liveness, const struct liveness_chunk *chunk,
+                        uint32_t row)
+{
+    if (chunk) return chunk->words[row % LIVENESS_CHUNK / 64];
+    uint64_t word = 0;
+    for (uint32_t i = 0; i < 64; i++) word |= (uint64_t)span_deleted(liveness, row + i) << i;
+    return word;
+}
+
+uint32_t liveness_next_difference(const struct liveness *a, const struct liveness *b, uint32_t row,
+                                  uint32_t end)
+{
+    while (row < end) {
+        uint32_t at = row / LIVENESS_CHUNK, word_row = row / 64 * 64;
+        const struct liveness_chunk *in_a = chunk_at(a, at), *in_b = chunk_at(b, at);
+        if (in_a == in_b) {
+            if (at == UINT32_MAX / LIVENESS_CHUNK) return end;
+            row = (at + 1) * LIVENESS_CHUNK;
+            continue;
+        }
+        uint64_t differ = word_at(a, in_a, word_row) ^ word_at(b, in_b, word_row);
+        differ &= ~(uint64_t)0 << (row % 64);
+        if (differ) {
+            row = word_row + (uint32_t)__builtin_ctzll(differ);
+            break;
+        }
+        if (word_row > UINT32_MAX - 64) return end;
+        row = word_row + 64;
+    }
+    return row < end ? row : end;
+}
+
 uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,
                         uint8_t *words)
 {

@@ -40,6 +40,15 @@ bool liveness_deleted(const struct liveness *liveness, uint32_t row);
 enum vdb_status liveness_set(struct liveness *liveness, uint32_t row, bool deleted,
                              struct vdb_error *err);
 
+/* The rows [begin, end) become deleted. */
+enum vdb_status liveness_hide(struct liveness *liveness, uint32_t begin, uint32_t end,
+                              struct vdb_error *err);
+
+/* The first row from `row` on, below `end`, that is deleted in one of two states of the same parts
+ * and not in the other; `end` where there is none. What the two share is passed over. */
+uint32_t liveness_next_difference(const struct liveness *a, const struct liveness *b, uint32_t row,
+                                  uint32_t end);
+
 /* Writes the bits of rows [row_begin, row_begin + rows) as a tombstone segment's words; returns
  * how many are set. `words` has ceil(rows / 64) of them. */
 uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,

@@ -301,6 +301,13 @@ enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
 
 /* ---- reading rows -------------------------------------------------------------------------- */
 
+uint32_t snapshot_next_difference(const struct vdb_snapshot *a, const struct vdb_snapshot *b,
+                                  uint32_t row)
+{
+    uint32_t end = a->row_count > b->row_count ? a->row_count : b->row_count;
+    return liveness_next_difference(&a->dead, &b->dead, row, end);
+}
+
 enum vdb_status snapshot_place(const struct vdb_snapshot *s, uint32_t row, struct row_place *place,
                                struct vdb_error *err)
 {

@@ -80,6 +80,11 @@ static inline bool snapshot_sees(const struct vdb_snapshot *s, uint32_t row, boo
     return deleted ? row < s->row_count : !liveness_deleted(&s->dead, row);
 }
 
+/* The first row from `row` on that is live in one of two states and not in the other; the larger of
+ * their row counts where there is none. Both were made from the same state, or are it. */
+uint32_t snapshot_next_difference(const struct vdb_snapshot *a, const struct vdb_snapshot *b,
+                                  uint32_t row);
+
 /* Where a row's things are. */
 struct row_place {
     const uint8_t *vector;
