@@ -211,11 +211,12 @@ VDB_API enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snaps
                                           struct vdb_error *err);
 VDB_API void vdb_snapshot_close(const struct vdb_snapshot *snapshot);
 
-/* Where the file has a newer commit than *snapshot, which was taken from this handle, closes that
- * and puts the newest in its place; else leaves it alone. The work grows with what was changed in
- * between and not with the rows, but for a part that has come, which is opened: O(1) in its rows.
- * Rows keep their numbers, unless a compaction in place has come between; the commit's number never
- * becomes smaller. After an error *snapshot is as it was. Errors: as vdb_snapshot_open. */
+/* Where the file has a newer commit than *snapshot, which was taken from this handle, or other
+ * names for commits, closes that and puts the newest in its place; else leaves it alone. The work
+ * grows with what was changed in between and not with the rows, but for a part that has come, which
+ * is opened: O(1) in its rows. Rows keep their numbers, unless a compaction in place has come
+ * between; the commit's number never becomes smaller. After an error *snapshot is as it was.
+ * Errors: as vdb_snapshot_open. */
 VDB_API enum vdb_status vdb_refresh(struct vdb *db, const struct vdb_snapshot **snapshot,
                                     struct vdb_error *err);
 

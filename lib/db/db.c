@@ -209,7 +209,8 @@ enum vdb_status vdb_refresh(struct vdb *db, const struct vdb_snapshot **snapshot
     struct vdb_snapshot *newest;
     enum vdb_status status = db_refresh(db, &newest, err);
     if (status) return status;
-    if (newest->commit == (*snapshot)->commit && newest->generation == (*snapshot)->generation) {
+    if (newest->commit == (*snapshot)->commit && newest->generation == (*snapshot)->generation &&
+        newest->names == (*snapshot)->names) {
         snapshot_unref(newest);
         return VDB_OK;
     }
