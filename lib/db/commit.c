@@ -248,6 +248,8 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
     struct vdb *db = txn->db;
     struct rows rows;
     uint64_t number = txn->changes.now.base->commit;
+    /* Letting go of a file that was compacted away takes time, which no other writer waits for. */
+    struct vdb_snapshot *begun = snapshot_ref(txn->changes.now.base);
     enum vdb_status status = rows_prepare(txn, &rows, err);
     bool write = !changes_none(&txn->changes) || txn->replayed || txn->names.len;
     while (write && !status) {
@@ -267,5 +269,6 @@ enum vdb_status txn_write(struct vdb_txn *txn, struct vdb_commit_info *info, str
     if (!status && info)
         *info = (struct vdb_commit_info){number, done->added, done->updated, done->deleted,
                                          done->restored};
+    snapshot_unref(begun);
     return status;
 }

@@ -331,6 +331,14 @@ static enum vdb_status write_successor(struct vdb *db, const struct vdb_snapshot
     return status ? newname_finish(&name, status, true, err) : take_over(db, s, &name, err);
 }
 
+/* Whoever goes last over to the new file gives the pages and the room of the old one back, which
+ * takes its time: so that it is none of the writers who wait for the lock, this one stands in line
+ * behind them, on the old file and then on the new one. */
+static void let_go_first(struct vdb *db)
+{
+    if (!db_lock_write(db, NULL)) db_unlock_write(db);
+}
+
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
                                         struct vdb_error *err)
 {
@@ -340,6 +348,7 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     status = db_refresh(db, &snapshot, err);
     if (!status) {
         status = write_successor(db, snapshot, o, err);
+        if (!status) let_go_first(db);
         snapshot_unref(snapshot);
     }
     db_unlock_maintain(db);
