@@ -2,7 +2,8 @@
  *
  * Rows have other numbers there, so a commit is carried over by ids: what it added and left alive
  * is put, what it ended is deleted. A row that it restored may be purged in the successor, so it is
- * put, from the old file.
+ * put, from the old file. A name is carried over when the successor has come to its commit, unless
+ * it is gone again by then.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/catchup.h"
 
@@ -89,6 +90,81 @@ static enum vdb_status carry(struct vdb *to, const struct vdb_snapshot *before,
     return status;
 }
 
+/* ---- names --------------------------------------------------------------------------------- */
+
+static bool same_origin(const struct origin *a, const struct origin *b)
+{
+    return a->commit == b->commit && memcmp(a->id, b->id, sizeof a->id) == 0;
+}
+
+/* Row counts differ between the two files. */
+static bool has_name(const struct names *names, const struct snapshot_entry *entry)
+{
+    bool there;
+    uint32_t place = names_place(names, entry->name, entry->name_len, &there);
+    const struct snapshot_entry *other = &names->entries[place];
+    return there && other->commit == entry->commit && other->created_us == entry->created_us &&
+           same_origin(&other->origin, &entry->origin);
+}
+
+static enum vdb_status add_change(struct buf *changes, unsigned operation,
+                                  const struct snapshot_entry *entry, struct vdb_error *err)
+{
+    struct log_name_change change = {.operation = operation, .snapshot = *entry};
+    return buf_append(changes, &change, sizeof change) ? error_no_memory(err) : VDB_OK;
+}
+
+/* What makes the names of `is` those of `want` that its commit can have; others follow later. */
+static enum vdb_status names_between(const struct vdb_snapshot *is, const struct names *want,
+                                     struct buf *changes, struct vdb_error *err)
+{
+    const struct names *names = is->names;
+    struct snapshot_entry received = {.origin = want->origin};
+    enum vdb_status status = VDB_OK;
+    for (uint32_t i = 0; i < names->count && !status; i++)
+        if (!has_name(want, &names->entries[i]))
+            status = add_change(changes, DISK_NAME_REMOVE, &names->entries[i], err);
+    for (uint32_t i = 0; i < want->count && !status; i++)
+        if (want->entries[i].commit == is->commit && !has_name(names, &want->entries[i]))
+            status = add_change(changes, DISK_NAME_CREATE, &want->entries[i], err);
+    bool marked = names->received_commit == want->received_commit &&
+                  same_origin(&names->origin, &want->origin);
+    if (!status && !marked && want->received_commit == is->commit)
+        status = add_change(changes, DISK_NAME_RECEIVED, &received, err);
+    return status;
+}
+
+static enum vdb_status write_names(struct vdb *to, const struct buf *changes, struct vdb_error *err)
+{
+    struct vdb_txn *txn;
+    enum vdb_status status = vdb_txn_begin(to, &txn, err);
+    if (status) return status;
+    for (size_t at = 0; at < changes->len && !status; at += sizeof(struct log_name_change))
+        status =
+            txn_name(txn, (const struct log_name_change *)(const void *)(changes->data + at), err);
+    if (!status) return vdb_txn_commit(txn, NULL, err);
+    vdb_txn_abort(txn);
+    return status;
+}
+
+/* Gives the successor's newest commit the names that it has in `newest`, and takes away those that
+ * are gone there. */
+static enum vdb_status carry_names(struct catchup *c, const struct vdb_snapshot *newest,
+                                   struct vdb_error *err)
+{
+    struct vdb_snapshot *is;
+    struct buf changes = {0};
+    enum vdb_status status = db_refresh(c->to, &is, err);
+    if (status) return status;
+    status = names_between(is, newest->names, &changes, err);
+    if (!status && changes.len) status = write_names(c->to, &changes, err);
+    snapshot_unref(is);
+    buf_release(&changes);
+    return status;
+}
+
+/* ---- commits ------------------------------------------------------------------------------- */
+
 /* The state at `commit`, in a generation of its own, whose tail can be gone along anew. */
 static enum vdb_status state_at(struct vdb *db, uint64_t commit, uint64_t file_len,
                                 struct vdb_snapshot **state, struct vdb_error *err)
@@ -122,6 +198,7 @@ static enum vdb_status carry_all(struct catchup *c, const struct vdb_snapshot *n
                                  struct vdb_error *err)
 {
     enum vdb_status status = look_as_far(c, newest->file_len, err);
+    if (!status) status = carry_names(c, newest, err);
     while (!status && c->at->commit < newest->commit) {
         struct vdb_snapshot *after;
         bool beyond;
@@ -135,6 +212,7 @@ static enum vdb_status carry_all(struct catchup *c, const struct vdb_snapshot *n
         status = carry(c->to, c->at, after, err);
         snapshot_unref(c->at);
         c->at = after;
+        if (!status) status = carry_names(c, newest, err);
     }
     return status;
 }
@@ -146,13 +224,16 @@ enum vdb_status catchup_run(struct catchup *c, uint64_t *carried, struct vdb_err
     enum vdb_status status = db_refresh(c->db, &newest, err);
     if (status) return status;
     uint64_t done = c->at ? c->at->commit : c->from->commit;
-    if (newest->commit > done) {
+    const struct names *names = c->names ? c->names : c->from->names;
+    if (newest->commit > done || newest->names != names) {
         struct vdb_open_options alone = VDB_OPEN_OPTIONS_INIT; /* nobody else knows of it */
         alone.wait = 0;
         alone.threads = 1;
         if (!c->to) status = vdb_open(c->successor, &alone, &c->to, err);
         if (!status) c->to->unsynced = true;
         if (!status) status = carry_all(c, newest, err);
+        names_unref(c->names);
+        c->names = names_ref(newest->names);
         *carried = newest->commit - done;
     }
     snapshot_unref(newest);
@@ -162,5 +243,6 @@ enum vdb_status catchup_run(struct catchup *c, uint64_t *carried, struct vdb_err
 void catchup_release(struct catchup *c)
 {
     snapshot_unref(c->at);
+    names_unref(c->names);
     vdb_close(c->to);
 }
