@@ -1,4 +1,4 @@
-/* compact.c: the live rows, dense, in a fresh file.
+/* compact.c: the live rows, and those that kept states see, dense, in a fresh file.
  *
  * In place: the new file is written beside the old one while others read and commit; then, under
  * the WRITE lock, the commits made meanwhile are carried over one by one, and the file takes its
@@ -19,30 +19,8 @@
 #include "db/part_index.h"
 #include "db/policy.h"
 #include "db/publish.h"
+#include "db/states_keep.h"
 #include "vdb.h"
-
-static enum vdb_status live_rows(const struct vdb_snapshot *s, uint32_t **rows,
-                                 struct vdb_error *err)
-{
-    uint32_t *list = malloc((s->live_count ? s->live_count : 1) * sizeof *list);
-    if (!list) return error_no_memory(err);
-    uint32_t n = 0;
-    for (uint32_t row = 0; row < s->row_count; row++) {
-        if (liveness_deleted(&s->dead, row)) continue;
-        if (n == s->live_count) { /* tombstones and the manifest's count disagree */
-            free(list);
-            return error_set_corrupt(err, "tombstone", 0,
-                                     "more rows are live than the %u of the manifest",
-                                     s->live_count);
-        }
-        list[n++] = row;
-    }
-    *rows = list;
-    if (n == s->live_count) return VDB_OK;
-    free(list);
-    return error_set_corrupt(err, "tombstone", 0, "%u rows are live, the manifest has %u", n,
-                             s->live_count);
-}
 
 /* An output's identity follows from its content: the same rows and options give the same bytes. */
 static void derive_file_id(const struct manifest *m, uint8_t file_id[16])
@@ -89,7 +67,6 @@ static struct manifest fresh_manifest(const struct vdb_snapshot *s,
     return (struct manifest){
         .commit = output ? 1 : s->commit,
         .commit_time_us = output ? 0 : s->commit_time_us,
-        .row_count = s->live_count,
         .live_count = s->live_count,
         .dim = old->dim,
         .metric = old->metric,
@@ -186,26 +163,51 @@ static enum vdb_status keep_history(const struct osfile *file, const char *besid
     return history_keep(&keep, m, err);
 }
 
+/* An output has nothing of the past. */
+static enum vdb_status find_kept(const struct vdb_snapshot *s, const struct vdb_compact_options *o,
+                                 struct states_keep *keep, struct vdb_error *err)
+{
+    uint64_t seconds = o->output ? 0 : o->keep_rows_seconds;
+    if (seconds > VDB_RECENT_SECONDS_MAX && seconds != UINT64_MAX)
+        return error_set(err, VDB_INVALID,
+                         "rows of %llu seconds are to be kept, at most %lld can be",
+                         (unsigned long long)seconds, (long long)VDB_RECENT_SECONDS_MAX);
+    *keep = (struct states_keep){
+        .source = s,
+        .live_only = o->output != NULL,
+        .since_us = STATES_KEEP_NAMED,
+        .progress = o->progress,
+        .context = o->context,
+    };
+    if (seconds == UINT64_MAX)
+        keep->since_us = STATES_KEEP_ALL;
+    else if (seconds)
+        keep->since_us = policy_now(o->now_us) - (int64_t)seconds * 1000000;
+    return states_keep_find(keep, err);
+}
+
 static enum vdb_status write_fresh(const struct osfile *file, const char *beside,
                                    const struct vdb_snapshot *s,
                                    const struct vdb_compact_options *o, struct vdb_error *err)
 {
     struct manifest manifest = fresh_manifest(s, o);
-    uint32_t *rows = NULL, old_rows = 0;
+    struct states_keep keep = {0};
+    uint32_t old_rows = 0;
     enum vdb_status status =
         create_check_index(manifest.index, manifest.codes, o->degree, o->ef_construction, err);
     if (!status) status = take_policy(&manifest, &s->generation->manifest, o, err);
-    if (!status) status = live_rows(s, &rows, err);
+    if (!status) status = find_kept(s, o, &keep, err);
+    manifest.row_count = keep.count;
     if (!status && manifest.index == VDB_INDEX_HYBRID) {
         uint32_t recent = policy_first_recent(&manifest, s, policy_now(o->now_us));
-        while (old_rows < s->live_count && rows[old_rows] < recent) old_rows++;
+        while (old_rows < keep.count && keep.rows[old_rows] < recent) old_rows++;
     }
     if (!status) status = check_centroids(&manifest, listed_rows(&manifest, old_rows), o, err);
     if (!status) status = publish_begin_new(file, err);
     struct part_build build = {
         .source = s,
-        .rows = rows,
-        .count = s->live_count,
+        .rows = keep.rows,
+        .count = keep.count,
         .file = file,
         .beside = beside,
         .commit = manifest.commit,
@@ -217,6 +219,7 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
         .progress = o->progress,
         .context = o->context,
     };
+    if (!status && !o->output) status = states_keep_write(&keep, file, &manifest, err);
     if (!status) status = keep_history(file, beside, s, o, &manifest, err);
     if (!status) status = build_parts(&build, old_rows, &manifest, err);
     uint8_t file_id[16];
@@ -225,7 +228,7 @@ static enum vdb_status write_fresh(const struct osfile *file, const char *beside
     if (!status) status = publish_new(file, file_id, &manifest, err);
     if (!status) publish_settle(file, NULL, &manifest, build.commit);
     manifest_release(&manifest);
-    free(rows);
+    states_keep_release(&keep);
     return status;
 }
 

@@ -252,12 +252,16 @@ static enum vdb_status build_times(const struct part_build *b, struct manifest *
 static enum vdb_status build_tombstones(const struct part_build *b, struct manifest *m,
                                         struct vdb_error *err)
 {
-    if (!b->in_place) return VDB_OK; /* only live rows were taken */
     struct buf bytes = {0};
     if (buf_append_zeros(&bytes, tombstone_len(b->count))) return error_no_memory(err);
+    bool any = false;
+    for (uint32_t i = 0; i < b->count; i++) {
+        if (!liveness_deleted(&b->source->dead, source_row(b, i))) continue;
+        tombstone_set(bytes.data, i);
+        any = true;
+    }
     enum vdb_status status = VDB_OK;
-    if (liveness_store(&b->source->dead, b->first, b->count, bytes.data))
-        status = write_and_add(b, m, DISK_SEGMENT_TOMBSTONE, &bytes, err);
+    if (any) status = write_and_add(b, m, DISK_SEGMENT_TOMBSTONE, &bytes, err);
     buf_release(&bytes);
     return status;
 }

@@ -21,9 +21,8 @@ struct part_build {
     const struct osfile *file; /* where to */
     const char *beside;        /* a path in whose directory temporary files go */
     struct vdb *shared;        /* whose lock guards the file's length; NULL: nobody else has it */
-    bool in_place;             /* the file is the source's: rows that lie well stay where they are,
-                                  and keep their deleted state */
-    uint32_t row_begin;        /* their first number there */
+    bool in_place;      /* the file is the source's: rows that lie well stay where they are */
+    uint32_t row_begin; /* their first number there */
     uint64_t commit;
     enum vdb_index_kind index;
     bool timeless;          /* when rows were committed is not told */
