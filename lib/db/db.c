@@ -39,12 +39,12 @@ static enum vdb_status open_file(struct vdb *db, bool want_write, struct vdb_err
     return VDB_OK;
 }
 
-/* The newest state of the file, through a mapping of it that is there already, or NULL. */
-static enum vdb_status open_state(struct vdb *db, struct view *mapped,
+/* The newest state of the file, with the help of an older generation of it, or NULL. */
+static enum vdb_status open_state(struct vdb *db, const struct generation *before,
                                   struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
     db->options.read_only = db->read_only;
-    enum vdb_status status = snapshot_open(&db->file, mapped, &db->options, snapshot, err);
+    enum vdb_status status = snapshot_open(&db->file, before, &db->options, snapshot, err);
     if (!status && (*snapshot)->generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN)
         db->read_only = db->options.read_only = (*snapshot)->read_only = true;
     return status;
@@ -126,7 +126,7 @@ static enum vdb_status refresh_locked(struct vdb *db, const struct osfile_stat *
     *snapshot = NULL;
     if (superblock.generation == generation->superblock.generation)
         status = snapshot_follow(db->newest, &db->file, now->size, snapshot, err);
-    return status || *snapshot ? status : open_state(db, generation->view, snapshot, err);
+    return status || *snapshot ? status : open_state(db, generation, snapshot, err);
 }
 
 /* A range that nobody uses is let go of: open, it would keep the old file's room on the medium. Who

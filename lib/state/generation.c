@@ -95,7 +95,7 @@ static enum vdb_status open_parts(struct generation *g, uint64_t file_len, struc
     return VDB_OK;
 }
 
-enum vdb_status generation_open(const struct osfile *file, struct view *mapped,
+enum vdb_status generation_open(const struct osfile *file, const struct generation *before,
                                 struct generation **generation, struct vdb_error *err)
 {
     struct generation *g = calloc(1, sizeof *g);
@@ -109,12 +109,15 @@ enum vdb_status generation_open(const struct osfile *file, struct view *mapped,
     uint64_t file_len;
     status = generation_superblock(file, &g->superblock, &g->slot, &file_len, err);
     if (!status) status = check_log_place(&g->superblock, err);
-    if (!status && mapped && file_len <= mapped->cap)
-        g->view = view_ref(mapped);
+    if (!status && before && file_len <= before->view->cap)
+        g->view = view_ref(before->view);
     else if (!status)
         status = view_create(file, file_len, &g->view, err);
     if (!status) status = open_manifest(g, file_len, err);
     if (!status) status = open_parts(g, file_len, err);
+    if (!status)
+        status =
+            tail_codes_init(&g->codes, before ? &before->codes : NULL, g->manifest.row_count, err);
     if (status) {
         generation_unref(g);
         return status;
@@ -132,6 +135,7 @@ struct generation *generation_ref(struct generation *generation)
 void generation_unref(struct generation *generation)
 {
     if (!generation || __atomic_sub_fetch(&generation->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
+    tail_codes_release(&generation->codes);
     tail_release(&generation->tail);
     manifest_release(&generation->manifest);
     free(generation->parts);

@@ -14,6 +14,7 @@
 #include "state/liveness.h"
 #include "state/part.h"
 #include "state/tail.h"
+#include "state/tail_codes.h"
 #include "state/view.h"
 #include "vdb.h"
 
@@ -27,6 +28,7 @@ struct generation {
     struct liveness_span *spans;
     uint32_t span_count;
     struct tail tail;
+    struct tail_codes codes; /* of the tail's rows */
 };
 
 /* Reads both slots and chooses. *file_len is the file's length after that. */
@@ -38,11 +40,11 @@ enum vdb_status generation_superblock(const struct osfile *file, struct superblo
 enum vdb_status generation_look(const struct generation *generation, const struct osfile_stat *now,
                                 struct superblock *superblock, struct vdb_error *err);
 
-/* Reads superblock and manifest and opens the parts; the log is left to snapshots. `mapped`, or
- * NULL, is a view of the same file, which is used where it reaches far enough: pages that were
- * touched through it need not be found again. Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO,
- * VDB_NO_MEMORY. */
-enum vdb_status generation_open(const struct osfile *file, struct view *mapped,
+/* Reads superblock and manifest and opens the parts; the log is left to snapshots. `before`, or
+ * NULL, is an older generation of the same file. Its view is used where it reaches far enough:
+ * pages that were touched through it need not be found again; and so are its codes of rows. Errors:
+ * VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
+enum vdb_status generation_open(const struct osfile *file, const struct generation *before,
                                 struct generation **generation, struct vdb_error *err);
 struct generation *generation_ref(struct generation *generation);
 void generation_unref(struct generation *generation);

@@ -279,7 +279,7 @@ enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *
     return status;
 }
 
-enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
+enum vdb_status snapshot_open(const struct osfile *file, const struct generation *before,
                               const struct snapshot_options *options,
                               struct vdb_snapshot **snapshot, struct vdb_error *err)
 {
@@ -287,7 +287,7 @@ enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
     while (!*snapshot) { /* again where the file outgrew its mapping while it was opened */
         struct generation *generation;
         struct vdb_snapshot *base;
-        enum vdb_status status = generation_open(file, mapped, &generation, err);
+        enum vdb_status status = generation_open(file, before, &generation, err);
         if (!status) status = snapshot_create(generation, 0, options, &base, err);
         if (status) return status;
         uint64_t len = 0;

@@ -62,8 +62,8 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
 enum vdb_status snapshot_follow(struct vdb_snapshot *from, const struct osfile *file, uint64_t len,
                                 struct vdb_snapshot **to, struct vdb_error *err);
 
-/* Opens the newest state of a file from its superblock on; `mapped` as in generation_open. */
-enum vdb_status snapshot_open(const struct osfile *file, struct view *mapped,
+/* Opens the newest state of a file from its superblock on; `before` as in generation_open. */
+enum vdb_status snapshot_open(const struct osfile *file, const struct generation *before,
                               const struct snapshot_options *options,
                               struct vdb_snapshot **snapshot, struct vdb_error *err);
 

@@ -82,9 +82,9 @@ enum vdb_status tail_append(struct tail *tail, const struct log_commit *commit, 
     return status;
 }
 
-const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, uint32_t row)
+uint32_t tail_index_of_row(const struct tail *tail, uint32_t count, uint32_t row)
 {
-    uint32_t low = 0, high = count; /* the first commit whose rows end beyond `row` is sought */
+    uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         const struct tail_commit *commit = tail_at(tail, mid);
@@ -93,8 +93,14 @@ const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, u
         else
             low = mid + 1;
     }
-    if (low == count) return NULL;
-    const struct tail_commit *commit = tail_at(tail, low);
+    return low;
+}
+
+const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, uint32_t row)
+{
+    uint32_t index = tail_index_of_row(tail, count, row);
+    if (index == count) return NULL;
+    const struct tail_commit *commit = tail_at(tail, index);
     return row >= commit->log.row_base ? commit : NULL;
 }
 

@@ -50,6 +50,9 @@ enum vdb_status tail_append(struct tail *tail, const struct log_commit *commit, 
 
 const struct tail_commit *tail_at(const struct tail *tail, uint32_t index);
 
+/* The first among the first `count` commits whose rows end beyond `row`, or `count`. */
+uint32_t tail_index_of_row(const struct tail *tail, uint32_t count, uint32_t row);
+
 /* The commit among the first `count` that added the row, or NULL. */
 const struct tail_commit *tail_of_row(const struct tail *tail, uint32_t count, uint32_t row);
 
