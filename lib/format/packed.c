@@ -15,28 +15,50 @@
 
 _Static_assert(PACKED_RAW_MAX < LZ4_MAX_INPUT_SIZE, "every block can be packed");
 
+enum vdb_status packed_pack(const void *raw, size_t raw_len, struct buf *to, uint32_t *packing,
+                            struct vdb_error *err)
+{
+    int bound = LZ4_compressBound((int)raw_len);
+    if (buf_reserve(to, (size_t)bound) != 0) return error_no_memory(err);
+    char *at = (char *)to->data + to->len;
+    int packed = LZ4_compress_default(raw, at, (int)raw_len, bound);
+    bool smaller = packed > 0 && (size_t)packed < raw_len;
+    if (!smaller) memcpy(at, raw, raw_len);
+    to->len += smaller ? (size_t)packed : raw_len;
+    *packing = smaller ? DISK_BLOCK_LZ4 : DISK_BLOCK_STORED;
+    return VDB_OK;
+}
+
+bool packed_unpack(uint32_t packing, const uint8_t *from, uint32_t packed_len, uint8_t *to,
+                   uint32_t raw_len)
+{
+    if (packing == DISK_BLOCK_STORED) {
+        if (packed_len != raw_len) return false;
+        memcpy(to, from, raw_len);
+        return true;
+    }
+    return packing == DISK_BLOCK_LZ4 && packed_len < raw_len &&
+           LZ4_decompress_safe((const char *)from, (char *)to, (int)packed_len, (int)raw_len) ==
+               (int)raw_len;
+}
+
 enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint64_t before, uint32_t first,
                               const void *raw, size_t raw_len, struct vdb_error *err)
 {
     if (raw_len >= PACKED_RAW_MAX)
         return error_set(err, VDB_LIMIT, "a block of %zu bytes is too long", raw_len);
-    int bound = LZ4_compressBound((int)raw_len);
-    if (buf_reserve(blocks, sizeof(struct disk_packed_block)) != 0 ||
-        buf_reserve(data, (size_t)bound) != 0)
-        return error_no_memory(err);
-    char *to = (char *)data->data + data->len;
-    int packed = LZ4_compress_default(raw, to, (int)raw_len, bound);
-    bool smaller = packed > 0 && (size_t)packed < raw_len;
-    if (!smaller) memcpy(to, raw, raw_len);
-    size_t packed_len = smaller ? (size_t)packed : raw_len;
+    if (buf_reserve(blocks, sizeof(struct disk_packed_block)) != 0) return error_no_memory(err);
+    size_t start = data->len;
+    uint32_t packing;
+    enum vdb_status status = packed_pack(raw, raw_len, data, &packing, err);
+    if (status) return status;
     struct disk_packed_block block = {
         .first = le32_put(first),
-        .packing = le32_put(smaller ? DISK_BLOCK_LZ4 : DISK_BLOCK_STORED),
+        .packing = le32_put(packing),
         .raw_len = le32_put((uint32_t)raw_len),
-        .packed_len = le32_put((uint32_t)packed_len),
-        .off = le64_put(before + data->len),
+        .packed_len = le32_put((uint32_t)(data->len - start)),
+        .off = le64_put(before + start),
     };
-    data->len += packed_len;
     (void)buf_append(blocks, &block, sizeof block); /* reserved above */
     return VDB_OK;
 }
@@ -103,20 +125,6 @@ uint32_t packed_find(const struct packed_view *view, uint32_t item)
     return low;
 }
 
-/* Unpacks into `to`, which has room for raw_len bytes; false where the bytes are not that. */
-static bool unpack(uint32_t packing, const uint8_t *from, uint32_t packed_len, uint8_t *to,
-                   uint32_t raw_len)
-{
-    if (packing == DISK_BLOCK_STORED) {
-        if (packed_len != raw_len) return false;
-        memcpy(to, from, raw_len);
-        return true;
-    }
-    return packing == DISK_BLOCK_LZ4 && packed_len < raw_len &&
-           LZ4_decompress_safe((const char *)from, (char *)to, (int)packed_len, (int)raw_len) ==
-               (int)raw_len;
-}
-
 enum vdb_status packed_read(const struct packed_view *view, uint32_t block,
                             struct packed_block *out, struct vdb_error *err)
 {
@@ -134,7 +142,7 @@ enum vdb_status packed_read(const struct packed_view *view, uint32_t block,
                                  "block %" PRIu32 " has impossible bounds", block);
     uint8_t *to = buf_extend(&out->raw, raw_len);
     if (!to) return error_no_memory(err);
-    if (!unpack(le32_get(b.packing), view->data + off, packed_len, to, raw_len))
+    if (!packed_unpack(le32_get(b.packing), view->data + off, packed_len, to, raw_len))
         return error_set_corrupt(err, view->segment, view->data_at + off,
                                  "block %" PRIu32 " does not unpack to its length", block);
     out->first = first;

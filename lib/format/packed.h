@@ -7,6 +7,7 @@
 #ifndef VDB_FORMAT_PACKED_H
 #define VDB_FORMAT_PACKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,16 @@
  * VDB_NO_MEMORY, VDB_LIMIT (over PACKED_RAW_MAX). */
 enum vdb_status packed_append(struct buf *blocks, struct buf *data, uint64_t before, uint32_t first,
                               const void *raw, size_t raw_len, struct vdb_error *err);
+
+/* Appends raw bytes to `to`, packed where that makes them fewer: *packing is DISK_BLOCK_. There are
+ * 1 to 2^30. Errors: VDB_NO_MEMORY. */
+enum vdb_status packed_pack(const void *raw, size_t raw_len, struct buf *to, uint32_t *packing,
+                            struct vdb_error *err);
+
+/* Unpacks into `to`, which has room for raw_len bytes; false where the bytes are not that. Lengths
+ * are below 2^31. */
+bool packed_unpack(uint32_t packing, const uint8_t *from, uint32_t packed_len, uint8_t *to,
+                   uint32_t raw_len);
 
 struct packed_view { /* owns nothing */
     const char *segment;
