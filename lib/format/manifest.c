@@ -417,6 +417,13 @@ bool manifest_snapshot_get(const struct disk_snapshot *from, struct snapshot_ent
     return utf8_id_valid(to->name, to->name_len);
 }
 
+/* Names by themselves say where they stand: rising byte by byte, so that none is there twice. */
+static bool names_rise(const struct snapshot_entry *a, const struct snapshot_entry *b)
+{
+    int order = memcmp(a->name, b->name, a->name_len < b->name_len ? a->name_len : b->name_len);
+    return order < 0 || (order == 0 && a->name_len < b->name_len);
+}
+
 static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries,
                                      uint32_t count, struct manifest *out, struct vdb_error *err)
 {
@@ -425,9 +432,18 @@ static enum vdb_status get_snapshots(const struct source *from, const uint8_t *e
     out->snapshot_count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct disk_snapshot disk;
+        struct snapshot_entry *snapshot = &out->snapshots[i];
+        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
         memcpy(&disk, entries + i * sizeof disk, sizeof disk);
-        if (!manifest_snapshot_get(&disk, &out->snapshots[i]))
-            return error_set_corrupt(err, SEGMENT, from->off, "name of snapshot %u is none", i);
+        if (!manifest_snapshot_get(&disk, snapshot))
+            return error_set_corrupt(err, SEGMENT, at, "name of snapshot %u is none", i);
+        if (i && !names_rise(snapshot - 1, snapshot))
+            return error_set_corrupt(err, SEGMENT, at, "name of snapshot %u is out of order", i);
+        if (snapshot->commit == 0 || snapshot->commit > out->commit ||
+            snapshot->row_count > out->row_count || snapshot->live_count > snapshot->row_count)
+            return error_set_corrupt(
+                err, SEGMENT, at, "snapshot %u is of commit %llu with %u of %u rows live", i,
+                (unsigned long long)snapshot->commit, snapshot->live_count, snapshot->row_count);
     }
     return VDB_OK;
 }

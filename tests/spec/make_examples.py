@@ -195,6 +195,21 @@ def history_of(changes):
     return data, head + lines
 
 
+def states_of(states):
+    """Each of them a disk_state without flips_end, and the rows that flip."""
+    entries, rows, lines = b"", [], []
+    for number, (state, flips) in enumerate(states):
+        rows += flips
+        state = dict(state, flips_end=len(rows))
+        entries += encode("disk_state", state)
+        lines += listed("disk_state", state, "state[%d]." % number)
+    head = {"state_count": len(states), "flip_count": len(rows), "states_off": size_of("disk_states_header")}
+    head["flips_off"] = head["states_off"] + len(entries)
+    lines += [("flip[%d]" % i, row) for i, row in enumerate(rows)]
+    data = encode("disk_states_header", head) + entries + struct.pack("<%dI" % len(rows), *rows)
+    return data, listed("disk_states_header", head) + lines
+
+
 def times_of(times):
     """Of rows: those of one second make one entry, with the latest time."""
     entries = []
@@ -450,16 +465,39 @@ def block_of(off, data):
     return {"off": off, "len": len(data), "check": xxh3(data)} if data else {}
 
 
-def commit_of(name, off, prev, number, time_us, row_base, live, rows, ids, texts, events):
+def names_bytes(changes):
+    """The bytes and lines of changes of names, each of them an operation and a snapshot."""
+    data, lines = b"", []
+    for number, (operation, snapshot) in enumerate(changes):
+        change = {"operation": operation, "snapshot": snapshot}
+        data += encode("disk_name_change", change)
+        lines += listed("disk_name_change", change, "name[%d]." % number)
+    return data, lines
+
+
+def names_of(off, prev, last_commit, time_us, changes):
+    data, lines = names_bytes(changes)
+    head = {"magic": b"VREC", "kind": 3, "version": 1, "length": 128 + len(data), "commit": last_commit,
+            "time_us": time_us, "prev_check": prev}
+    body = {"count": len(changes)}
+    data = sealed(encode("disk_record", head) + encode("disk_names", body) + data, "disk_record")
+    head = listed("disk_record", dict(head, check=check_of(data)))
+    example("names", data, [("record_off", off)] + head + listed("disk_names", body) + lines)
+    return data
+
+
+def commit_of(name, off, prev, number, time_us, row_base, live, rows, ids, texts, events, names=()):
     event_bytes = b"".join(encode("disk_event", {"row": row, "kind": kind}) for row, kind in events)
     parts = {"vectors": vectors_of(rows), "ids": ids_of(ids)[0] if ids else b"",
              "metadata": metadata_of(texts)[0] if texts else b"", "events": event_bytes}
     body = {"row_base": row_base, "row_count": len(rows), "live_count": live, "event_count": len(events),
-            "stride": 16 if rows else 0}
+            "stride": 16 if rows else 0, "name_count": len(names)}
     at, tail = size_of("disk_record") + size_of("disk_commit"), b""
     for field, data in parts.items():
         body[field] = block_of(off + at + len(tail), data)
         tail += align(data)
+    changes, name_lines = names_bytes(names)
+    tail += changes
     head = {"magic": b"VREC", "kind": 1, "version": 1, "length": at + len(tail), "commit": number,
             "time_us": time_us, "prev_check": prev}
     data = sealed(encode("disk_record", head) + encode("disk_commit", body) + tail, "disk_record")
@@ -471,7 +509,7 @@ def commit_of(name, off, prev, number, time_us, row_base, live, rows, ids, texts
     lines += [("vector[%d]" % i, " ".join(map(repr, value))) for i, value in enumerate(rows)]
     lines += [("row[%d]" % i, value) for i, value in enumerate(texts)]
     if name:
-        example(name, data, lines)
+        example(name, data, lines + name_lines)
     return data
 
 
@@ -494,6 +532,7 @@ def link_of(off, prev, last_commit, time_us, next_off, next_len):
 # ---- the file -----------------------------------------------------------------------------------
 
 FILE_ID = bytes.fromhex("00112233445566778899aabbccddeeff")
+OTHER_ID = bytes.fromhex("ffeeddccbbaa99887766554433221100")  # of the index that a state is received from
 START = 1767322800000000  # 2026-01-02T03:00:00Z
 MINUTE = 60000000
 IDS = ["apple", "pear", "plum"]
@@ -528,25 +567,34 @@ def part_segments(file, with_ivf):
             segment(file, 7, 7 * at, tombstones)]
 
 
+def snapshot_of(name, commit, rows, live, seconds, origin=(FILE_ID, 0)):
+    """Created so many seconds after its commit."""
+    return {"commit": commit, "commit_time_us": START + commit * MINUTE,
+            "created_us": START + commit * MINUTE + seconds * 1000000, "origin_commit": origin[1] or commit,
+            "origin_id": origin[0], "row_count": rows, "live_count": live, "name_len": len(name), "name": name.encode()}
+
+
+HARVEST = snapshot_of("harvest", 3, 3, 2, 7)
+ORCHARD = snapshot_of("orchard", 4, 3, 3, 5)
+
+
 def manifest_of(generation, segments, log_off):
-    """Generation 2 is the state of commit 3, and 3 that of commit 4, with a deleted row."""
-    commit = generation + 1
+    """Generation 2 is the state of commit 4, and 3 that of commit 5, with a deleted row."""
+    commit = generation + 2
     kind = 3 if any(entry["type"] == 10 for entry in segments) else 2
-    part = {"kind": kind, "version": 1, "row_end": 3, "segment_count": len(segments) - 1, "commit": 3}
-    extent = {"off": log_off, "len": 4096, "first_commit": 4}
-    snapshot = {"commit": 3, "commit_time_us": START + 3 * MINUTE, "created_us": START + 3 * MINUTE + 7,
-                "row_count": 3, "live_count": 3, "name_len": 7, "name": b"harvest"}
+    part = {"kind": kind, "version": 1, "row_end": 3, "segment_count": len(segments) - 2, "commit": 4}
+    extent = {"off": log_off, "len": 4096, "first_commit": 5, "time_us": START + 4 * MINUTE}
     tables, data, at = {}, b"", size_of("disk_manifest")
     lines = []
     for field, name, entries in (("parts", "disk_part", [part]), ("segments", "disk_segment", segments),
                                  ("log_extents", "disk_log_extent", [extent]),
-                                 ("snapshots", "disk_snapshot", [snapshot])):
+                                 ("snapshots", "disk_snapshot", [HARVEST, ORCHARD])):
         tables[field] = {"off": at + len(data), "count": len(entries), "entry_size": size_of(name)}
         for number, entry in enumerate(entries):
             data += encode(name, entry)
             lines += listed(name, entry, "%s[%d]." % (field, number))
     head = {"magic": b"VMAN", "header_len": at, "length": at + len(data), "generation": generation,
-            "commit": commit, "commit_time_us": START + commit * MINUTE, "row_count": 3, "live_count": 6 - commit, "dim": 4, "metric": 1,
+            "commit": commit, "commit_time_us": START + commit * MINUTE, "row_count": 3, "live_count": 7 - commit, "dim": 4, "metric": 1,
             "type": 1, "created_us": START + MINUTE, "horizon_commit": 3, "degree": 4,
             "ef_construction": 100, "alpha_milli": 1200, "quiet_begin": 60, "quiet_end": 300, **tables}
     manifest = sealed(encode("disk_manifest", head) + data, "disk_manifest")
@@ -556,7 +604,7 @@ def manifest_of(generation, segments, log_off):
 
 
 def superblock_of(values):
-    head = {"magic": b"\x8fVDB\r\n\x1a\n", "version_minor": 2, "header_len": 512, "file_id": FILE_ID, **values}
+    head = {"magic": b"\x8fVDB\r\n\x1a\n", "version_minor": 3, "header_len": 512, "file_id": FILE_ID, **values}
     data = encode("disk_superblock", head)
     data = patch(data, "disk_superblock", "check", xxh3(data[:504]))
     return data, listed("disk_superblock", dict(head, check=xxh3(data[:504])))
@@ -567,26 +615,36 @@ def make(with_ivf=False):
     file = {}
     segments = part_segments(file, with_ivf)
     changes = [(2, START + 2 * MINUTE, 1, name) for name in IDS + ["fig"]]
-    history, lines = history_of(changes + [(3, START + 3 * MINUTE, 3, "fig")])
+    changes += [(3, START + 3 * MINUTE, 3, "fig"), (3, START + 3 * MINUTE, 3, "pear")]
+    history, lines = history_of(changes + [(4, START + 4 * MINUTE, 4, "pear")])
     example("history", history, lines)
     segments.append(segment(file, 8, 8 * 65536, history, rows=0))
+    states, lines = states_of([({"commit": 3, "time_us": START + 3 * MINUTE, "until_us": START + 4 * MINUTE,
+                                 "row_count": 3, "live_count": 2}, [1])])
+    example("states", states, lines)
+    segments.append(segment(file, 12, 8 * 65536 + 4096, states, rows=0))
     manifest_off, log_off, second_off = 9 * 65536, 10 * 65536, 11 * 65536
     older_off = manifest_off + 4096
     older = file[older_off] = manifest_of(2, [s for s in segments if s["type"] != 7], log_off)
     manifest = file[manifest_off] = manifest_of(3, segments, log_off)
 
-    fourth = commit_of(None, log_off, xxh3(FILE_ID), 4, START + 4 * MINUTE, 3, 2, [], [], [], [(1, 1)])
-    fifth_off = log_off + len(fourth)
-    fifth = commit_of("commit", fifth_off, check_of(fourth), 5, START + 5 * MINUTE, 3, 2,
+    fifth = commit_of(None, log_off, xxh3(FILE_ID), 5, START + 5 * MINUTE, 3, 2, [], [], [], [(1, 1)])
+    sixth_off = log_off + len(fifth)
+    sixth = commit_of("commit", sixth_off, check_of(fifth), 6, START + 6 * MINUTE, 3, 2,
                       [[0.5, -0.25, 0.0, 0.25]], ["apple"], ['{"year":2026}'], [(0, 3)])
-    link = link_of(fifth_off + len(fifth), check_of(fifth), 5, START + 6 * MINUTE, second_off, 4096)
-    file[log_off] = fourth + fifth + link
-    file[second_off] = commit_of("commit_restore", second_off, check_of(link), 6, START + 6 * MINUTE, 4, 3,
-                                 [], [], [], [(1, 2)])
+    names_off = sixth_off + len(sixth)
+    names = names_of(names_off, check_of(sixth), 6, START + 6 * MINUTE + 9000000,
+                     [(1, snapshot_of("press", 6, 4, 2, 9)), (2, ORCHARD)])
+    link = link_of(names_off + len(names), check_of(names), 6, START + 7 * MINUTE, second_off, 4096)
+    file[log_off] = fifth + sixth + names + link
+    other = (OTHER_ID, 12)
+    received = {"commit": 7, "origin_commit": 12, "origin_id": OTHER_ID, "name": b""}
+    file[second_off] = commit_of("commit_restore", second_off, check_of(link), 7, START + 7 * MINUTE, 4, 3, [], [], [],
+                                 [(1, 2)], [(3, received), (1, snapshot_of("cider", 7, 4, 3, 0, other))])
 
     end = second_off + 4096
     present = {"generation": 3, "manifest_off": manifest_off, "manifest_len": len(manifest),
-               "log_off": fifth_off, "log_end": log_off + 4096, "log_check": check_of(fourth), "file_end": second_off}
+               "log_off": sixth_off, "log_end": log_off + 4096, "log_check": check_of(fifth), "file_end": second_off}
     file[0], lines = superblock_of(present)
     example("superblock", file[0], lines)
     # Should that slot be damaged, the other leads to the same rows by the older manifest and more of the log.

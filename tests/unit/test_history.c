@@ -17,29 +17,34 @@
 #include "hostile.h"
 
 static const uint8_t EXAMPLE[] = {
-    2,    0,    0,    0,    0,    0,    0,    0,    3,    0,    0,    0,    0,    0,    0,    0,
-    5,    0,    0,    0,    0,    0,    0,    0,    1,    0,    0,    0,    0,    0,    0,    0,
+    2,    0,    0,    0,    0,    0,    0,    0,    4,    0,    0,    0,    0,    0,    0,    0,
+    7,    0,    0,    0,    0,    0,    0,    0,    1,    0,    0,    0,    0,    0,    0,    0,
     0x40, 0,    0,    0,    0,    0,    0,    0,    0x58, 0,    0,    0,    0,    0,    0,    0,
-    0x8b, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
-    0,    0,    0,    0,    0,    0,    0,    0,    0x8b, 0,    0,    0,    0x8b, 0,    0,    0,
+    0xc3, 0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+    0,    0,    0,    0,    0,    0,    0,    0,    0xc3, 0,    0,    0,    0xc3, 0,    0,    0,
     0,    0,    0,    0,    0,    0,    0,    0,    2,    0,    0,    0,    0,    0,    0,    0,
-    0x00, 0x9a, 0xd9, 0xee, 0x5e, 0x47, 0x06, 0x00, 1,    0,    5,    0,    0,    0,    0,    0,
-    0x61, 0x70, 0x70, 0x6c, 0x65, 2,    0,    0,    0,    0,    0,    0,    0,    0x00, 0x9a, 0xd9,
-    0xee, 0x5e, 0x47, 0x06, 0x00, 1,    0,    4,    0,    0,    0,    0,    0,    0x70, 0x65, 0x61,
-    0x72, 2,    0,    0,    0,    0,    0,    0,    0,    0x00, 0x9a, 0xd9, 0xee, 0x5e, 0x47, 0x06,
-    0x00, 1,    0,    4,    0,    0,    0,    0,    0,    0x70, 0x6c, 0x75, 0x6d, 2,    0,    0,
-    0,    0,    0,    0,    0,    0x00, 0x9a, 0xd9, 0xee, 0x5e, 0x47, 0x06, 0x00, 1,    0,    3,
+    0,    0x9a, 0xd9, 0xee, 0x5e, 0x47, 6,    0,    1,    0,    5,    0,    0,    0,    0,    0,
+    0x61, 0x70, 0x70, 0x6c, 0x65, 2,    0,    0,    0,    0,    0,    0,    0,    0,    0x9a, 0xd9,
+    0xee, 0x5e, 0x47, 6,    0,    1,    0,    4,    0,    0,    0,    0,    0,    0x70, 0x65, 0x61,
+    0x72, 2,    0,    0,    0,    0,    0,    0,    0,    0,    0x9a, 0xd9, 0xee, 0x5e, 0x47, 6,
+    0,    1,    0,    4,    0,    0,    0,    0,    0,    0x70, 0x6c, 0x75, 0x6d, 2,    0,    0,
+    0,    0,    0,    0,    0,    0,    0x9a, 0xd9, 0xee, 0x5e, 0x47, 6,    0,    1,    0,    3,
     0,    0,    0,    0,    0,    0x66, 0x69, 0x67, 3,    0,    0,    0,    0,    0,    0,    0,
-    0x00, 0x21, 0x6d, 0xf2, 0x5e, 0x47, 0x06, 0x00, 3,    0,    3,    0,    0,    0,    0,    0,
-    0x66, 0x69, 0x67};
+    0,    0x21, 0x6d, 0xf2, 0x5e, 0x47, 6,    0,    3,    0,    3,    0,    0,    0,    0,    0,
+    0x66, 0x69, 0x67, 3,    0,    0,    0,    0,    0,    0,    0,    0,    0x21, 0x6d, 0xf2, 0x5e,
+    0x47, 6,    0,    3,    0,    4,    0,    0,    0,    0,    0,    0x70, 0x65, 0x61, 0x72, 4,
+    0,    0,    0,    0,    0,    0,    0,    0,    0xa8, 0,    0xf6, 0x5e, 0x47, 6,    0,    4,
+    0,    4,    0,    0,    0,    0,    0,    0x70, 0x65, 0x61, 0x72};
 
 #define SECOND 0x0006475eeed99a00
 #define THIRD  0x0006475ef26d2100
+#define FOURTH 0x0006475ef600a800
 
 static const struct history_entry CHANGES[] = {
-    {2, SECOND, DISK_OPERATION_ADD, "apple", 5}, {2, SECOND, DISK_OPERATION_ADD, "pear", 4},
-    {2, SECOND, DISK_OPERATION_ADD, "plum", 4},  {2, SECOND, DISK_OPERATION_ADD, "fig", 3},
-    {3, THIRD, DISK_OPERATION_DELETE, "fig", 3},
+    {2, SECOND, DISK_OPERATION_ADD, "apple", 5},    {2, SECOND, DISK_OPERATION_ADD, "pear", 4},
+    {2, SECOND, DISK_OPERATION_ADD, "plum", 4},     {2, SECOND, DISK_OPERATION_ADD, "fig", 3},
+    {3, THIRD, DISK_OPERATION_DELETE, "fig", 3},    {3, THIRD, DISK_OPERATION_DELETE, "pear", 4},
+    {4, FOURTH, DISK_OPERATION_RESTORE, "pear", 4},
 };
 
 /* Change i of a long history: three to a commit, times before 1970 among them. */
@@ -82,11 +87,11 @@ static void example_of_the_spec(void **state)
     struct history_entry entry;
     assert_int_equal(history_view_init(&view, EXAMPLE, sizeof EXAMPLE, 0, NULL), VDB_OK);
     assert_int_equal(view.first_commit, 2);
-    assert_int_equal(view.last_commit, 3);
-    assert_int_equal(view.entries, 5);
+    assert_int_equal(view.last_commit, 4);
+    assert_int_equal(view.entries, 7);
     assert_int_equal(history_validate(&view, NULL), VDB_OK);
     history_iter_init(&iter, &view);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 7; i++) {
         assert_int_equal(history_next(&iter, &entry, NULL), VDB_OK);
         same(&entry, &CHANGES[i]);
     }
@@ -103,15 +108,15 @@ static void example_written(void **state)
     struct buf buf = {0};
     struct history_view view;
     struct packed_block block = {0};
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 7; i++)
         assert_int_equal(history_builder_add(&b, &CHANGES[i], NULL), VDB_OK);
     assert_int_equal(buf_append(&buf, "before", 6), 0);
-    assert_int_equal(history_builder_finish(&b, 2, 3, &buf, NULL), VDB_OK);
+    assert_int_equal(history_builder_finish(&b, 2, 4, &buf, NULL), VDB_OK);
     assert_memory_equal(buf.data + 6, EXAMPLE, 48); /* the header up to data_len */
     assert_int_equal(history_view_init(&view, buf.data + 6, buf.len - 6, 0, NULL), VDB_OK);
     assert_int_equal(packed_read(&view.packed, 0, &block, NULL), VDB_OK);
     assert_int_equal(block.first, 0);
-    assert_int_equal(block.count, 5);
+    assert_int_equal(block.count, 7);
     assert_int_equal(block.raw.len, sizeof EXAMPLE - 88);
     assert_memory_equal(block.raw.data, EXAMPLE + 88, block.raw.len);
     packed_block_release(&block);
@@ -241,15 +246,15 @@ static void damage_is_named(void **state)
         int found_by;
         uint64_t offset;
     } cases[] = {
-        {0, 4, INIT, 0},        /* commits that end before they begin */
+        {0, 5, INIT, 0},        /* commits that end before they begin */
         {24, 0, INIT, 0},       /* entries in no block */
         {16, 0, INIT, 0},       /* blocks without entries */
-        {24, 7, INIT, 0},       /* a table beyond the end */
-        {48, 0x8c, INIT, 0},    /* data beyond the end */
+        {24, 10, INIT, 0},      /* a table beyond the end */
+        {48, 0xc4, INIT, 0},    /* data beyond the end */
         {0, 3, VALIDATE, 88},   /* an entry of an earlier commit */
         {8, 2, VALIDATE, 88},   /* and of a later one */
-        {16, 4, VALIDATE, 88},  /* a block with more than its entries */
-        {16, 6, VALIDATE, 88},  /* and with less */
+        {16, 6, VALIDATE, 88},  /* a block with more than its entries */
+        {16, 8, VALIDATE, 88},  /* and with less */
         {64, 1, VALIDATE, 64},  /* the first block is not the first entry's */
         {68, 1, VALIDATE, 88},  /* not packed, though it says so */
         {88, 3, VALIDATE, 88},  /* commits out of order */

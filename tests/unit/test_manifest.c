@@ -26,7 +26,7 @@ enum {
     SEGMENTS_AT = PARTS_AT + 2 * PART,
     EXTENTS_AT = SEGMENTS_AT + 9 * SEGMENT
 };
-enum { SNAPSHOTS_AT = EXTENTS_AT + 2 * EXTENT, LENGTH = SNAPSHOTS_AT + SNAPSHOT };
+enum { SNAPSHOTS_AT = EXTENTS_AT + 2 * EXTENT, LENGTH = SNAPSHOTS_AT + 2 * SNAPSHOT };
 
 static void add_segment(struct manifest *m, uint16_t type, uint32_t begin, uint32_t end)
 {
@@ -63,6 +63,8 @@ static void sample(struct manifest *m)
         .alpha_milli = 1150,
         .quiet_begin = 1380,
         .quiet_end = 270,
+        .origin = {"0123456789abcdef", 77},
+        .received_commit = 41,
     };
     struct part_entry graph = {DISK_PART_GRAPH, 0, 100, 0, 6, 40};
     struct part_entry flat = {DISK_PART_FLAT, 100, 150, 6, 3, 42};
@@ -73,11 +75,15 @@ static void sample(struct manifest *m)
     add_segment(m, DISK_SEGMENT_VECTOR, 100, 150);
     add_segment(m, DISK_SEGMENT_ID, 100, 150);
     add_segment(m, DISK_SEGMENT_ID_HASH, 100, 150);
-    struct log_extent_entry extents[] = {{16384, 49152, 2}, {131072, 65536, 30}};
+    struct log_extent_entry extents[] = {{16384, 49152, 2, 1600000000000001},
+                                         {131072, 65536, 30, 1650000000000000}};
     for (int i = 0; i < 2; i++)
         assert_int_equal(manifest_add_log_extent(m, &extents[i], NULL), VDB_OK);
-    struct snapshot_entry snapshot = {41, 5, 6, 149, 139, 6, "before"};
-    assert_int_equal(manifest_add_snapshot(m, &snapshot, NULL), VDB_OK);
+    static const struct snapshot_entry snapshots[] = {
+        {41, 5, 6, {"0123456789abcdef", 77}, 149, 139, 6, "before"},
+        {40, 4, 4, {"fedcba9876543210", 40}, 149, 149, 7, "before2"}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(manifest_add_snapshot(m, &snapshots[i], NULL), VDB_OK);
 }
 
 static void encoded(struct buf *bytes)
@@ -134,10 +140,21 @@ static void comes_back_as_it_went(void **state)
     assert_int_equal(got.log_extent_count, 2);
     assert_int_equal(got.log_extents[1].off, 131072);
     assert_int_equal(got.log_extents[1].first_commit, 30);
-    assert_int_equal(got.snapshot_count, 1);
+    assert_int_equal(got.log_extents[1].time_us, 1650000000000000);
+    assert_int_equal(got.snapshot_count, 2);
     assert_int_equal(got.snapshots[0].commit, 41);
+    assert_int_equal(got.snapshots[0].commit_time_us, 5);
+    assert_int_equal(got.snapshots[0].created_us, 6);
+    assert_int_equal(got.snapshots[0].origin.commit, 77);
+    assert_memory_equal(got.snapshots[0].origin.id, "0123456789abcdef", 16);
+    assert_int_equal(got.snapshots[0].row_count, 149);
     assert_int_equal(got.snapshots[0].live_count, 139);
+    assert_int_equal(got.snapshots[0].name_len, 6);
     assert_memory_equal(got.snapshots[0].name, "before", 7);
+    assert_memory_equal(got.snapshots[1].name, "before2", 8);
+    assert_int_equal(got.origin.commit, 77);
+    assert_memory_equal(got.origin.id, "0123456789abcdef", 16);
+    assert_int_equal(got.received_commit, 41);
     assert_ptr_equal(manifest_segment(&got, &got.parts[1], DISK_SEGMENT_ID), &got.segments[7]);
     assert_null(manifest_segment(&got, &got.parts[1], DISK_SEGMENT_GRAPH));
     buf_release(&bytes);
@@ -189,7 +206,7 @@ static const struct damage DAMAGES[] = {
     {116, 4, 0, VDB_CORRUPT, "segment table"},
     {128, 4, 0xffffffff, VDB_CORRUPT, "log extent table"},
     {132, 4, 31, VDB_CORRUPT, "log extent table"},
-    {144, 4, 2, VDB_CORRUPT, "snapshot table"},
+    {144, 4, 3, VDB_CORRUPT, "snapshot table"},
     {148, 4, 1, VDB_CORRUPT, "snapshot table"},
     /* the first part */
     {PARTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "part kind 0 version 1"},
@@ -210,7 +227,9 @@ static const struct damage DAMAGES[] = {
     {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
     /* segments */
-    {SEGMENTS_AT + 0, 2, 12, VDB_UNSUPPORTED, "segment type 12 version 1"},
+    {SEGMENTS_AT + 0, 2, 13, VDB_UNSUPPORTED, "segment type 13 version 1"},
+    {SEGMENTS_AT + 0, 2, DISK_SEGMENT_HISTORY, VDB_CORRUPT, "history segment covers rows"},
+    {SEGMENTS_AT + 0, 2, DISK_SEGMENT_STATES, VDB_CORRUPT, "states segment covers rows"},
     {SEGMENTS_AT + 0, 2, 0, VDB_UNSUPPORTED, "segment type 0 version 1"},
     {SEGMENTS_AT + 2, 2, 2, VDB_UNSUPPORTED, "segment type 1 version 2"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_ID, VDB_CORRUPT, "two id segments"},
@@ -223,10 +242,20 @@ static const struct damage DAMAGES[] = {
     {SEGMENTS_AT + 24, 4, 1, VDB_CORRUPT, "covers rows"},
     {SEGMENTS_AT + 28, 4, 151, VDB_CORRUPT, "covers rows"},
     {SEGMENTS_AT + 28, 4, 99, VDB_CORRUPT, "covers rows"},
-    /* rows that no part covers; the snapshot's name */
+    /* rows that no part covers; snapshots */
     {40, 4, 151, VDB_CORRUPT, "parts cover 150 of 151 rows"},
-    {SNAPSHOTS_AT + 32, 2, 0, VDB_CORRUPT, "name"},
-    {SNAPSHOTS_AT + 32, 2, 223, VDB_CORRUPT, "name"},
+    {SNAPSHOTS_AT + 56, 2, 0, VDB_CORRUPT, "name of snapshot 0 is none"},
+    {SNAPSHOTS_AT + 56, 2, 199, VDB_CORRUPT, "name of snapshot 0 is none"},
+    {SNAPSHOTS_AT + 58, 1, '\t', VDB_CORRUPT, "name of snapshot 0 is none"},
+    {SNAPSHOTS_AT + 58, 1, 0xff, VDB_CORRUPT, "name of snapshot 0 is none"},
+    {SNAPSHOTS_AT + SNAPSHOT + 56, 2, 8, VDB_CORRUPT, "name of snapshot 1 is none"},
+    {SNAPSHOTS_AT + SNAPSHOT + 56, 2, 6, VDB_CORRUPT, "name of snapshot 1 is out of order"},
+    {SNAPSHOTS_AT + SNAPSHOT + 58, 1, 'a', VDB_CORRUPT, "name of snapshot 1 is out of order"},
+    {SNAPSHOTS_AT + 58, 1, 'c', VDB_CORRUPT, "name of snapshot 1 is out of order"},
+    {SNAPSHOTS_AT + 0, 8, 0, VDB_CORRUPT, "snapshot 0 is of commit 0"},
+    {SNAPSHOTS_AT + 0, 8, 43, VDB_CORRUPT, "snapshot 0 is of commit 43"},
+    {SNAPSHOTS_AT + 48, 4, 151, VDB_CORRUPT, "139 of 151 rows live"},
+    {SNAPSHOTS_AT + 52, 4, 150, VDB_CORRUPT, "150 of 149 rows live"},
 };
 
 static void each_damage_has_its_words(void **state)
@@ -355,7 +384,8 @@ static void names(void **state)
     assert_string_equal(segment_type_name(DISK_SEGMENT_CALIBRATION), "calibration");
     assert_string_equal(segment_type_name(DISK_SEGMENT_IVF), "ivf");
     assert_string_equal(segment_type_name(DISK_SEGMENT_TIME), "time");
-    assert_null(segment_type_name(12));
+    assert_string_equal(segment_type_name(DISK_SEGMENT_STATES), "states");
+    assert_null(segment_type_name(13));
 }
 
 /* With a checksum made right, as someone of ill will would. */

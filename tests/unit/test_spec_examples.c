@@ -31,10 +31,10 @@ static void every_dump_has_its_test(void **state)
         const char *page;
         unsigned dumps;
     } pages[] = {
-        {"README.md", 0},   {"superblock.md", 1},  {"manifest.md", 1},   {"log.md", 3},
+        {"README.md", 0},   {"superblock.md", 1},  {"manifest.md", 1},   {"log.md", 4},
         {"vectors.md", 1},  {"codes.md", 3},       {"graph.md", 2},      {"ids.md", 3},
         {"metadata.md", 2}, {"history.md", 1},     {"tombstones.md", 1}, {"times.md", 1},
-        {"writing.md", 0},  {"calibration.md", 1}, {"ivf.md", 1},
+        {"writing.md", 0},  {"calibration.md", 1}, {"ivf.md", 1},        {"states.md", 1},
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         assert_int_equal(example_count(pages[i].page), pages[i].dumps);
@@ -111,6 +111,7 @@ static void manifest_head(const struct manifest *m, const struct example *e)
     same(m->segment_count, e, "", "segments.count");
     same(m->log_extent_count, e, "", "log_extents.count");
     same(m->snapshot_count, e, "", "snapshots.count");
+    same(m->received_commit, e, "", "received_commit");
 }
 
 static void manifest_segment_entry(const struct segment_entry *s, const struct example *e,
@@ -124,6 +125,26 @@ static void manifest_segment_entry(const struct segment_entry *s, const struct e
     same(s->row_end, e, prefix, "row_end");
     same(s->stride, e, prefix, "stride");
     same(s->check, e, prefix, "check");
+}
+
+static void snapshot_said(const struct snapshot_entry *snapshot, const struct example *e,
+                          const char *prefix)
+{
+    char field[64], said[256], id[33];
+    same(snapshot->commit, e, prefix, "commit");
+    same((uint64_t)snapshot->commit_time_us, e, prefix, "commit_time_us");
+    same((uint64_t)snapshot->created_us, e, prefix, "created_us");
+    same(snapshot->origin.commit, e, prefix, "origin_commit");
+    same(snapshot->row_count, e, prefix, "row_count");
+    same(snapshot->live_count, e, prefix, "live_count");
+    same(snapshot->name_len, e, prefix, "name_len");
+    snprintf(field, sizeof field, "%sname", prefix);
+    example_text(e, field, said);
+    assert_int_equal(strlen(said), snapshot->name_len);
+    assert_memory_equal(said, snapshot->name, snapshot->name_len);
+    for (size_t i = 0; i < 16; i++) snprintf(id + 2 * i, 3, "%02x", snapshot->origin.id[i]);
+    snprintf(field, sizeof field, "%sorigin_id", prefix);
+    assert_string_equal(id, example_text(e, field, said));
 }
 
 static void manifest_tables(const struct manifest *m, const struct example *e)
@@ -142,17 +163,9 @@ static void manifest_tables(const struct manifest *m, const struct example *e)
     same(m->log_extents[0].off, e, "log_extents[0].", "off");
     same(m->log_extents[0].len, e, "log_extents[0].", "len");
     same(m->log_extents[0].first_commit, e, "log_extents[0].", "first_commit");
-    const struct snapshot_entry *snapshot = &m->snapshots[0];
-    same(snapshot->commit, e, "snapshots[0].", "commit");
-    same((uint64_t)snapshot->commit_time_us, e, "snapshots[0].", "commit_time_us");
-    same((uint64_t)snapshot->created_us, e, "snapshots[0].", "created_us");
-    same(snapshot->row_count, e, "snapshots[0].", "row_count");
-    same(snapshot->live_count, e, "snapshots[0].", "live_count");
-    same(snapshot->name_len, e, "snapshots[0].", "name_len");
-    char name[256];
-    example_text(e, "snapshots[0].name", name);
-    assert_int_equal(strlen(name), snapshot->name_len);
-    assert_memory_equal(name, snapshot->name, snapshot->name_len);
+    same((uint64_t)m->log_extents[0].time_us, e, "log_extents[0].", "time_us");
+    snapshot_said(&m->snapshots[0], e, "snapshots[0].");
+    snapshot_said(&m->snapshots[1], e, "snapshots[1].");
 }
 
 static void manifest(void **state)
@@ -214,17 +227,35 @@ static void commit_said(const struct log_commit *c, const struct example *e)
     same(c->live_count, e, "", "live_count");
     same(c->event_count, e, "", "event_count");
     same(c->stride, e, "", "stride");
+    same(c->names.count, e, "", "name_count");
     block_said(&c->vectors, e, "vectors.");
     block_said(&c->ids, e, "ids.");
     block_said(&c->metadata, e, "metadata.");
     block_said(&c->events, e, "events.");
 }
 
+/* The changes of names of a record, which are appended to `again` as a writer does. */
+static void names_said(const uint8_t *file, const struct log_names *names, const struct example *e,
+                       struct buf *again)
+{
+    for (uint32_t i = 0; i < names->count; i++) {
+        struct log_name_change change;
+        char prefix[64];
+        assert_true(log_name_change(file, names, i, &change));
+        snprintf(prefix, sizeof prefix, "name[%u].", i);
+        same(change.operation, e, prefix, "operation");
+        snprintf(prefix, sizeof prefix, "name[%u].snapshot.", i);
+        snapshot_said(&change.snapshot, e, prefix);
+        assert_int_equal(log_encode_name(&change, again, NULL), VDB_OK);
+    }
+}
+
 /* Reads the commit record of an example, and has it written again. */
 static void commit_both_ways(const struct example *e, const uint8_t *file, struct log_commit *c)
 {
     struct log_cursor cursor = cursor_before(e, 1);
-    assert_int_equal(log_next(file, FILE_LEN, &cursor, c), LOG_COMMIT);
+    struct log_names apart;
+    assert_int_equal(log_next(file, FILE_LEN, &cursor, c, &apart), LOG_COMMIT);
     assert_int_equal(cursor.off, example_number(e, "record_off") + e->bytes.len);
     same(cursor.check, e, "", "check");
     same(cursor.commit, e, "", "commit");
@@ -234,7 +265,9 @@ static void commit_both_ways(const struct example *e, const uint8_t *file, struc
     size_t head = sizeof(struct disk_record) + sizeof(struct disk_commit);
     assert_int_equal(log_encode_commit(c, example_number(e, "prev_check"), &again, NULL), VDB_OK);
     assert_int_equal(again.len, head);
-    assert_int_equal(buf_append(&again, e->bytes.data + head, e->bytes.len - head), 0);
+    size_t blocks = e->bytes.len - head - c->names.count * sizeof(struct disk_name_change);
+    assert_int_equal(buf_append(&again, e->bytes.data + head, blocks), 0);
+    names_said(file, &c->names, e, &again);
     assert_int_equal(log_seal(&again, 0), example_number(e, "check"));
     same_bytes(again.data, again.len, e);
     buf_release(&again);
@@ -293,6 +326,33 @@ static void commit_without_rows(void **state)
     example_release(&e);
 }
 
+static void names_record(void **state)
+{
+    (void)state;
+    struct example e;
+    struct log_commit c;
+    struct log_names names;
+    struct buf again = {0};
+    example_read(&e, "log.md", "names");
+    uint8_t *file = file_with(&e);
+    struct log_cursor cursor = cursor_before(&e, 0), before = cursor;
+    cursor.end += LOG_LINK_LEN;
+    assert_int_equal(log_next(file, FILE_LEN, &cursor, &c, &names), LOG_NAMES);
+    assert_int_equal(cursor.off, example_number(&e, "record_off") + e.bytes.len);
+    same(cursor.check, &e, "", "check");
+    same(cursor.commit, &e, "", "commit");
+    same(names.count, &e, "", "count");
+    assert_int_equal(log_encode_names(&before, (int64_t)example_number(&e, "time_us"), names.count,
+                                      &again, NULL),
+                     VDB_OK);
+    names_said(file, &names, &e, &again);
+    assert_int_equal(log_seal(&again, 0), example_number(&e, "check"));
+    same_bytes(again.data, again.len, &e);
+    buf_release(&again);
+    free(file);
+    example_release(&e);
+}
+
 static void link_record(void **state)
 {
     (void)state;
@@ -302,7 +362,8 @@ static void link_record(void **state)
     example_read(&e, "log.md", "link");
     uint8_t *file = file_with(&e);
     struct log_cursor cursor = cursor_before(&e, 0), before = cursor;
-    assert_int_equal(log_next(file, FILE_LEN, &cursor, &c), LOG_LINKED);
+    struct log_names names;
+    assert_int_equal(log_next(file, FILE_LEN, &cursor, &c, &names), LOG_LINKED);
     same(cursor.off, &e, "", "next_off");
     same(cursor.end - cursor.off, &e, "", "next_len");
     same(cursor.check, &e, "", "check");
@@ -321,19 +382,22 @@ static void link_record(void **state)
 static void chain(void **state)
 {
     (void)state;
-    struct example sb, fifth, link, sixth;
+    struct example sb, sixth, names, link, seventh;
     example_read(&sb, "superblock.md", "superblock");
-    example_read(&fifth, "log.md", "commit");
+    example_read(&sixth, "log.md", "commit");
+    example_read(&names, "log.md", "names");
     example_read(&link, "log.md", "link");
-    example_read(&sixth, "log.md", "commit_restore");
-    assert_int_equal(example_number(&sb, "log_off"), example_number(&fifth, "record_off"));
-    assert_int_equal(example_number(&sb, "log_check"), example_number(&fifth, "prev_check"));
-    assert_int_equal(example_number(&fifth, "check"), example_number(&link, "prev_check"));
-    assert_int_equal(example_number(&link, "check"), example_number(&sixth, "prev_check"));
+    example_read(&seventh, "log.md", "commit_restore");
+    assert_int_equal(example_number(&sb, "log_off"), example_number(&sixth, "record_off"));
+    assert_int_equal(example_number(&sb, "log_check"), example_number(&sixth, "prev_check"));
+    assert_int_equal(example_number(&sixth, "check"), example_number(&names, "prev_check"));
+    assert_int_equal(example_number(&names, "check"), example_number(&link, "prev_check"));
+    assert_int_equal(example_number(&link, "check"), example_number(&seventh, "prev_check"));
     example_release(&sb);
-    example_release(&fifth);
-    example_release(&link);
     example_release(&sixth);
+    example_release(&names);
+    example_release(&link);
+    example_release(&seventh);
 }
 
 int main(void)
@@ -344,6 +408,7 @@ int main(void)
         cmocka_unit_test(manifest),
         cmocka_unit_test(commit),
         cmocka_unit_test(commit_without_rows),
+        cmocka_unit_test(names_record),
         cmocka_unit_test(link_record),
         cmocka_unit_test(chain),
     };

@@ -23,6 +23,7 @@
 #include "format/ivf_header.h"
 #include "format/metadata.h"
 #include "format/row_times.h"
+#include "format/states.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
 #include "index/codes4.h"
@@ -258,6 +259,45 @@ static void tombstone(void **state)
     assert_int_equal(tombstone_len(ROWS), sizeof again);
     tombstone_set(again, deleted);
     same_bytes(again, sizeof again, &e);
+    example_release(&e);
+}
+
+static void states(void **state)
+{
+    (void)state;
+    struct example e;
+    struct states_view view;
+    struct states_builder builder = {0};
+    struct buf again = {0};
+    example_read(&e, "states.md", "states");
+    assert_int_equal(states_view_init(&view, e.bytes.data, e.bytes.len, 0, NULL), VDB_OK);
+    assert_int_equal(states_validate(&view, NULL), VDB_OK);
+    assert_int_equal(view.count, example_number(&e, "state_count"));
+    unsigned flip = 0;
+    for (uint32_t i = 0; i < view.count; i++) {
+        struct state_entry entry = states_at(&view, i);
+        uint32_t count, flips[8];
+        char field[64];
+        const uint8_t *p = states_flips(&view, i, &count);
+        assert_int_equal(entry.commit, item_field(&e, "state", i, "commit"));
+        assert_int_equal(entry.time_us, item_field(&e, "state", i, "time_us"));
+        assert_int_equal(entry.until_us, item_field(&e, "state", i, "until_us"));
+        assert_int_equal(entry.row_count, item_field(&e, "state", i, "row_count"));
+        assert_int_equal(entry.live_count, item_field(&e, "state", i, "live_count"));
+        assert_int_equal(flip + count, item_field(&e, "state", i, "flips_end"));
+        assert_true(count <= 8);
+        for (uint32_t j = 0; j < count; j++) {
+            flips[j] = le32_at(p + 4 * (size_t)j);
+            snprintf(field, sizeof field, "flip[%u]", flip++);
+            assert_int_equal(flips[j], example_number(&e, field));
+        }
+        assert_int_equal(states_builder_add(&builder, &entry, flips, count, NULL), VDB_OK);
+    }
+    assert_int_equal(flip, example_number(&e, "flip_count"));
+    assert_int_equal(states_builder_finish(&builder, &again, NULL), VDB_OK);
+    same_bytes(again.data, again.len, &e);
+    states_builder_release(&builder);
+    buf_release(&again);
     example_release(&e);
 }
 
@@ -669,8 +709,9 @@ int main(void)
         cmocka_unit_test(vectors), cmocka_unit_test(strides),   cmocka_unit_test(ids),
         cmocka_unit_test(id_hash), cmocka_unit_test(metadata),  cmocka_unit_test(metadata_lz4),
         cmocka_unit_test(times),   cmocka_unit_test(tombstone), cmocka_unit_test(history),
-        cmocka_unit_test(codes),   cmocka_unit_test(rotation),  cmocka_unit_test(codes4),
-        cmocka_unit_test(graph),   cmocka_unit_test(hnsw),      cmocka_unit_test(ivf),
+        cmocka_unit_test(states),  cmocka_unit_test(codes),     cmocka_unit_test(rotation),
+        cmocka_unit_test(codes4),  cmocka_unit_test(graph),     cmocka_unit_test(hnsw),
+        cmocka_unit_test(ivf),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

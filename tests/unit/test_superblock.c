@@ -24,7 +24,7 @@ enum { VERSION = 8, HEADER_LEN = 12, RO_COMPAT = 24, INCOMPAT = 32, GENERATION =
 static struct superblock sample(uint64_t generation)
 {
     struct superblock sb = {
-        .version_minor = 2,
+        .version_minor = 3,
         .compat = 5,
         .generation = generation,
         .manifest_off = 8192 + generation,
@@ -67,7 +67,7 @@ static void comes_back_as_it_went(void **state)
     assert_int_equal(superblock_choose(slots, sizeof slots, &got, &slot, NULL), VDB_OK);
     assert_int_equal(slot, 0);
     assert_int_equal(got.version_major, 0);
-    assert_int_equal(got.version_minor, 2);
+    assert_int_equal(got.version_minor, 3);
     assert_int_equal(got.compat, want.compat);
     assert_memory_equal(got.file_id, want.file_id, 16);
     assert_int_equal(got.generation, 7);
@@ -189,7 +189,7 @@ static void a_newer_unsupported_slot_rules(void **state)
     slot_put(slots, 1, 9);
     slots[STRIDE + VERSION] = 1;
     slot_seal(slots, 1);
-    expect_unsupported(slots, "1.2", STRIDE + VERSION);
+    expect_unsupported(slots, "1.3", STRIDE + VERSION);
     slot_put(slots, 0, 9);
     slot_put(slots, 1, 8);
     slots[INCOMPAT] = 1;
@@ -285,7 +285,7 @@ static void an_older_layout_is_told_by_its_version(void **state)
         uint64_t check = XXH3_64bits(p, 4088);
         memcpy(p + 4088, &check, sizeof check);
     }
-    expect_unsupported(slots, "version 0.1 is not known here (this is 0.2)", VERSION);
+    expect_unsupported(slots, "version 0.1 is not known here (this is 0.3)", VERSION);
 }
 
 static void choose_any(const uint8_t *p, size_t len, void *context)
