@@ -22,7 +22,7 @@
 #define EXTENT_B 16384u
 #define FIRST    UINT64_C(0x1122334455667788) /* what the first record names as its predecessor */
 
-enum { HEAD = 64, BODY = 128, CHECK = 40 };
+enum { HEAD = 64, BODY = 128, CHECK = 40, CHANGE = 320 };
 
 static struct log_cursor start(void)
 {
@@ -64,6 +64,37 @@ static uint64_t link_put(uint8_t *file, uint64_t off, uint64_t commit, uint64_t 
     return check;
 }
 
+static struct log_name_change named(unsigned operation, const char *name)
+{
+    struct log_name_change change = {
+        .operation = operation,
+        .snapshot = {11, 1011, 2000, {"fedcba9876543210", 7}, 5, 4, (uint16_t)strlen(name), ""},
+    };
+    memcpy(change.snapshot.name, name, strlen(name));
+    return change;
+}
+
+static const char *const NAMES[] = {"before", "after", ""};
+
+/* Writes a record that creates a name, removes one, and tells what was received. */
+static uint64_t names_put(uint8_t *file, uint64_t *off, uint64_t commit, uint64_t prev)
+{
+    struct log_cursor from = {.off = *off, .check = prev, .commit = commit};
+    struct buf record = {0};
+    assert_int_equal(log_encode_names(&from, 9, 3, &record, NULL), VDB_OK);
+    assert_int_equal(record.len, HEAD + 64);
+    for (unsigned i = 0; i < 3; i++) {
+        struct log_name_change change = named(DISK_NAME_CREATE + i, NAMES[i]);
+        assert_int_equal(log_encode_name(&change, &record, NULL), VDB_OK);
+    }
+    assert_int_equal(record.len, HEAD + 64 + 3 * CHANGE);
+    uint64_t check = log_seal(&record, 0);
+    memcpy(file + *off, record.data, record.len);
+    *off += record.len;
+    buf_release(&record);
+    return check;
+}
+
 /* A change of a record's bytes, `room` of which may be read, with its check made right. */
 static void patch_within(uint8_t *record, size_t room, size_t at, uint64_t value, size_t width)
 {
@@ -90,9 +121,10 @@ static void a_chain_is_followed_to_its_end(void **state)
     for (uint64_t n = 11; n <= 13; n++) check = commit_put(file, &off, n, check);
     struct log_cursor at = start();
     struct log_commit commit;
+    struct log_names names;
     for (uint64_t n = 11; n <= 13; n++) {
         uint64_t from = at.off;
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
         assert_int_equal(commit.commit, n);
         assert_int_equal(commit.time_us, 1000 + n);
         assert_int_equal(commit.row_base, 5);
@@ -107,7 +139,7 @@ static void a_chain_is_followed_to_its_end(void **state)
     }
     assert_int_equal(at.off, off);
     assert_int_equal(at.check, check);
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
     assert_int_equal(at.off, off);
 }
 
@@ -123,21 +155,207 @@ static void a_torn_record_is_the_end(void **state)
     for (size_t cut = 0; cut <= used; cut++) {
         struct log_cursor at = start();
         struct log_commit commit;
+        struct log_names names;
         memcpy(file, whole, FILE_LEN);
         memset(file + second + cut, 0, FILE_LEN - second - cut);
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
         bool there = memcmp(file, whole, FILE_LEN) == 0;
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), there ? LOG_COMMIT : LOG_ENDS);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names),
+                         there ? LOG_COMMIT : LOG_ENDS);
     }
     for (size_t bit = 0; bit < 8 * (HEAD + BODY + 64u); bit++) {
         struct log_cursor at = start();
         struct log_commit commit;
+        struct log_names names;
         memcpy(file, whole, FILE_LEN);
         file[second + bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
         assert_int_equal(at.off, second);
     }
+}
+
+static void same_change(const struct log_name_change *got, unsigned operation, const char *name)
+{
+    struct log_name_change want = named(operation, name);
+    const struct snapshot_entry *a = &got->snapshot, *b = &want.snapshot;
+    assert_int_equal(got->operation, operation);
+    assert_int_equal(a->commit, b->commit);
+    assert_int_equal(a->commit_time_us, b->commit_time_us);
+    assert_int_equal(a->created_us, b->created_us);
+    assert_int_equal(a->origin.commit, b->origin.commit);
+    assert_memory_equal(a->origin.id, b->origin.id, 16);
+    assert_int_equal(a->row_count, b->row_count);
+    assert_int_equal(a->live_count, b->live_count);
+    assert_int_equal(a->name_len, strlen(name));
+    assert_memory_equal(a->name, name, strlen(name));
+}
+
+/* They use up no commit's number, and the chain goes through them. */
+static void names_between_commits(void **state)
+{
+    (void)state;
+    uint8_t file[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A, check = commit_put(file, &off, 11, FIRST), from = off;
+    check = names_put(file, &off, 11, check);
+    uint64_t behind = off;
+    commit_put(file, &off, 12, check);
+    struct log_cursor at = start();
+    struct log_commit commit;
+    struct log_names names;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+    assert_int_equal(commit.names.count, 0);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_NAMES);
+    assert_int_equal(at.commit, 11);
+    assert_int_equal(at.off, behind);
+    assert_int_equal(at.check, check);
+    assert_int_equal(names.record_off, from);
+    assert_int_equal(names.off, from + HEAD + 64);
+    assert_int_equal(names.count, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        struct log_name_change change;
+        assert_true(log_name_change(file, &names, i, &change));
+        same_change(&change, DISK_NAME_CREATE + i, NAMES[i]);
+    }
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+    assert_int_equal(at.commit, 12);
+}
+
+/* Behind its blocks, in the same record: both or neither. */
+static void names_of_a_commit(void **state)
+{
+    (void)state;
+    static uint8_t file[FILE_LEN];
+    struct log_commit put = {.commit = 11, .live_count = 5, .row_base = 5, .names.count = 2}, got;
+    struct buf record = {0};
+    assert_int_equal(log_encode_commit(&put, FIRST, &record, NULL), VDB_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        struct log_name_change change = named(DISK_NAME_CREATE + i, NAMES[i]);
+        assert_int_equal(log_encode_name(&change, &record, NULL), VDB_OK);
+    }
+    log_seal(&record, 0);
+    memcpy(file + EXTENT_A, record.data, record.len);
+    struct log_cursor at = start();
+    struct log_names names;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names), LOG_COMMIT);
+    assert_int_equal(got.names.count, 2);
+    assert_int_equal(got.names.off, EXTENT_A + HEAD + BODY);
+    assert_int_equal(got.names.record_off, EXTENT_A);
+    for (unsigned i = 0; i < 2; i++) {
+        struct log_name_change change;
+        assert_true(log_name_change(file, &got.names, i, &change));
+        same_change(&change, DISK_NAME_CREATE + i, NAMES[i]);
+    }
+    static const uint64_t counts[] = {3, 0x0ccccccd, 0xffffffff}; /* 320 times the second: 64 */
+    for (size_t i = 0; i < 3; i++) {
+        patch(file + EXTENT_A, HEAD + 116, counts[i], 4);
+        at = start();
+        assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names), LOG_DAMAGED);
+        assert_int_equal(at.off, EXTENT_A);
+    }
+    buf_release(&record);
+}
+
+static void counts_that_are_not_the_records_are_damage(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {0, 2, 4, 0x0ccccccd, 0xffffffff};
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        names_put(file, &off, 10, FIRST);
+        patch(file + EXTENT_A, HEAD, counts[i], 4);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        struct log_names names;
+        enum log_step step = log_next(file, FILE_LEN, &at, &commit, &names);
+        if (step != LOG_DAMAGED || at.off != EXTENT_A) fail_msg("case %zu: step %d", i, (int)step);
+    }
+}
+
+/* Of the last commit it must be, and no other. */
+static void names_after_another_commit_are_the_end(void **state)
+{
+    (void)state;
+    for (uint64_t commit = 9; commit <= 11; commit++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        names_put(file, &off, commit, FIRST);
+        struct log_cursor at = start();
+        struct log_commit got;
+        struct log_names names;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names),
+                         commit == 10 ? LOG_NAMES : LOG_ENDS);
+        at = start();
+        at.end = off + 64; /* no room for a link */
+        assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names), LOG_ENDS);
+    }
+}
+
+static void changes_that_are_none(void **state)
+{
+    (void)state;
+    enum { NAME = 64 + 58, NAME_LEN = 64 + 56 };
+    static const struct {
+        uint32_t index;
+        size_t at, width;
+        uint64_t value;
+        bool is_one;
+    } cases[] = {
+        {0, 0, 2, DISK_NAME_REMOVE, true},
+        {0, 0, 2, 0, false},
+        {0, 0, 2, 4, false},
+        {0, 0, 2, DISK_NAME_RECEIVED, false}, /* with a name */
+        {2, 0, 2, DISK_NAME_CREATE, false},   /* without one */
+        {2, 0, 2, DISK_NAME_REMOVE, false},
+        {0, NAME_LEN, 2, 0, false},
+        {0, NAME_LEN, 2, 5, true},
+        {0, NAME_LEN, 2, 7, false}, /* a name that goes on with a zero */
+        {0, NAME_LEN, 2, 199, false},
+        {0, NAME_LEN, 2, 0xffff, false},
+        {0, NAME, 1, '\n', false},
+        {0, NAME, 1, 0x7f, false},
+        {0, NAME, 2, 0x85c2, false}, /* U+0085 */
+        {0, NAME, 2, 0xa9c3, true},  /* U+00E9 */
+        {0, NAME, 1, 0xc3, false},   /* half of that */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        names_put(file, &off, 10, FIRST);
+        size_t change_at = HEAD + 64 + cases[i].index * CHANGE;
+        patch(file + EXTENT_A, change_at + cases[i].at, cases[i].value, cases[i].width);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        struct log_names names;
+        struct log_name_change change;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_NAMES);
+        if (log_name_change(file, &names, cases[i].index, &change) != cases[i].is_one)
+            fail_msg("case %zu", i);
+    }
+}
+
+/* The longest name there can be. */
+static void a_name_of_198_bytes(void **state)
+{
+    (void)state;
+    static uint8_t file[FILE_LEN];
+    struct log_name_change put = named(DISK_NAME_CREATE, ""), got;
+    struct log_cursor at = start();
+    struct log_commit commit;
+    struct log_names names;
+    struct buf record = {0};
+    memset(put.snapshot.name, 'n', 198);
+    put.snapshot.name_len = 198;
+    assert_int_equal(log_encode_names(&at, 9, 1, &record, NULL), VDB_OK);
+    assert_int_equal(log_encode_name(&put, &record, NULL), VDB_OK);
+    log_seal(&record, 0);
+    memcpy(file + EXTENT_A, record.data, record.len);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_NAMES);
+    assert_true(log_name_change(file, &names, 0, &got));
+    assert_int_equal(got.snapshot.name_len, 198);
+    assert_memory_equal(got.snapshot.name, put.snapshot.name, 198);
+    buf_release(&record);
 }
 
 /* A record of an older, longer chain behind the end is whole, but follows another. */
@@ -150,11 +368,12 @@ static void a_stale_record_behind_is_not_taken(void **state)
     uint64_t again = EXTENT_A, stale = EXTENT_A + HEAD + BODY + 64;
     struct log_cursor at = start();
     struct log_commit commit;
+    struct log_names names;
     at.check = FIRST + 1;
     check = commit_put(file, &again, 11, FIRST + 1); /* another history of the same length */
     assert_int_equal(again, stale);
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
     assert_int_equal(at.off, stale);
     assert_int_equal(at.check, check);
 }
@@ -168,7 +387,8 @@ static void what_is_not_the_next_record_is_the_end(void **state)
     } cases[] = {
         {0, 1, 'v'},
         {4, 2, 0},
-        {4, 2, 3},
+        {4, 2, 4},
+        {4, 2, DISK_RECORD_NAMES}, /* of a commit that is still to come */
         {6, 2, 2},
         {8, 8, 0},
         {8, 8, HEAD},
@@ -186,7 +406,8 @@ static void what_is_not_the_next_record_is_the_end(void **state)
         patch(file + EXTENT_A, cases[i].at, cases[i].value, cases[i].width);
         struct log_cursor at = start();
         struct log_commit commit;
-        if (log_next(file, FILE_LEN, &at, &commit) != LOG_ENDS || at.off != EXTENT_A)
+        struct log_names names;
+        if (log_next(file, FILE_LEN, &at, &commit, &names) != LOG_ENDS || at.off != EXTENT_A)
             fail_msg("case %zu is taken", i);
     }
 }
@@ -217,7 +438,8 @@ static void blocks_outside_the_file_are_damage(void **state)
         patch(file + EXTENT_A, cases[i].at, cases[i].value, cases[i].width);
         struct log_cursor at = start();
         struct log_commit commit;
-        enum log_step step = log_next(file, FILE_LEN, &at, &commit);
+        struct log_names names;
+        enum log_step step = log_next(file, FILE_LEN, &at, &commit, &names);
         if (step != LOG_DAMAGED || at.off != EXTENT_A) fail_msg("case %zu: step %d", i, (int)step);
     }
 }
@@ -231,13 +453,14 @@ static void links_lead_to_the_next_extent(void **state)
     commit_put(file, &next, 12, check);
     struct log_cursor at = start();
     struct log_commit commit;
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_LINKED);
+    struct log_names names;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_LINKED);
     assert_int_equal(at.off, EXTENT_B);
     assert_int_equal(at.end, EXTENT_B + 4096);
     assert_int_equal(at.check, check);
     assert_int_equal(at.commit, 11);
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_COMMIT);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
     assert_int_equal(commit.commit, 12);
 }
 
@@ -253,7 +476,8 @@ static void links_to_nowhere_are_damage(void **state)
         link_put(file, EXTENT_A, 10, FIRST, cases[i][0], cases[i][1]);
         struct log_cursor at = start();
         struct log_commit commit;
-        if (log_next(file, FILE_LEN, &at, &commit) != LOG_DAMAGED) fail_msg("case %zu", i);
+        struct log_names names;
+        if (log_next(file, FILE_LEN, &at, &commit, &names) != LOG_DAMAGED) fail_msg("case %zu", i);
         assert_int_equal(at.off, EXTENT_A);
     }
 }
@@ -270,7 +494,8 @@ static void a_cursor_outside_the_file_is_the_end(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct log_cursor at = {cases[i][0], cases[i][1], FIRST, 10};
         struct log_commit commit;
-        assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+        struct log_names names;
+        assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
     }
 }
 
@@ -283,24 +508,36 @@ static void a_record_does_not_leave_its_extent(void **state)
     commit_put(file, &off, 11, FIRST);
     struct log_cursor at = start();
     struct log_commit commit;
+    struct log_names names;
     at.end = off + 64;
-    assert_int_equal(log_next(file, FILE_LEN, &at, &commit), LOG_ENDS);
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
     at.end = off + 128;
-    assert_int_equal(log_next(file, off - 1, &at, &commit), LOG_ENDS);
-    assert_int_equal(log_next(file, off, &at, &commit), LOG_COMMIT);
+    assert_int_equal(log_next(file, off - 1, &at, &commit, &names), LOG_ENDS);
+    assert_int_equal(log_next(file, off, &at, &commit, &names), LOG_COMMIT);
+}
+
+static void take_names(const uint8_t *p, const struct log_names *names)
+{
+    struct log_name_change change;
+    for (uint32_t i = 0; i < names->count; i++)
+        if (log_name_change(p, names, i, &change))
+            assert_in_range(change.snapshot.name_len, 0, VDB_NAME_MAX);
 }
 
 static void walk_any(const uint8_t *p, size_t len, void *context)
 {
     struct log_cursor at = {0, len, FIRST, 10};
     struct log_commit commit;
+    struct log_names names;
     unsigned steps = 0;
     (void)context;
     enum log_step step;
     do {
-        step = log_next(p, len, &at, &commit);
+        step = log_next(p, len, &at, &commit, &names);
+        if (step == LOG_COMMIT) take_names(p, &commit.names);
+        if (step == LOG_NAMES) take_names(p, &names);
         assert_true(++steps < 1000);
-    } while (step == LOG_COMMIT || step == LOG_LINKED);
+    } while (step == LOG_COMMIT || step == LOG_NAMES || step == LOG_LINKED);
 }
 
 static void walk_sealed(const uint8_t *p, size_t len, void *context)
@@ -324,6 +561,12 @@ static void hostile_bytes(void **state)
     hostile_truncations(file, sizeof file, walk_any, NULL);
     hostile_flips(file, sizeof file, 20000, walk_any, NULL);
     hostile_flips(file, sizeof file, 50000, walk_sealed, NULL);
+    uint8_t named_file[2048] = {0};
+    off = 0;
+    check = names_put(named_file, &off, 10, FIRST);
+    commit_put(named_file, &off, 11, check);
+    hostile_truncations(named_file, sizeof named_file, walk_any, NULL);
+    hostile_flips(named_file, sizeof named_file, 50000, walk_sealed, NULL);
 }
 
 int main(void)
@@ -331,6 +574,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain_is_followed_to_its_end),
         cmocka_unit_test(a_torn_record_is_the_end),
+        cmocka_unit_test(names_between_commits),
+        cmocka_unit_test(names_of_a_commit),
+        cmocka_unit_test(counts_that_are_not_the_records_are_damage),
+        cmocka_unit_test(names_after_another_commit_are_the_end),
+        cmocka_unit_test(changes_that_are_none),
+        cmocka_unit_test(a_name_of_198_bytes),
         cmocka_unit_test(a_stale_record_behind_is_not_taken),
         cmocka_unit_test(what_is_not_the_next_record_is_the_end),
         cmocka_unit_test(blocks_outside_the_file_are_damage),
