@@ -328,7 +328,7 @@ static const char *isa_of_environment(const struct cli *cli)
     cli_usage_error(cli, "VDB_ISA: no kernel set is called '%s'", isa);
 }
 
-struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status)
+struct vdb_open_options cli_open_options(const struct cli *cli, bool read_only)
 {
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     options.read_only = read_only;
@@ -336,6 +336,12 @@ struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, in
     options.threads = cli->threads;
     options.isa = isa_of_environment(cli);
     options.cancelled = cli_cancelled;
+    return options;
+}
+
+struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status)
+{
+    struct vdb_open_options options = cli_open_options(cli, read_only);
     struct vdb *db = NULL;
     struct vdb_error err = {0};
     enum vdb_status status = vdb_open(path, &options, &db, &err);

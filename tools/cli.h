@@ -100,8 +100,12 @@ uint64_t cli_number(const struct cli *cli, const char *option, const char *text,
                     uint64_t max);
 double cli_real(const struct cli *cli, const char *option, const char *text);
 
-/* Opens the index; where it cannot, reports and returns NULL with *exit_status set. VDB_ISA of the
- * environment is passed on (unknown or not to be had here: exit 2). */
+/* How the tools open an index. VDB_ISA of the environment is passed on; an unknown one is wrong
+ * usage. */
+struct vdb_open_options cli_open_options(const struct cli *cli, bool read_only);
+
+/* Opens the index; where it cannot, reports and returns NULL with *exit_status set; 2 where VDB_ISA
+ * is not to be had here. */
 struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status);
 
 /* A vdb_progress_fn that draws one line on stderr with rate and time left, at most some 10 times a

@@ -1,4 +1,4 @@
-/* kinds.c: what users call index kinds and codes, and which of them go together.
+/* kinds.c: what users call index kinds, codes and changes, and which of the former go together.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "kinds.h"
 
@@ -23,4 +23,19 @@ const char *kind_refuses(enum vdb_index_kind kind, enum vdb_codes codes)
         break;
     }
     return NULL;
+}
+
+const char *operation_name(enum vdb_operation operation)
+{
+    switch (operation) {
+    case VDB_OPERATION_ADD:
+        return "add";
+    case VDB_OPERATION_UPDATE:
+        return "update";
+    case VDB_OPERATION_DELETE:
+        return "delete";
+    case VDB_OPERATION_RESTORE:
+        break;
+    }
+    return "restore";
 }

@@ -1,4 +1,4 @@
-/* kinds.h: what users call index kinds and codes, and which of them go together.
+/* kinds.h: what users call index kinds, codes and changes, and which of the former go together.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TOOLS_KINDS_H
 #define TOOLS_KINDS_H
@@ -10,5 +10,8 @@ extern const char *const kind_names[], *const codes_names[];
 
 /* NULL where an index of that kind can have these codes, else one sentence that says why not. */
 const char *kind_refuses(enum vdb_index_kind kind, enum vdb_codes codes);
+
+/* "add", "update", "delete" or "restore". */
+const char *operation_name(enum vdb_operation operation);
 
 #endif

@@ -52,7 +52,8 @@ void policy_recent(const struct cli *cli, const char *value, uint32_t *rows, uin
     *seconds = count * unit;
 }
 
-void policy_history(const struct cli *cli, const char *value, uint64_t *seconds, int *limited)
+void policy_keep(const struct cli *cli, const char *option, const char *value, uint64_t *seconds,
+                 int *limited)
 {
     char number[24];
     uint64_t unit;
@@ -60,9 +61,9 @@ void policy_history(const struct cli *cli, const char *value, uint64_t *seconds,
     *limited = strcmp(value, "all") != 0;
     if (!*limited || strcmp(value, "none") == 0) return;
     if (!split(value, number, &unit) || !unit)
-        cli_usage_error(cli, "--keep-history: '%s' is not all, none or an age such as 30d or 12h",
+        cli_usage_error(cli, "%s: '%s' is not all, none or an age such as 30d or 12h", option,
                         value);
-    *seconds = cli_number(cli, "--keep-history", number, 1, VDB_RECENT_SECONDS_MAX / unit) * unit;
+    *seconds = cli_number(cli, option, number, 1, VDB_RECENT_SECONDS_MAX / unit) * unit;
 }
 
 /* Minutes of the day from "HH:MM", or DAY_MINUTES where that is no time of it; "24:00" ends it. */

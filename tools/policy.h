@@ -11,9 +11,10 @@
  * which becomes seconds; the other is set to 0. Anything else is wrong usage. */
 void policy_recent(const struct cli *cli, const char *value, uint32_t *rows, uint64_t *seconds);
 
-/* What --keep-history takes: an age as above, in seconds; or "all", for which *limited is 0; or
- * "none", which is 0 seconds. Anything else is wrong usage. */
-void policy_history(const struct cli *cli, const char *value, uint64_t *seconds, int *limited);
+/* What --keep-history and --keep-rows take: an age as above, in seconds; or "all", for which
+ * *limited is 0; or "none", which is 0 seconds. Anything else is wrong usage. */
+void policy_keep(const struct cli *cli, const char *option, const char *value, uint64_t *seconds,
+                 int *limited);
 
 /* What --quiet-hours takes: HH:MM-HH:MM, as minutes of the day, or "none", as two equal ones.
  * Anything else is wrong usage. */

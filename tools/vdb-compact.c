@@ -28,6 +28,7 @@ enum {
     OPT_QUIET_HOURS,
     OPT_NOW,
     OPT_KEEP_HISTORY,
+    OPT_KEEP_ROWS,
     OPT_IF_NEEDED,
     OPT_MAINTAIN,
     OPT_OUTPUT
@@ -46,6 +47,8 @@ static const struct cli_option options[] = {
     {"now", 0, "SECONDS", "since 1970, that ages are reckoned from", OPT_NOW},
     {"keep-history", 0, "AGE|all|none",
      "changes that vdb-log tells: those of AGE (30d, 12h), or all", OPT_KEEP_HISTORY},
+    {"keep-rows", 0, "AGE|all|none",
+     "deleted rows of commits of that age, beside what snapshots hold", OPT_KEEP_ROWS},
     {"if-needed", 0, NULL, "only where much is deleted, dead or in many parts", OPT_IF_NEEDED},
     {"maintain", 0, NULL, "only build the index part over new rows; purge nothing", OPT_MAINTAIN},
     {"output", 'o', "FILE", "write a dense file here and leave INDEX alone", OPT_OUTPUT},
@@ -96,7 +99,12 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     if (id == OPT_RECENT) policy_recent(cli, value, &how->recent_rows, &how->recent_seconds);
     if (id == OPT_NOW) how->now_us = policy_time(cli, value);
     if (id == OPT_KEEP_HISTORY)
-        policy_history(cli, value, &how->history_seconds, &how->set_history);
+        policy_keep(cli, "--keep-history", value, &how->history_seconds, &how->set_history);
+    if (id == OPT_KEEP_ROWS) {
+        int limited;
+        policy_keep(cli, "--keep-rows", value, &how->keep_rows_seconds, &limited);
+        if (!limited) how->keep_rows_seconds = UINT64_MAX;
+    }
     if (id == OPT_QUIET_HOURS) {
         policy_quiet(cli, value, &how->quiet_begin, &how->quiet_end);
         how->set_quiet = 1;
@@ -111,7 +119,8 @@ static bool changes_something(const struct options *o)
 {
     const struct vdb_compact_options *how = &o->how;
     return how->output || how->set_index || how->set_codes || how->degree || how->ef_construction ||
-           o->centroids || how->recent_rows || how->recent_seconds || how->set_quiet;
+           o->centroids || how->recent_rows || how->recent_seconds || how->set_quiet ||
+           how->keep_rows_seconds;
 }
 
 /* Options that go with some kinds of index, held against that which will be built. */

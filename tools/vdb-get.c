@@ -1,6 +1,6 @@
 /* vdb-get.c: reads rows back, or centroids of lists, in formats that vdb-add and others read.
  *
- * It reads one snapshot, holds one row in memory, and takes no lock.
+ * It reads one commit, holds one row in memory, and takes no lock.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,15 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "at.h"
 #include "cli.h"
 #include "get/format.h"
 #include "input/hdf5_write.h"
 #include "newfile.h"
 #include "vdb.h"
 
-enum { OPT_INCLUDE_DELETED, OPT_CENTROIDS, OPT_FORMAT, OPT_OUTPUT };
+enum { OPT_AT, OPT_INCLUDE_DELETED, OPT_CENTROIDS, OPT_FORMAT, OPT_OUTPUT };
 
 static const struct cli_option options[] = {
+    {"at", 0, "WHEN", "as of that snapshot, commit or time", OPT_AT},
     {"include-deleted", 0, NULL, "deleted rows, too", OPT_INCLUDE_DELETED},
     {"centroids", 0, NULL, "not rows, but the centroids of an ivf's lists", OPT_CENTROIDS},
     {"format", 0, "FORMAT", "jsonl, tsv, npy, fvecs or hdf5 (default: jsonl)", OPT_FORMAT},
@@ -32,6 +34,7 @@ struct get {
     bool include_deleted, centroids, hdf5;
     const struct get_format *format; /* NULL with hdf5 */
     const char *output;              /* NULL: standard output */
+    const char *at;                  /* NULL: now */
 
     const struct vdb_snapshot *snapshot;
     struct vdb_info info;
@@ -53,6 +56,10 @@ static void take(struct cli *cli, void *context, int id, const char *value)
 {
     struct get *get = context;
     switch (id) {
+    case OPT_AT:
+        at_check(cli, "--at", value);
+        get->at = value;
+        break;
     case OPT_INCLUDE_DELETED:
         get->include_deleted = true;
         break;
@@ -294,15 +301,15 @@ static int prepare(struct get *get)
 
 static int run(struct get *get, struct vdb *db)
 {
-    struct vdb_error err = {0};
-    if (vdb_snapshot_open(db, &get->snapshot, &err) != VDB_OK) return cli_report(get->cli, &err);
+    int status = at_open(get->cli, db, get->at, &get->snapshot);
+    if (status != CLI_OK) return status;
     vdb_snapshot_info(get->snapshot, &get->info);
     get->vector = malloc(get->info.dim * sizeof *get->vector);
     if (!get->vector) {
         cli_message(get->cli, "out of memory");
         return CLI_IOERR;
     }
-    int status = prepare(get);
+    status = prepare(get);
     if (status == CLI_OK) status = get->hdf5 ? open_hdf5(get) : open_stream(get);
     if (status == CLI_OK && get->centroids) write_centroids(get);
     if (status == CLI_OK && !get->centroids) status = write_rows(get);
@@ -339,8 +346,8 @@ int main(int argc, char **argv)
     struct get get = {.cli = &cli, .format = get_format("jsonl")};
     get.progress.cli = &cli;
     cli_parse(&cli, argc, argv, take, &get);
-    if (get.centroids && (cli.operand_count || get.include_deleted))
-        cli_usage_error(&cli, "--centroids goes with no ID and no --include-deleted");
+    if (get.centroids && (cli.operand_count || get.include_deleted || get.at))
+        cli_usage_error(&cli, "--centroids goes with no ID, no --include-deleted and no --at");
     if (!get.output && (get.hdf5 || get.format->binary) && isatty(STDOUT_FILENO))
         cli_usage_error(&cli, "binary output is not for a terminal: use --output FILE or a pipe");
     if (get.output && same_file(get.output, cli.index))

@@ -14,17 +14,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "at.h"
 #include "cli.h"
+#include "kinds.h"
 #include "vdb.h"
 #include "when.h"
 
 #define LOOK_EVERY_MS 20
 
-enum { OPT_LINES = 1, OPT_SINCE, OPT_FOLLOW, OPT_JSON };
+enum { OPT_LINES = 1, OPT_SINCE, OPT_AT, OPT_FOLLOW, OPT_JSON };
 
 static const struct cli_option options[] = {
     {"lines", 'n', "N", "only the last N changes", OPT_LINES},
-    {"since", 0, "WHEN", "only changes after that commit, or from that time on", OPT_SINCE},
+    {"since", 0, "WHEN", "only changes after that commit or snapshot, or from that time on",
+     OPT_SINCE},
+    {"at", 0, "WHEN", "only changes up to that commit, snapshot or time", OPT_AT},
     {"follow", 'f', NULL, "then wait for changes to come, and print them at once", OPT_FOLLOW},
     {"json", 0, NULL, "print one JSON object a change", OPT_JSON},
     {NULL, 0, NULL, NULL, 0},
@@ -35,7 +39,7 @@ struct log_tool {
     bool follow, json;
     bool limited; /* to this many lines: */
     uint64_t lines;
-    const char *since; /* as given; NULL: not */
+    const char *since, *at; /* as given; NULL: not */
     uint64_t since_commit;
     int64_t since_us;
 
@@ -55,43 +59,30 @@ static void take(struct cli *cli, void *context, int id, const char *value)
         tool->lines = cli_number(cli, "--lines", value, 0, UINT64_MAX);
         tool->limited = true;
     }
+    if (id == OPT_SINCE || id == OPT_AT) at_check(cli, id == OPT_AT ? "--at" : "--since", value);
     if (id == OPT_SINCE) tool->since = value;
+    if (id == OPT_AT) tool->at = value;
     if (id == OPT_FOLLOW) tool->follow = true;
     if (id == OPT_JSON) tool->json = true;
 }
 
-static void take_since(struct log_tool *tool)
+/* A commit's number and a time need not be of a commit that there is. */
+static int take_since(struct log_tool *tool)
 {
+    struct vdb_name name;
     struct when when = when_parse(tool->since);
-    if (when.kind == WHEN_NAME)
-        cli_usage_error(&tool->cli,
-                        "--since: '%s' is no commit's number, no time like 2026-11-21T20:15:00Z, "
-                        "and no snapshot is called so",
-                        tool->since);
+    if (when.kind == WHEN_NAME || at_find(tool->snapshot, tool->since, &name))
+        return at_commit(&tool->cli, tool->snapshot, tool->since, &tool->since_commit);
     if (when.kind == WHEN_COMMIT)
         tool->since_commit = when.commit;
     else
         tool->since_us = when.time_us + when.later;
     /* The library takes 0 for no time at all; no commit is that old, nor older. */
     if (when.kind == WHEN_TIME && tool->since_us <= 0) tool->since_us = 1;
+    return CLI_OK;
 }
 
 /* ---- printing ------------------------------------------------------------------------------ */
-
-static const char *operation_name(enum vdb_operation operation)
-{
-    switch (operation) {
-    case VDB_OPERATION_ADD:
-        return "add";
-    case VDB_OPERATION_UPDATE:
-        return "update";
-    case VDB_OPERATION_DELETE:
-        return "delete";
-    case VDB_OPERATION_RESTORE:
-        break;
-    }
-    return "restore";
-}
 
 static void print_change(struct log_tool *tool, const struct vdb_log_entry *entry)
 {
@@ -210,6 +201,34 @@ static int follow(struct log_tool *tool)
     }
 }
 
+/* Takes the newest snapshot, or the one of --at. */
+static int open_snapshot(struct log_tool *tool)
+{
+    const struct vdb_snapshot *past = NULL;
+    int status = at_open(&tool->cli, tool->db, NULL, &tool->snapshot);
+    if (status == CLI_OK && tool->since) status = take_since(tool);
+    if (status == CLI_OK && tool->at) status = at_past(&tool->cli, tool->snapshot, tool->at, &past);
+    if (past) {
+        vdb_snapshot_close(tool->snapshot);
+        tool->snapshot = past;
+    }
+    if (status == CLI_OK) vdb_snapshot_info(tool->snapshot, &tool->info);
+    return status;
+}
+
+static int run(struct log_tool *tool)
+{
+    tool->path = realpath(tool->cli.index, NULL);
+    if (!tool->path) {
+        cli_message(&tool->cli, "%s: %s", tool->cli.index, strerror(errno));
+        return CLI_NOINPUT;
+    }
+    int status = open_snapshot(tool);
+    if (status == CLI_OK && (!tool->limited || tool->lines > 0))
+        status = print_changes(tool, tool->since_commit, tool->limited ? tool->lines : 0);
+    return status == CLI_OK && tool->follow ? follow(tool) : status;
+}
+
 int main(int argc, char **argv)
 {
     struct log_tool tool = {
@@ -225,25 +244,13 @@ int main(int argc, char **argv)
     struct cli *cli = &tool.cli;
     cli_parse(cli, argc, argv, take, &tool);
     if (cli->operand_count > 0) cli_usage_error(cli, "one INDEX and no more");
-    if (tool.since) take_since(&tool);
+    if (tool.at && tool.follow) cli_usage_error(cli, "--at or --follow, not both");
 
     int status = CLI_OK;
-    struct vdb_error err = {0};
     tool.db = cli_open(cli, cli->index, true, &status);
     if (!tool.db) return status;
-    tool.path = realpath(cli->index, NULL);
-    if (!tool.path) {
-        cli_message(cli, "%s: %s", cli->index, strerror(errno));
-        status = CLI_NOINPUT;
-    } else if (vdb_snapshot_open(tool.db, &tool.snapshot, &err) != VDB_OK) {
-        status = cli_report(cli, &err);
-    } else {
-        vdb_snapshot_info(tool.snapshot, &tool.info);
-        if (!tool.limited || tool.lines > 0)
-            status = print_changes(&tool, tool.since_commit, tool.limited ? tool.lines : 0);
-        if (status == CLI_OK && tool.follow) status = follow(&tool);
-        vdb_snapshot_close(tool.snapshot);
-    }
+    status = run(&tool);
+    vdb_snapshot_close(tool.snapshot);
     vdb_close(tool.db);
     free(tool.path);
     return cli_finish(cli, status);

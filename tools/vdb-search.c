@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "at.h"
 #include "cli.h"
 #include "input/input.h"
 #include "query.h"
@@ -36,6 +37,7 @@ enum {
     OPT_EXACT,
     OPT_LIKE,
     OPT_RADIUS,
+    OPT_AT,
     OPT_DELETED,
     OPT_METADATA,
     OPT_JSON,
@@ -54,6 +56,7 @@ static const struct cli_option options[] = {
     {"like", 0, "ID", "use the stored vector of ID as a query; may be given several times",
      OPT_LIKE},
     {"radius", 0, "D", "only neighbours at distance D or nearer", OPT_RADIUS},
+    {"at", 0, "WHEN", "among the rows of that snapshot, commit or time", OPT_AT},
     {"include-deleted", 0, NULL, "find deleted rows too", OPT_DELETED},
     {"with-metadata", 0, NULL, "print each neighbour's metadata", OPT_METADATA},
     {"json", 0, NULL, "print one JSON object a neighbour", OPT_JSON},
@@ -85,6 +88,7 @@ struct search {
     uint32_t k;
     struct vdb_search_options how;
     bool json;
+    const char *at; /* NULL: now */
     const char *dataset;
     enum input_format query_format;
     const char **likes;
@@ -166,6 +170,10 @@ static void take(struct cli *cli, void *context, int id, const char *value)
     case OPT_RADIUS:
         s->how.radius = cli_real(cli, "--radius", value);
         s->how.use_radius = 1;
+        break;
+    case OPT_AT:
+        at_check(cli, "--at", value);
+        s->at = value;
         break;
     case OPT_DELETED:
         s->how.include_deleted = 1;
@@ -484,12 +492,10 @@ static int search(struct search *s)
 static int search_index(struct search *s)
 {
     int status = CLI_OK;
-    struct vdb_error err = {0};
     struct vdb *db = cli_open(&s->cli, s->cli.index, true, &status);
     if (db == NULL) return status;
-    if (vdb_snapshot_open(db, &s->snapshot, &err) != VDB_OK) {
-        status = cli_report(&s->cli, &err);
-    } else {
+    status = at_open(&s->cli, db, s->at, &s->snapshot);
+    if (status == CLI_OK) {
         vdb_snapshot_info(s->snapshot, &s->info);
         status = search(s);
         vdb_snapshot_close(s->snapshot);

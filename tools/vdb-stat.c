@@ -1,21 +1,23 @@
 /* vdb-stat.c: what is in an index and how healthy it is, as text, JSON or Prometheus gauges.
  *
- * Everything comes from one snapshot, so the figures fit each other while writers go on. What
- * depends on the machine and not on the file (the kernel set) is no result and goes to stderr.
+ * Everything comes from one look at the file, so the figures fit each other while writers go on.
+ * What depends on the machine and not on the file (the kernel set) is no result and goes to stderr.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "at.h"
 #include "cli.h"
 #include "policy.h"
 #include "vdb.h"
 #include "when.h"
 
-enum { OPT_JSON = 1, OPT_PROMETHEUS };
+enum { OPT_AT = 1, OPT_JSON, OPT_PROMETHEUS };
 
 static const struct cli_option options[] = {
+    {"at", 0, "WHEN", "of the rows, as of that snapshot, commit or time", OPT_AT},
     {"json", 0, NULL, "print one JSON object", OPT_JSON},
     {"prometheus", 0, NULL, "print gauges in the Prometheus text format", OPT_PROMETHEUS},
     {NULL, 0, NULL, NULL, 0},
@@ -25,16 +27,20 @@ struct stat_tool {
     struct vdb_locks locks;
     char maintainer[64];
     bool json, prometheus;
-    const char *path;
-    const struct vdb_snapshot *snapshot;
-    struct vdb_info info;
+    const char *path, *at;                    /* at: NULL: now */
+    const struct vdb_snapshot *newest, *past; /* past: the one that --at asks for, or NULL */
+    const struct vdb_snapshot *snapshot;      /* past, or newest */
+    struct vdb_info info;                     /* of it */
+    uint32_t names;                           /* how many there are */
 };
 
 static void take(struct cli *cli, void *context, int id, const char *value)
 {
     struct stat_tool *tool = context;
-    (void)cli;
-    (void)value;
+    if (id == OPT_AT) {
+        at_check(cli, "--at", value);
+        tool->at = value;
+    }
     if (id == OPT_JSON) tool->json = true;
     if (id == OPT_PROMETHEUS) tool->prometheus = true;
 }
@@ -190,8 +196,38 @@ static void print_policy_json(const struct vdb_info *info)
 static const char *maintenance(const struct stat_tool *tool)
 {
     if (tool->locks.maintaining) return "running";
-    return vdb_maintain_wanted(tool->snapshot, NULL) ? "wanted" : "none";
+    return vdb_maintain_wanted(tool->newest, NULL) ? "wanted" : "none";
 }
+
+/* ---- snapshots: in the columns of vdb-snap's list ------------------------------------------ */
+
+static void print_names_text(const struct stat_tool *tool)
+{
+    struct vdb_name name;
+    char text[WHEN_TEXT_SIZE];
+    printf("snapshots\t%" PRIu32 "\n", tool->names);
+    for (uint32_t i = 0; vdb_name_at(tool->newest, i, &name) == VDB_OK; i++)
+        printf("snapshot\t%.*s\t%s\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\n", (int)name.name_len,
+               name.name, when_text(name.created_us, text), name.commit, name.rows,
+               name.rows - name.live);
+}
+
+static void print_names_json(const struct stat_tool *tool)
+{
+    struct vdb_name name;
+    char text[WHEN_TEXT_SIZE];
+    fputs(",\"snapshots\":[", stdout);
+    for (uint32_t i = 0; vdb_name_at(tool->newest, i, &name) == VDB_OK; i++) {
+        fputs(i ? ",{\"name\":" : "{\"name\":", stdout);
+        cli_json_string(stdout, name.name, name.name_len);
+        printf(",\"time\":\"%s\",\"commit\":%" PRIu64 ",\"rows\":%" PRIu64 ",\"deleted\":%" PRIu64
+               "}",
+               when_text(name.created_us, text), name.commit, name.rows, name.rows - name.live);
+    }
+    putchar(']');
+}
+
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static void print_text(const struct stat_tool *tool)
 {
@@ -213,6 +249,8 @@ static void print_text(const struct stat_tool *tool)
     printf("deleted\t%" PRIu64 "\n", info->deleted);
     printf("commit\t%" PRIu64 "\n", info->commit);
     printf("commit_time\t%s\n", time_text(info->commit_time_us, text));
+    printf("oldest_commit\t%" PRIu64 "\n", info->oldest_commit);
+    print_names_text(tool);
     printf("parts\t%" PRIu32 "\n", info->parts);
     for (uint32_t i = 0; i < info->parts; i++) {
         struct vdb_part_info part;
@@ -309,6 +347,8 @@ static void print_json(const struct stat_tool *tool)
            info->live, info->deleted);
     printf(",\"commit\":%" PRIu64, info->commit);
     print_json_time("commit_time", info->commit_time_us);
+    printf(",\"oldest_commit\":%" PRIu64, info->oldest_commit);
+    print_names_json(tool);
     printf(",\"parts\":[");
     const char *comma = "";
     for (uint32_t i = 0; i < info->parts; i++) {
@@ -402,13 +442,16 @@ static void print_prometheus(const struct stat_tool *tool)
     print_gauge(tool, "vdb_maintenance_running", "1 while a process builds parts or compacts.",
                 (uint64_t)tool->locks.maintaining);
     print_gauge(tool, "vdb_maintenance_wanted", "1 where the rows of the log want an index part.",
-                (uint64_t)vdb_maintain_wanted(tool->snapshot, NULL));
+                (uint64_t)vdb_maintain_wanted(tool->newest, NULL));
     print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
     print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
     print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
     print_code_gauges(tool, "vdb_part_code_bytes", "Bytes of a part's code or ivf segment.", false);
     print_code_gauges(tool, "vdb_part_row_code_bytes",
                       "Bytes of code that a row is compared by first.", true);
+    print_gauge(tool, "vdb_snapshots", "Commits that have a name.", tool->names);
+    print_gauge(tool, "vdb_oldest_commit", "Oldest commit that can be gone back to.",
+                info->oldest_commit);
     print_gauge(tool, "vdb_commit", "Number of the newest commit.", info->commit);
     print_head("vdb_commit_time_seconds", "Time of the newest commit, in seconds since 1970.");
     fputs("vdb_commit_time_seconds{", stdout);
@@ -416,6 +459,28 @@ static void print_prometheus(const struct stat_tool *tool)
     int64_t us = info->commit_time_us;
     printf("} %s%" PRId64 ".%06d\n", us < 0 && us > -1000000 ? "-" : "", us / 1000000,
            (int)(us % 1000000 < 0 ? -(us % 1000000) : us % 1000000));
+}
+
+/* --at asks for other rows, not for another file: what is said of that is as of now. */
+static int look(struct stat_tool *tool, const struct cli *cli, struct vdb *db)
+{
+    struct vdb_name name;
+    struct vdb_error err = {0};
+    int status = at_open(cli, db, NULL, &tool->newest);
+    if (status == CLI_OK && tool->at) status = at_past(cli, tool->newest, tool->at, &tool->past);
+    if (status != CLI_OK) return status;
+    tool->snapshot = tool->past ? tool->past : tool->newest;
+    struct vdb_info now;
+    vdb_snapshot_info(tool->newest, &now);
+    vdb_snapshot_info(tool->snapshot, &tool->info);
+    tool->info.file_bytes = now.file_bytes;
+    tool->info.used_bytes = now.used_bytes;
+    tool->info.oldest_commit = now.oldest_commit;
+    while (vdb_name_at(tool->newest, tool->names, &name) == VDB_OK) tool->names++;
+    if (vdb_locks(db, &tool->locks, &err) != VDB_OK ||
+        (tool->locks.maintaining && vdb_maintainer(db, tool->maintainer, &err) != VDB_OK))
+        return cli_report(cli, &err);
+    return CLI_OK;
 }
 
 int main(int argc, char **argv)
@@ -433,31 +498,15 @@ int main(int argc, char **argv)
     if (tool.json && tool.prometheus) cli_usage_error(&cli, "--json or --prometheus, not both");
 
     int status = CLI_OK;
-    struct vdb_error err;
     struct vdb *db = cli_open(&cli, cli.index, true, &status);
     if (db == NULL) return status;
-    if (vdb_snapshot_open(db, &tool.snapshot, &err) != VDB_OK) {
-        status = cli_report(&cli, &err);
-        vdb_close(db);
-        return status;
-    }
     tool.path = cli.index;
-    vdb_snapshot_info(tool.snapshot, &tool.info);
-    if (vdb_locks(db, &tool.locks, &err) != VDB_OK ||
-        (tool.locks.maintaining && vdb_maintainer(db, tool.maintainer, &err) != VDB_OK)) {
-        status = cli_report(&cli, &err);
-        vdb_snapshot_close(tool.snapshot);
-        vdb_close(db);
-        return status;
-    }
-    if (cli.verbose) cli_message(&cli, "kernel set %s", tool.info.isa);
-    if (tool.json)
-        print_json(&tool);
-    else if (tool.prometheus)
-        print_prometheus(&tool);
-    else
-        print_text(&tool);
-    vdb_snapshot_close(tool.snapshot);
+    status = look(&tool, &cli, db);
+    if (status == CLI_OK && cli.verbose) cli_message(&cli, "kernel set %s", tool.info.isa);
+    if (status == CLI_OK)
+        (tool.json ? print_json : tool.prometheus ? print_prometheus : print_text)(&tool);
+    vdb_snapshot_close(tool.past);
+    vdb_snapshot_close(tool.newest);
     vdb_close(db);
     return cli_finish(&cli, status);
 }

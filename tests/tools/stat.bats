@@ -30,9 +30,9 @@ value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
     ends 0 vdb-stat abc.vdb
     [ -z "$stderr" ]
     same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes used_bytes created dim metric type \
-index codes rows live deleted commit commit_time parts tail_rows maintenance "
+index codes rows live deleted commit commit_time oldest_commit snapshots parts tail_rows maintenance "
     same "$(grep -E '^(format|dim|metric|type|index|rows|live|deleted|commit|parts|tail_rows)	' \
-        <<<"$output")" $'format\t0.2\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
+        <<<"$output")" $'format\t0.3\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
 deleted\t0\ncommit\t2\nparts\t0\ntail_rows\t3'
     [ "$(value file_bytes abc.vdb)" -eq "$(stat -c %s abc.vdb)" ]
 }
@@ -344,8 +344,10 @@ for line in open("metrics"):
     assert ("HELP", name) in announced and ("TYPE", name) in announced and name not in seen
     seen[name] = float(sample[3])
 for name, key in (("file_bytes", "file_bytes"), ("used_bytes", "used_bytes"), ("dim", "dim"), ("rows", "rows"), ("commit", "commit"),
-                  ("live_rows", "live"), ("deleted_rows", "deleted"), ("tail_rows", "tail_rows")):
+                  ("live_rows", "live"), ("deleted_rows", "deleted"), ("tail_rows", "tail_rows"),
+                  ("oldest_commit", "oldest_commit")):
     assert seen["vdb_" + name] == stat[key], name
+assert seen["vdb_snapshots"] == 0
 assert seen["vdb_parts"] == 1 and seen["vdb_part_rows"] == 3
 assert seen["vdb_part_bytes"] == stat["parts"][0]["bytes"]
 assert stat["commit_time"].endswith("%06dZ" % round(seen["vdb_commit_time_seconds"] % 1 * 1e6))
@@ -376,7 +378,7 @@ END
     refused 2 "*INDEX*" vdb-stat
     refused 2 "*" vdb-stat abc.vdb abc.vdb
     refused 2 "*both*" vdb-stat --json --prometheus abc.vdb
-    refused 2 "unknown option --at*" vdb-stat --at 1 abc.vdb
+    refused 2 "--at: '' is no snapshot*" vdb-stat --at '' abc.vdb
 }
 
 @test "no index, or a bad one" {
@@ -389,7 +391,7 @@ END
     refused 65 "*short.vdb*" vdb-stat short.vdb
     for slot in 0 4096; do layout set abc.vdb $((slot + 8)) 0001; done
     layout seal abc.vdb
-    refused 65 "*abc.vdb*version 256.2*" vdb-stat abc.vdb
+    refused 65 "*abc.vdb*version 256.3*" vdb-stat abc.vdb
 }
 
 @test "features that are not known: incompat refused by name, ro_compat and compat read" {
