@@ -6,12 +6,13 @@ SPDX-License-Identifier: BSD-2-Clause
 import json
 import math
 import struct
+from collections import namedtuple
 
 from vdb_file import (CALIBRATION, CALIBRATION_CURVE, CALIBRATION_HEADER, CALIBRATION_POINT, CODE, CODE_HEADER, GRAPH,
                       GRAPH_HEADER, HISTORY, HISTORY_ENTRY, HISTORY_HEADER, ID, ID_HASH, ID_HASH_HEADER, IVF,
-                      IVF_HEADER, IVF_LIST, METADATA, NO_ROW, OPERATIONS, RECORD, ROW_TIME, SEGMENT_NAMES, TIME,
+                      IVF_HEADER, IVF_LIST, METADATA, NO_ROW, OPERATIONS, ROW_TIME, SEGMENT_NAMES, TIME,
                       TOMBSTONE, VECTOR,
-                      Damaged, Ids, Packed, Texts, View)
+                      Damaged, Ids, NotKept, Packed, Texts, View)
 from xxh3 import xxh3_64
 
 
@@ -353,25 +354,34 @@ def check_times(view, rows):
             raise Damaged("time at %d: entries do not rise" % view.off)
 
 
-def check_past_log(file):
-    """The records of the extents up to the one that the superblock's log begins with."""
-    last, chain = None, None
-    for extent in file.extents:
-        off, end = extent.off, extent.off + extent.len
-        while off < end and off != file.super.log_off:
-            view = file.view(off, end - off, "log record")
-            head = view.read(RECORD)
-            if last is None:
-                last, chain = extent.first_commit - 1, head.prev_check
-            head = file.record_at(off, end, chain, last)
-            if head is None:
-                raise Damaged("log record at %d is not valid" % off)
-            last, chain = head.commit, head.check
-            if head.kind == 2:
-                break
-            off += head.length
-    if last is not None and (last, chain) != (file.manifest.commit, file.super.log_check):
-        raise Damaged("the log extents do not lead to where the log goes on")
+def check_states(file):
+    kept, m = file.kept_states(), file.manifest
+    oldest = kept.states[0].commit if kept else file.base_commit
+    if m.horizon_commit != oldest:
+        raise Damaged("manifest: the horizon is commit %d, and the oldest state that of %d" % (m.horizon_commit, oldest))
+    if kept is None:
+        return
+    rows, _, time_us = file.state_at(file.base_commit)
+    behind = namedtuple("Base", "commit row_count time_us")(file.base_commit, rows, time_us)
+    for state, flips, after in zip(kept.states, kept.flips, kept.states[1:] + [behind]):
+        what = "states: the state of commit %d" % state.commit
+        if not 1 <= state.commit < after.commit or not state.live_count <= state.row_count <= after.row_count:
+            raise Damaged("%s has an impossible commit or counts" % what)
+        late = state.until_us != after.time_us if after.commit == state.commit + 1 else state.until_us > after.time_us
+        if state.time_us > state.until_us or late:
+            raise Damaged("%s ends at another time than the next one begins" % what)
+        if list(flips) != sorted(set(flips)) or any(row >= state.row_count for row in flips):
+            raise Damaged("%s has flips that do not rise, or are no rows of it" % what)
+        deleted = len(file.state_at(state.commit)[1])
+        if state.row_count - deleted != state.live_count:
+            raise Damaged("%s has %d rows live, said to be %d" % (what, state.row_count - deleted, state.live_count))
+
+
+def check_names(file):
+    for name, snapshot in file.snapshots.items():
+        rows, deleted, time_us = file.state_at(snapshot.commit)
+        if (rows, rows - len(deleted), time_us) != (snapshot.row_count, snapshot.live_count, snapshot.commit_time_us):
+            raise Damaged("snapshot %s: its time or counts are not those of commit %d" % (name, snapshot.commit))
 
 
 def check(file):
@@ -389,9 +399,10 @@ def check(file):
         tests.append(lambda run=run: run.ids.verify())
         if run.texts:
             tests.append(lambda run=run: [run.texts.get(i) for i in range(run.end - run.begin)])
-    tests += [lambda: check_past_log(file), lambda: unique_ids(file)]
+    tests += [lambda: list(file.past_records()), lambda: unique_ids(file), lambda: check_states(file),
+              lambda: check_names(file)]
     for test in tests:
         try:
             test()
-        except (Damaged, ValueError) as finding:
+        except (Damaged, NotKept, ValueError) as finding:
             yield str(finding)

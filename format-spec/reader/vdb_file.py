@@ -20,17 +20,22 @@ CODES = {0: "auto", 1: "none", 2: "i8", 3: "i4", 4: "pq", 5: "b1"}
 INDEXES = {0: "auto", 1: "flat", 2: "graph", 3: "hnsw", 4: "ivf", 5: "hybrid"}
 METRICS = {1: "l2", 2: "cosine", 3: "ip"}
 PART_KINDS = {1: "flat", 2: "graph", 3: "ivf"}
-VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION, IVF, TIME = range(1, 12)
+VECTOR, CODE, GRAPH, ID, ID_HASH, METADATA, TOMBSTONE, HISTORY, CALIBRATION, IVF, TIME, STATES = range(1, 13)
 SEGMENT_NAMES = {VECTOR: "vector", CODE: "code", GRAPH: "graph", ID: "id", ID_HASH: "id-hash",
                  METADATA: "metadata", TOMBSTONE: "tombstone", HISTORY: "history",
-                 CALIBRATION: "calibration", IVF: "ivf", TIME: "time"}
+                 CALIBRATION: "calibration", IVF: "ivf", TIME: "time", STATES: "states"}
 OPTIONAL = 1
 BLOCK_MAX = 16384 + 4 + 16777216
 OPERATIONS = {1: "add", 2: "update", 3: "delete", 4: "restore"}
+CREATE, REMOVE, RECEIVED = range(1, 4)
 
 
 class Damaged(Exception):
     """The file breaks a rule of the specification."""
+
+
+class NotKept(Exception):
+    """There is no such state, or none any more."""
 
 
 class Unsupported(Exception):
@@ -44,22 +49,25 @@ def layout(name, form, fields):
 
 SUPERBLOCK = layout("Superblock", "8sHHIQQQ16sQQQQQQQQ384xQ", "magic major minor header_len compat ro_compat incompat "
                     "file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check")
-MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "QIHH80xQ",
+MANIFEST = layout("Manifest", "4sIQQQQIIIHHQQHHIII" + "QII" * 4 + "QIHH16sQQ48xQ",
                   "magic header_len length generation commit commit_time_us row_count live_count dim metric type "
                   "created_us horizon_commit index codes degree ef_construction alpha_milli "
                   "parts_off parts_count parts_size segments_off segments_count segments_size "
                   "extents_off extents_count extents_size snapshots_off snapshots_count snapshots_size "
-                  "recent_seconds recent_rows quiet_begin quiet_end check")
+                  "recent_seconds recent_rows quiet_begin quiet_end origin_id origin_commit received_commit check")
 PART = layout("Part", "HHIIIIIQ32x", "kind version flags row_begin row_end segment_first segment_count commit")
 SEGMENT = layout("Segment", "HHIQQIII4xQ16x", "type version flags off len row_begin row_end stride check")
-EXTENT = layout("Extent", "QQQ8x", "off len first_commit")
-SNAPSHOT = layout("Snapshot", "QQQIIH222s", "commit commit_time_us created_us row_count live_count name_len name")
+EXTENT = layout("Extent", "QQQQ", "off len first_commit time_us")
+SNAPSHOT = layout("Snapshot", "QQQQ16sIIH198s", "commit commit_time_us created_us origin_commit origin_id row_count "
+                  "live_count name_len name")
 RECORD = layout("Record", "4sHHQQQQQ16x", "magic kind version length commit time_us prev_check check")
-COMMIT = layout("Commit", "IIII" + "QQQ" * 4 + "I12x",
+COMMIT = layout("Commit", "IIII" + "QQQ" * 4 + "II8x",
                 "row_base row_count live_count event_count vectors_off vectors_len vectors_check ids_off ids_len "
-                "ids_check metadata_off metadata_len metadata_check events_off events_len events_check stride")
+                "ids_check metadata_off metadata_len metadata_check events_off events_len events_check stride name_count")
 ROW_TIME = layout("RowTime", "QI4x", "time_us row")
 LINK = layout("Link", "QQ48x", "next_off next_len")
+NAMES = layout("Names", "I60x", "count")
+NAME_CHANGE = layout("NameChange", "H62x256s", "operation snapshot")
 ID_HEADER = layout("IdHeader", "I4xQQQQ24x", "row_count bases_off ends_off bytes_off bytes_len")
 ID_HASH_HEADER = layout("IdHashHeader", "IIQQ40x", "entry_count bucket_bits buckets_off entries_off")
 METADATA_HEADER = layout("MetadataHeader", "IIQQQ32x", "row_count block_count blocks_off data_off data_len")
@@ -80,6 +88,8 @@ CALIBRATION_POINT = layout("CalibrationPoint", "7I", "effort recall error p5 p5_
 HISTORY_HEADER = layout("HistoryHeader", "QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off "
                         "data_off data_len")
 HISTORY_ENTRY = layout("HistoryEntry", "QQHH4x", "commit time_us operation id_len")
+STATES_HEADER = layout("StatesHeader", "I4xQQQ32x", "state_count flip_count states_off flips_off")
+STATE = layout("State", "QQQIIQ24x", "commit time_us until_us row_count live_count flips_end")
 
 
 class View:
@@ -194,6 +204,35 @@ class Texts:
         return texts
 
 
+def name_of(snapshot, what):
+    """The text of a snapshot's name."""
+    if not 1 <= snapshot.name_len <= 198 or any(snapshot.name[snapshot.name_len:]):
+        raise Damaged("%s: a name has %d bytes" % (what, snapshot.name_len))
+    name = snapshot.name[:snapshot.name_len].decode("utf-8")
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in name):
+        raise Damaged("%s: a name has a control character" % what)
+    return name
+
+
+class States:
+    """A states segment: of each state its entry, and the rows that flip between it and the next one."""
+
+    def __init__(self, view):
+        head = view.read(STATES_HEADER)
+        if not head.state_count or any(off % 64 or off < 64 for off in (head.states_off, head.flips_off)):
+            raise Damaged("states: counts or offsets are impossible")
+        if head.flip_count > view.len:
+            raise Damaged("states: it has room for no %d flips" % head.flip_count)
+        self.states = [view.read(STATE, head.states_off + 64 * i) for i in range(head.state_count)]
+        rows, ends = view.numbers("I", head.flips_off, head.flip_count), [0] + [s.flips_end for s in self.states]
+        if ends != sorted(ends) or ends[-1] != head.flip_count:
+            raise Damaged("states: the ends of their flips do not rise to %d" % head.flip_count)
+        self.flips = [rows[begin:end] for begin, end in zip(ends, ends[1:])]
+        for a, b in zip(self.states, self.states[1:]):
+            if a.commit >= b.commit or a.row_count > b.row_count:
+                raise Damaged("states: commit %d does not go with commit %d behind it" % (a.commit, b.commit))
+
+
 class Run:
     """Consecutive rows that lie together: those of a part, or those of one commit of the tail."""
 
@@ -228,8 +267,8 @@ class File:
             if not slot.startswith(MAGIC) or len(slot) < 512:
                 continue
             head = SUPERBLOCK[1]._make(SUPERBLOCK[0].unpack(slot))
-            if (head.major, head.minor) != (0, 2):
-                raise Unsupported("version %d.%d; this reader knows 0.2" % (head.major, head.minor))
+            if (head.major, head.minor) != (0, 3):
+                raise Unsupported("version %d.%d; this reader knows 0.3" % (head.major, head.minor))
             if head.check != xxh3_64(slot[:504]):
                 continue
             if head.incompat:
@@ -276,7 +315,15 @@ class File:
         self.parts = table(m.parts_off, m.parts_count, m.parts_size, PART)
         self.segments = table(m.segments_off, m.segments_count, m.segments_size, SEGMENT)
         self.extents = table(m.extents_off, m.extents_count, m.extents_size, EXTENT)
-        self.snapshots = table(m.snapshots_off, m.snapshots_count, m.snapshots_size, SNAPSHOT)
+        snapshots = table(m.snapshots_off, m.snapshots_count, m.snapshots_size, SNAPSHOT)
+        self.snapshots = {name_of(snapshot, "manifest"): snapshot for snapshot in snapshots}
+        raw = [snapshot.name[:snapshot.name_len] for snapshot in snapshots]
+        if raw != sorted(set(raw)):
+            raise Damaged("manifest: names of snapshots are not in order")
+        for s in snapshots:
+            if not 1 <= s.commit <= m.commit or not s.live_count <= s.row_count <= m.row_count:
+                raise Damaged("manifest: a snapshot is of commit %d with %d rows" % (s.commit, s.row_count))
+        self.received = m.origin_id, m.origin_commit, m.received_commit
         _, self.element, width = TYPES[m.type]
         used = m.dim * width
         to = 64 if m.type in (3, 4) or used >= 512 else 4
@@ -290,6 +337,8 @@ class File:
             if segment.off % 64 or segment.off < 8192:
                 raise Damaged("manifest: a segment cannot lie at %d" % segment.off)
             self.view(segment.off, segment.len, SEGMENT_NAMES.get(segment.type, "unknown"))
+            if segment.type in (HISTORY, STATES) and (segment.row_begin, segment.row_end) != (0, 0):
+                raise Damaged("manifest: a %s segment covers rows" % SEGMENT_NAMES[segment.type])
         for part in self.parts:
             if part.kind not in PART_KINDS or part.version != 1:
                 raise Unsupported("part kind %d version %d" % (part.kind, part.version))
@@ -338,7 +387,7 @@ class File:
             return None
         view = self.view(off, end - off, "log record")
         head = view.read(RECORD)
-        if head.magic != b"VREC" or head.version != 1 or head.kind not in (1, 2):
+        if head.magic != b"VREC" or head.version != 1 or head.kind not in (1, 2, 3):
             return None
         least = 192 if head.kind == 1 else 128
         if head.length < least or head.length % 64 or head.length > view.len:
@@ -350,6 +399,7 @@ class File:
     def read_log(self):
         m = self.manifest
         self.commit, self.time_us, self.rows, self.live_count = m.commit, m.commit_time_us, m.row_count, m.live_count
+        self.base_commit = self.extents[0].first_commit - 1 if self.extents else m.commit
         off, end, chain = self.super.log_off, self.super.log_end, self.super.log_check
         if off % 64 or off > end or end > self.super.file_end:
             raise Damaged("superblock: the log cannot lie at %d to %d" % (off, end))
@@ -366,12 +416,45 @@ class File:
                     raise Damaged("link record at %d: the extent cannot lie at %d" % (off, link.next_off))
                 off, end = link.next_off, link.next_off + link.next_len
                 continue
-            self.apply(head, body_view.read(COMMIT), off)
+            if head.kind == 3:
+                count = body_view.read(NAMES).count
+                if head.length != 128 + 320 * count:
+                    raise Damaged("names record at %d: %d bytes hold no %d changes" % (off, head.length, count))
+                self.change_names(body_view, 64, count)
+            else:
+                self.apply(head, body_view.read(COMMIT), off)
+                count = self.commits[-1][1].name_count
+                if 320 * count > head.length - 192:
+                    raise Damaged("commit %d: it has no room for %d changes of names" % (head.commit, count))
+                self.change_names(body_view, body_view.len - 320 * count, count)
             off += head.length
         self.log_end_off = off
         if self.rows - len(self.deleted) != self.live_count:
             raise Damaged("commit %d: %d rows are live, said to be %d" %
                           (self.commit, self.rows - len(self.deleted), self.live_count))
+
+    def change_names(self, view, at, count):
+        for number in range(count):
+            operation, raw = view.read(NAME_CHANGE, at + 320 * number)
+            snapshot = View(raw, 0, 256, "snapshot").read(SNAPSHOT)
+            what = "commit %d: change %d of names" % (self.commit, number)
+            if operation not in (CREATE, REMOVE, RECEIVED) or operation == RECEIVED and snapshot.name_len:
+                raise Damaged("%s is none" % what)
+            if operation != REMOVE and snapshot.commit != self.commit:
+                raise Damaged("%s is of commit %d" % (what, snapshot.commit))
+            if operation == RECEIVED:
+                self.received = snapshot.origin_id, snapshot.origin_commit, snapshot.commit
+                continue
+            name = name_of(snapshot, what)
+            if (operation == CREATE) == (name in self.snapshots):
+                raise Damaged("%s: %r is %s" % (what, name, "there" if operation == CREATE else "not there"))
+            if operation == REMOVE:
+                del self.snapshots[name]
+                continue
+            if (snapshot.commit_time_us, snapshot.row_count, snapshot.live_count) != (
+                    self.time_us, self.rows, self.live_count):
+                raise Damaged("%s: its time or counts are not those of the state" % what)
+            self.snapshots[name] = snapshot
 
     def apply(self, head, body, off):
         def block(name):
@@ -406,12 +489,83 @@ class File:
         self.commit, self.time_us, self.live_count = head.commit, head.time_us, body.live_count
         self.commits.append((head, body, off))
 
+    # -- the past, manifest.md
+
+    def past_records(self):
+        """(head, offset) of the records of the extents, up to the one that the superblock's log begins with."""
+        last, chain = None, None
+        for extent in self.extents:
+            off, end = extent.off, extent.off + extent.len
+            while off < end and off != self.super.log_off:
+                if last is None:
+                    last, chain = extent.first_commit - 1, self.view(off, end - off, "log record").read(RECORD).prev_check
+                head = self.record_at(off, end, chain, last)
+                if head is None:
+                    raise Damaged("log record at %d is not valid" % off)
+                last, chain = head.commit, head.check
+                yield head, off
+                if head.kind == 2:
+                    break
+                off += head.length
+        if last is not None and (last, chain) != (self.manifest.commit, self.super.log_check):
+            raise Damaged("the log extents do not lead to where the log goes on")
+
+    def all_commits(self):
+        """(head, body) of every commit that is recorded, oldest first."""
+        past = ((head, self.view(off + 64, 128, "commit").read(COMMIT)) for head, off in self.past_records()
+                if head.kind == 1)
+        return [*past, *((head, body) for head, body, _ in self.commits)]
+
+    def kept_states(self):
+        segments = [s for s in self.segments if s.type == STATES and s.version == 1]
+        if len(segments) > 1:
+            raise Damaged("manifest: there are %d states segments" % len(segments))
+        return States(self.view(segments[0].off, segments[0].len, "states")) if segments else None
+
+    def state_at(self, commit):
+        """Row count and deleted rows of an earlier state, and when it was made, or None where no record tells."""
+        if not 1 <= commit <= self.commit:
+            raise NotKept("there is no commit %d: the newest is %d" % (commit, self.commit))
+        wanted = max(commit, self.base_commit)
+        rows, first_event, time_us = self.rows, {}, self.extents[0].time_us if self.extents else self.manifest.commit_time_us
+        commits = self.all_commits()
+        for head, body in commits:
+            if head.commit <= wanted:
+                time_us = head.time_us
+                continue
+            rows = body.row_base if head.commit == wanted + 1 else rows
+            events = self.view(body.events_off, body.event_count * 8, "events of commit %d" % head.commit)
+            for i in range(body.event_count):
+                row, kind = events.numbers("I", 8 * i, 2)
+                first_event.setdefault(row, kind)
+        deleted = {row for row in self.deleted if row < rows and row not in first_event}
+        deleted |= {row for row, kind in first_event.items() if kind == 2 and row < rows}
+        return (rows, deleted, time_us) if commit == wanted else self.kept_state(commit, rows, deleted)
+
+    def kept_state(self, commit, rows, deleted):
+        """From the state at the compaction's commit."""
+        kept = self.kept_states()
+        if kept is None or commit not in [state.commit for state in kept.states]:
+            raise NotKept("commit %d is not kept any more" % commit)
+        for state, flips in reversed(list(zip(kept.states, kept.flips))):
+            if state.row_count > rows or any(row >= state.row_count for row in flips):
+                raise Damaged("states: commit %d has rows that are not there" % state.commit)
+            rows = state.row_count
+            deleted = {row for row in deleted if row < rows} ^ set(flips)
+            if state.commit == commit:
+                return rows, deleted, state.time_us
+
+    def go_back(self, commit):
+        """From now on this is the file as it was after an earlier commit; names stay those of now."""
+        self.rows, self.deleted, self.time_us = self.state_at(commit)
+        self.commit, self.live_count = commit, self.rows - len(self.deleted)
+
     # -- rows
 
     def live_rows(self):
         """(row, run) of each live row, in row order."""
         for run in self.runs:
-            for row in range(run.begin, run.end):
+            for row in range(run.begin, min(run.end, self.rows)):
                 if row not in self.deleted:
                     yield row, run
 

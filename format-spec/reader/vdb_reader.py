@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""vdb_reader.py: a reader of vdb files, version 0.2, written from format-spec/ alone.
+"""vdb_reader.py: a reader of vdb files, version 0.3, written from format-spec/ alone.
 
 It exists to prove the specification: it shares nothing with the library, aims at clearness and not
 at speed, and uses Python's standard library only. It opens a file, follows the log to its end, and
-then lists, verifies or scans the live rows.
+then lists, verifies or scans the live rows, of now or of an earlier commit.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
@@ -18,7 +18,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from vdb_check import check  # noqa: E402
-from vdb_file import METRICS, PART_KINDS, SEGMENT_NAMES, TYPES, Damaged, File, Unsupported  # noqa: E402
+from vdb_file import METRICS, PART_KINDS, SEGMENT_NAMES, TYPES, Damaged, File, NotKept, Unsupported  # noqa: E402
 
 
 def number(value, element):
@@ -32,18 +32,34 @@ def number(value, element):
     return "-0.0" if text == "-0" else text  # in JSON, -0 is an integer and loses its sign
 
 
+def in_order(names):
+    return sorted(names, key=str.encode)
+
+
 def command_info(file, arguments):
-    m, sb = file.manifest, file.super
+    m, sb, states = file.manifest, file.super, file.kept_states()
+    kept = [state.commit for state in states.states] if states else []
     print(json.dumps({
-        "format": "0.2", "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
+        "format": "0.3", "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
         "dim": m.dim, "metric": METRICS[m.metric], "type": TYPES[m.type][0], "rows": file.rows,
         "live": file.live_count, "deleted": file.rows - file.live_count, "commit": file.commit,
         "commit_time_us": file.time_us, "created_us": m.created_us, "horizon_commit": m.horizon_commit,
         "parts": [{"kind": PART_KINDS[p.kind], "row_begin": p.row_begin, "row_end": p.row_end} for p in file.parts],
         "tail_rows": file.rows - m.row_count,
         "segments": [{"type": SEGMENT_NAMES.get(s.type, s.type), "off": s.off, "len": s.len} for s in file.segments],
-        "snapshots": [{"name": s.name[:s.name_len].decode(), "commit": s.commit} for s in file.snapshots],
+        "snapshots": [{"name": name, "commit": file.snapshots[name].commit} for name in in_order(file.snapshots)],
+        "kept_commits": kept, "received": {"file_id": file.received[0].hex(), "commit": file.received[1],
+                                           "as_commit": file.received[2]} if file.received[2] else None,
         "log_commits": len(file.commits), "log_end": file.log_end_off}))
+    return 0
+
+
+def command_list(file, arguments):
+    for name in in_order(file.snapshots):
+        s = file.snapshots[name]
+        print(json.dumps({"name": name, "commit": s.commit, "commit_time_us": s.commit_time_us,
+                          "created_us": s.created_us, "rows": s.row_count, "live": s.live_count,
+                          "origin_id": s.origin_id.hex(), "origin_commit": s.origin_commit}, ensure_ascii=False))
     return 0
 
 
@@ -94,15 +110,18 @@ def command_search(file, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.2.")
+    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.3.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, run, about in (("info", command_info, "what is in the file, as JSON"),
+                             ("list", command_list, "the snapshots as JSON Lines"),
                              ("get", command_get, "live rows as JSON Lines"),
                              ("check", command_check, "verify every checksum and rule"),
                              ("search", command_search, "exact neighbours of a stored vector")):
         command = commands.add_parser(name, help=about)
         command.set_defaults(run=run)
         command.add_argument("file")
+        if name in ("get", "search"):
+            command.add_argument("--at", metavar="COMMIT|SNAPSHOT", help="rows as they were after that commit")
         if name == "get":
             command.add_argument("ids", nargs="*")
         if name == "search":
@@ -110,10 +129,17 @@ def main():
             command.add_argument("--like", required=True)
     arguments = parser.parse_args()
     try:
-        return arguments.run(File(arguments.file), arguments)
+        file = File(arguments.file)
+        if getattr(arguments, "at", None):
+            named = file.snapshots.get(arguments.at)
+            file.go_back(named.commit if named else int(arguments.at))
+        return arguments.run(file, arguments)
     except OSError as error:
         print("vdb_reader.py: %s: %s" % (arguments.file, error.strerror), file=sys.stderr)
         return 66
+    except NotKept as error:
+        print("vdb_reader.py: %s: %s" % (arguments.file, error), file=sys.stderr)
+        return 1
     except (Damaged, Unsupported, UnicodeDecodeError) as error:
         print("vdb_reader.py: %s: %s" % (arguments.file, error), file=sys.stderr)
         return 65

@@ -137,6 +137,40 @@ EOF
     [ "$status" -eq 1 ]
 }
 
+@test "the independent reader goes back to each commit that is kept, and to no other" {
+    python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
+    while read -r commit ids; do
+        run python3 "$reader" get --at "$commit" example.vdb
+        echo "$commit: $output"
+        [ "$status" -eq 0 ]
+        [ "$(grep -o '"id": "[a-z]*"' <<<"$output" | cut -d '"' -f 4 | tr '\n' ' ')" = "$ids " ]
+    done <<'EOF'
+3 apple plum
+harvest apple plum
+4 apple pear plum
+5 apple plum
+6 plum apple
+press plum apple
+7 pear plum apple
+cider pear plum apple
+EOF
+    [ "$(python3 "$reader" get --at 5 example.vdb apple | grep -c 2021)" -eq 1 ]
+    [ "$(python3 "$reader" get --at 6 example.vdb apple | grep -c 2026)" -eq 1 ]
+    for commit in 1 2 8 0; do
+        run python3 "$reader" get --at $commit example.vdb
+        [ "$status" -eq 1 ]
+    done
+}
+
+@test "the independent reader lists the snapshots, and where they come from" {
+    python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
+    run python3 "$reader" list example.vdb
+    [ "$status" -eq 0 ]
+    [ "$output" = '{"name": "cider", "commit": 7, "commit_time_us": 1767323220000000, "created_us": 1767323220000000, "rows": 4, "live": 3, "origin_id": "ffeeddccbbaa99887766554433221100", "origin_commit": 12}
+{"name": "harvest", "commit": 3, "commit_time_us": 1767322980000000, "created_us": 1767322987000000, "rows": 3, "live": 2, "origin_id": "00112233445566778899aabbccddeeff", "origin_commit": 3}
+{"name": "press", "commit": 6, "commit_time_us": 1767323160000000, "created_us": 1767323169000000, "rows": 4, "live": 2, "origin_id": "00112233445566778899aabbccddeeff", "origin_commit": 6}' ]
+}
+
 @test "with either superblock slot damaged, the reader finds the same rows" {
     python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
     python3 "$reader" get example.vdb >expected
@@ -162,7 +196,7 @@ whole = open("example.vdb", "rb").read()
 good = vdb_file.File("example.vdb")
 places = [s.off + at for s in good.segments for at in range(0, s.len, 7)]
 places += list(range(good.super.manifest_off, good.super.manifest_off + good.super.manifest_len, 7))
-places += list(range(655360, 655616, 7))  # the record of commit 4, which the manifest covers
+places += list(range(655360, 655616, 7))  # the record of commit 5, which the manifest covers
 for place in places:
     data = bytearray(whole)
     data[place] ^= 0x10
@@ -175,7 +209,7 @@ for place in places:
 data = bytearray(whole)
 data[655616 + 100] ^= 0x10
 open("flipped.vdb", "wb").write(data)
-assert vdb_file.File("flipped.vdb").commit == 4
+assert vdb_file.File("flipped.vdb").commit == 5
 EOF
     echo "$output"
     [ "$status" -eq 0 ]

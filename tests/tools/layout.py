@@ -19,7 +19,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 
 SLOT, STRIDE = 512, 4096  # of a superblock, and from one to the next
 SEGMENTS = {1: "vector", 2: "code", 3: "graph", 4: "id", 5: "id-hash", 6: "metadata",
-            7: "tombstone", 8: "history", 9: "calibration", 10: "ivf", 11: "time"}
+            7: "tombstone", 8: "history", 9: "calibration", 10: "ivf", 11: "time", 12: "states"}
+RECORDS = {1: "commit", 2: "link", 3: "names"}
 
 
 def superblock(data):
@@ -50,12 +51,13 @@ def records(data, off, end):
     while off != 0 and off + 64 <= end and data[off:off + 4] == b"VREC":
         kind, = struct.unpack_from("<H", data, off + 4)
         length, = struct.unpack_from("<Q", data, off + 8)
-        yield ("commit" if kind == 1 else "link"), off, length
+        yield RECORDS[kind], off, length
         if kind == 1:
             for i, name in enumerate(("vectors", "ids", "metadata", "events")):
                 block_off, block_len = struct.unpack_from("<2Q", data, off + 64 + 16 + 24 * i)
                 if block_len:
                     yield f"commit-{name}", block_off, block_len
+        if kind != 2:
             off += length
         else:
             off, length = struct.unpack_from("<2Q", data, off + 64)
