@@ -77,9 +77,9 @@ def listed(name, values, prefix=""):
     """Lines for a `values` block: every field that is not reserved, in the order of the table."""
     lines = []
     for _, _, type_name, field in layouts[name]:
-        if "reserved" in field:
-            continue
         value = values.get(field, 0)
+        if "reserved" in field or value == b"":
+            continue
         if type_name in layouts:
             lines += listed(type_name, value or {}, prefix + field + ".")
         elif field in ("check", "prev_check", "log_check"):
