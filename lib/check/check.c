@@ -11,6 +11,7 @@
 #include "base/options.h"
 #include "base/par.h"
 #include "check/check_deep.h"
+#include "check/check_past.h"
 #include "check/checker.h"
 #include "state/verify.h"
 #include "vdb.h"
@@ -88,7 +89,7 @@ static void check_segments_alone(struct checker *c)
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
-static void check_blocks(struct checker *c, const struct log_commit *commit)
+void checker_blocks(struct checker *c, const struct log_commit *commit)
 {
     const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
                                         &commit->events};
@@ -135,7 +136,7 @@ static void check_log_end(struct checker *c, const struct log_cursor *end)
 static void check_log(struct checker *c, const struct vdb_snapshot *s)
 {
     for (uint32_t i = 0; i < s->tail_count; i++)
-        check_blocks(c, &tail_at(&s->generation->tail, i)->log);
+        checker_blocks(c, &tail_at(&s->generation->tail, i)->log);
     check_log_end(c, &s->cursor);
 }
 
@@ -162,6 +163,7 @@ static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
     check_segments(c, &snapshot->generation->manifest);
     check_log(c, snapshot);
     if (c->options->deep) status = check_deep(c, snapshot, err);
+    if (!status) status = check_past(c, snapshot, err);
     snapshot_unref(snapshot);
     return status;
 }

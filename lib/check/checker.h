@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/osfile.h"
+#include "format/log.h"
 #include "format/superblock.h"
 #include "state/snapshot.h"
 #include "state/view.h"
@@ -26,5 +27,8 @@ void checker_report(struct checker *checker, const struct vdb_error *finding);
 /* Reports a status that says damage and returns VDB_OK for it; hands others back. */
 enum vdb_status checker_take(struct checker *checker, enum vdb_status status,
                              const struct vdb_error *finding);
+
+/* Holds a commit's blocks against their checksums. */
+void checker_blocks(struct checker *checker, const struct log_commit *commit);
 
 #endif
