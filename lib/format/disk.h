@@ -477,4 +477,78 @@ struct disk_history_entry { /* followed by the id's bytes */
     le32 reserved;
 };
 
+/* ---- streams ------------------------------------------------------------------------------- */
+
+/* Rows are gathered until a frame holds VDB_STREAM_FRAME bytes; none holds more than the other. */
+#define VDB_STREAM_MAGIC     "\x8fVDS\r\n\x1a\n"
+#define VDB_STREAM_VERSION   1
+#define VDB_STREAM_FRAME     262144
+#define VDB_STREAM_FRAME_MAX 17047552
+#define VDB_STREAM_NAMES_MAX 65536 /* of the target */
+
+#define DISK_STREAM_INCREMENTAL 1u /* flags: what makes the target of the base */
+
+struct disk_stream { /* what a stream begins with, before its frames */
+    uint8_t magic[8];
+    le16 version; /* VDB_STREAM_VERSION */
+    le16 flags;
+    le32 header_len; /* sizeof(struct disk_stream) */
+    le32 dim;
+    le16 metric;
+    le16 type;
+    le16 index; /* this and what follows are the sender's options, for an index that is made */
+    le16 codes;
+    le32 degree;
+    le32 ef_construction;
+    le32 recent_rows;
+    le64 recent_seconds;
+    le16 quiet_begin;
+    le16 quiet_end;
+    le32 target_live; /* live rows of the state that the stream leads to */
+    le64 target_commit;
+    uint8_t target_id[16];
+    le64 target_time_us;
+    le64 base_commit; /* of the state that it goes out from; this and what follows is else zero */
+    uint8_t base_id[16];
+    le64 base_time_us;
+    le32 base_live;
+    uint8_t reserved[28];
+    le64 check; /* XXH3-64 of the 152 bytes before it */
+};
+
+enum {
+    DISK_FRAME_BASE_NAMES = 1,
+    DISK_FRAME_NAMES = 2,
+    DISK_FRAME_ROWS = 3,
+    DISK_FRAME_VECTORS = 4,
+    DISK_FRAME_DELETES = 5,
+    DISK_FRAME_END = 6
+};
+
+struct disk_stream_frame { /* followed by packed_len bytes */
+    le16 kind;
+    le16 packing; /* DISK_BLOCK_ */
+    le32 number;  /* of the frame, from 0 */
+    le32 count;   /* items in it */
+    le32 raw_len;
+    le32 packed_len;
+    le32 reserved;
+    le64 check; /* XXH3-64 of these 32 bytes, with this field zero, and the packed ones */
+};
+
+struct disk_stream_name { /* followed by the name's bytes */
+    le64 created_us;
+    le64 origin_commit;
+    uint8_t origin_id[16];
+    le16 name_len;
+    uint8_t reserved[6];
+};
+
+struct disk_stream_end {
+    le64 row_count;
+    le64 delete_count;
+    le64 name_count;
+    le64 check; /* XXH3-64 of all bytes of the stream before the frame that holds this */
+};
+
 #endif

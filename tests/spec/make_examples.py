@@ -529,6 +529,59 @@ def link_of(off, prev, last_commit, time_us, next_off, next_len):
     return data
 
 
+# ---- streams ------------------------------------------------------------------------------------
+
+def stream_of(header, frames):
+    """Frames are (kind, count, bytes), none of them packed; the one that ends the stream is added."""
+    head = {"magic": b"\x8fVDS\r\n\x1a\n", "version": 1, "header_len": size_of("disk_stream"), **header}
+    data = encode("disk_stream", head)
+    check = xxh3(data[:152])
+    data = patch(data, "disk_stream", "check", check)
+    lines = listed("disk_stream", dict(head, check=check))
+    counts = {kind: sum(frame[1] for frame in frames if frame[0] == kind) for kind in (2, 3, 5)}
+    for number, (kind, count, raw) in enumerate(frames + [(6, 1, None)]):
+        if kind == 6:
+            end = {"row_count": counts[3], "delete_count": counts[5], "name_count": counts[2], "check": xxh3(data)}
+            raw = encode("disk_stream_end", end)
+        frame = {"kind": kind, "number": number, "count": count, "raw_len": len(raw), "packed_len": len(raw)}
+        frame["check"] = xxh3(encode("disk_stream_frame", frame) + raw)
+        data += encode("disk_stream_frame", frame) + raw
+        lines += listed("disk_stream_frame", frame, "frame[%d]." % number)
+    return data, lines + listed("disk_stream_end", end, "end.")
+
+
+def stream_items(ids, texts=None):
+    ids, out = [name.encode() for name in ids], b""
+    out += struct.pack("<%dH" % len(ids), *map(len, ids))
+    if texts is not None:
+        texts = [text.encode() for text in texts]
+        out += struct.pack("<%dI" % len(ids), *map(len, texts))
+    return out + b"".join(ids) + b"".join(texts or [])
+
+
+def stream_name(snapshot):
+    name = {field: snapshot[field] for field in ("created_us", "origin_commit", "origin_id", "name_len")}
+    return encode("disk_stream_name", name) + snapshot["name"], listed("disk_stream_name", name)
+
+
+def stream_example(base, target, ids, texts, rows, deleted):
+    """Between two named states of the file."""
+    header = {"flags": 1, "dim": 4, "metric": 1, "type": 1, "degree": 4, "ef_construction": 100, "quiet_begin": 60,
+              "quiet_end": 300}
+    for side, state in (("base", base), ("target", target)):
+        header.update({side + "_commit": state["commit"], side + "_id": FILE_ID,
+                       side + "_time_us": state["commit_time_us"], side + "_live": state["live_count"]})
+    (base_name, base_lines), (name, lines) = stream_name(base), stream_name(target)
+    vectors = b"".join(struct.pack("<4f", *row) for row in rows)
+    data, head = stream_of(header, [(1, 1, base_name), (2, 1, name), (3, len(ids), stream_items(ids, texts)),
+                                    (4, len(ids), vectors), (5, len(deleted), stream_items(deleted))])
+    head += [("base_name." + field, value) for field, value in base_lines] + [("base_name.name", base["name"].decode())]
+    head += [("name." + field, value) for field, value in lines] + [("name.name", target["name"].decode())]
+    for i, row in enumerate(rows):
+        head += [("id[%d]" % i, ids[i]), ("row[%d]" % i, texts[i]), ("vector[%d]" % i, " ".join(map(repr, row)))]
+    example("stream", data, head + [("deleted[%d]" % i, name) for i, name in enumerate(deleted)])
+
+
 # ---- the file -----------------------------------------------------------------------------------
 
 FILE_ID = bytes.fromhex("00112233445566778899aabbccddeeff")
@@ -576,6 +629,7 @@ def snapshot_of(name, commit, rows, live, seconds, origin=(FILE_ID, 0)):
 
 HARVEST = snapshot_of("harvest", 3, 3, 2, 7)
 ORCHARD = snapshot_of("orchard", 4, 3, 3, 5)
+PRESS = snapshot_of("press", 6, 4, 2, 9)
 
 
 def manifest_of(generation, segments, log_off):
@@ -634,7 +688,7 @@ def make(with_ivf=False):
                       [[0.5, -0.25, 0.0, 0.25]], ["apple"], ['{"year":2026}'], [(0, 3)])
     names_off = sixth_off + len(sixth)
     names = names_of(names_off, check_of(sixth), 6, START + 6 * MINUTE + 9000000,
-                     [(1, snapshot_of("press", 6, 4, 2, 9)), (2, ORCHARD)])
+                     [(1, PRESS), (2, ORCHARD)])
     link = link_of(names_off + len(names), check_of(names), 6, START + 7 * MINUTE, second_off, 4096)
     file[log_off] = fifth + sixth + names + link
     other = (OTHER_ID, 12)
@@ -650,6 +704,7 @@ def make(with_ivf=False):
     # Should that slot be damaged, the other leads to the same rows by the older manifest and more of the log.
     file[4096], _ = superblock_of(dict(present, generation=2, manifest_off=older_off, manifest_len=len(older),
                                        log_off=log_off, log_check=xxh3(FILE_ID)))
+    stream_example(ORCHARD, PRESS, ["apple"], ['{"year":2026}'], [[0.5, -0.25, 0.0, 0.25]], ["pear"])
     id_hash_of(list("abcdefghi"), "id_hash_buckets")
     example("metadata_lz4", *metadata_lz4())
     example("times", *times_of([0, START + 250000, START + MINUTE + 500000, START + MINUTE + 750000]))

@@ -34,7 +34,8 @@ static void every_dump_has_its_test(void **state)
         {"README.md", 0},   {"superblock.md", 1},  {"manifest.md", 1},   {"log.md", 4},
         {"vectors.md", 1},  {"codes.md", 3},       {"graph.md", 2},      {"ids.md", 3},
         {"metadata.md", 2}, {"history.md", 1},     {"tombstones.md", 1}, {"times.md", 1},
-        {"writing.md", 0},  {"calibration.md", 1}, {"ivf.md", 1},        {"states.md", 1},
+        {"writing.md", 0},  {"calibration.md", 1}, {"ivf.md", 1},        {"stream.md", 1},
+        {"states.md", 1},
     };
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         assert_int_equal(example_count(pages[i].page), pages[i].dumps);
