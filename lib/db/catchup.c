@@ -92,11 +92,6 @@ static enum vdb_status carry(struct vdb *to, const struct vdb_snapshot *before,
 
 /* ---- names --------------------------------------------------------------------------------- */
 
-static bool same_origin(const struct origin *a, const struct origin *b)
-{
-    return a->commit == b->commit && memcmp(a->id, b->id, sizeof a->id) == 0;
-}
-
 /* Row counts differ between the two files. */
 static bool has_name(const struct names *names, const struct snapshot_entry *entry)
 {

@@ -42,13 +42,7 @@ static void fill_in(struct log_name_change *change, const struct vdb_snapshot *b
     entry->live_count = state->live_count;
     if (!entry->created_us) entry->created_us = policy_now(0);
     if (entry->origin.commit) return;
-    entry->origin.commit = state->commit;
-    memcpy(entry->origin.id, base->generation->superblock.file_id, sizeof entry->origin.id);
-}
-
-static bool same_origin(const struct origin *a, const struct origin *b)
-{
-    return a->commit == b->commit && memcmp(a->id, b->id, sizeof a->id) == 0;
+    entry->origin = names_origin(base->names, base->generation->superblock.file_id, state->commit);
 }
 
 /* A state that is received once more may have its name already. */
@@ -59,8 +53,7 @@ static bool is_there(const struct names *names, const struct log_name_change *ch
     uint32_t place = names_place(names, entry->name, entry->name_len, &there);
     return there && change->operation == DISK_NAME_CREATE &&
            names->entries[place].commit == entry->commit &&
-           same_origin(&names->entries[place].origin, &entry->origin) &&
-           names->entries[place].origin.commit != entry->commit;
+           same_origin(&names->entries[place].origin, &entry->origin);
 }
 
 enum vdb_status naming_resolve(const struct buf *asked, const struct vdb_snapshot *base,
@@ -78,8 +71,9 @@ enum vdb_status naming_resolve(const struct buf *asked, const struct vdb_snapsho
         struct log_name_change *change = &naming->changes[naming->count];
         struct names *changed;
         memcpy(change, asked->data + i * sizeof *change, sizeof *change);
+        bool received = change->snapshot.origin.commit != 0;
         fill_in(change, base, state);
-        if (is_there(names, change)) continue;
+        if (received && is_there(names, change)) continue;
         status = names_change(names, change, &changed, err);
         if (status) break;
         names_unref(names);

@@ -58,6 +58,17 @@ uint32_t names_place(const struct names *names, const char *name, size_t len, bo
     return low;
 }
 
+struct origin names_origin(const struct names *names, const uint8_t file_id[16], uint64_t commit)
+{
+    struct origin origin = {.commit = commit};
+    memcpy(origin.id, file_id, sizeof origin.id);
+    for (uint32_t i = 0; i < names->count; i++)
+        if (names->entries[i].commit == commit &&
+            memcmp(names->entries[i].origin.id, file_id, sizeof origin.id) != 0)
+            origin = names->entries[i].origin;
+    return names->received_commit == commit ? names->origin : origin;
+}
+
 static void copy(const struct names *from, uint32_t begin, uint32_t end, struct names *to,
                  uint32_t at)
 {

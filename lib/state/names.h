@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "format/log.h"
 #include "format/manifest.h"
@@ -29,6 +30,15 @@ void names_unref(struct names *names);
 
 /* Where the name stands, or where it would: *there tells which. */
 uint32_t names_place(const struct names *names, const char *name, size_t len, bool *there);
+
+/* What the state of a commit is called wherever it came to: what it was received as, or named with,
+ * or else a commit of the index that has the names. */
+struct origin names_origin(const struct names *names, const uint8_t file_id[16], uint64_t commit);
+
+static inline bool same_origin(const struct origin *a, const struct origin *b)
+{
+    return a->commit == b->commit && memcmp(a->id, b->id, sizeof a->id) == 0;
+}
 
 /* *to: the names after the change. Errors: VDB_EXISTS, VDB_NOT_FOUND, VDB_NO_MEMORY. */
 enum vdb_status names_change(const struct names *from, const struct log_name_change *change,
