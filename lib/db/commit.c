@@ -224,6 +224,14 @@ static enum vdb_status check_same_index(const struct vdb_txn *txn,
     return error_set(err, VDB_INVALID, "another index has taken this one's place");
 }
 
+static enum vdb_status check_not_overtaken(struct vdb_txn *txn, const struct vdb_snapshot *newest,
+                                           struct vdb_error *err)
+{
+    txn->overtaken = txn->only_on && newest->commit != txn->only_on;
+    if (!txn->overtaken) return VDB_OK;
+    return error_set(err, VDB_BUSY, "another writer's commit came between");
+}
+
 /* With the WRITE lock held. */
 static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *rows, uint64_t *number,
                                      struct vdb_error *err)
@@ -233,6 +241,7 @@ static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *row
     if (status) return status;
     const struct vdb_snapshot *base = txn->changes.now.base;
     status = check_same_index(txn, newest, err);
+    if (!status) status = check_not_overtaken(txn, newest, err);
     if (!status && (newest->commit != base->commit || newest->generation != base->generation))
         status = changes_rebase(&txn->changes, newest, err);
     bool commit = txn->replayed || !changes_settled(&txn->changes);

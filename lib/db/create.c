@@ -96,15 +96,31 @@ static enum vdb_status write_empty(const struct osfile *file, const struct vdb_c
     return status;
 }
 
+/* Fills in defaults. */
+static enum vdb_status take_options(const struct vdb_create_options *options,
+                                    struct vdb_create_options *chosen, struct vdb_error *err)
+{
+    *chosen = (struct vdb_create_options)VDB_CREATE_OPTIONS_INIT;
+    enum vdb_status status = options_take(chosen, sizeof *chosen, options, err);
+    if (status) return status;
+    if (!chosen->metric) chosen->metric = VDB_METRIC_L2;
+    if (!chosen->type) chosen->type = VDB_TYPE_F32;
+    return check_options(chosen, err);
+}
+
+enum vdb_status create_empty(const struct osfile *file, const struct vdb_create_options *options,
+                             struct vdb_error *err)
+{
+    struct vdb_create_options chosen;
+    enum vdb_status status = take_options(options, &chosen, err);
+    return status ? status : write_empty(file, &chosen, err);
+}
+
 enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                            struct vdb_error *err)
 {
-    struct vdb_create_options chosen = VDB_CREATE_OPTIONS_INIT;
-    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
-    if (status) return status;
-    if (!chosen.metric) chosen.metric = VDB_METRIC_L2;
-    if (!chosen.type) chosen.type = VDB_TYPE_F32;
-    status = check_options(&chosen, err);
+    struct vdb_create_options chosen;
+    enum vdb_status status = take_options(options, &chosen, err);
     if (status) return status;
     struct osfile_stat there;
     if (osfile_stat_path(path, &there) == 0)

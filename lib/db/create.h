@@ -6,7 +6,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/osfile.h"
 #include "vdb.h"
+
+/* Makes the file, which is empty, an index without rows, durably. Errors: VDB_INVALID, VDB_IO. */
+enum vdb_status create_empty(const struct osfile *file, const struct vdb_create_options *options,
+                             struct vdb_error *err);
 
 /* Whether a new index could be of that kind, codes, degree and ef_construction, which may be 0.
  * Errors: VDB_INVALID. */

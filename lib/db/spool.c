@@ -3,6 +3,7 @@
 #include "db/spool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "db/space.h"
@@ -47,6 +48,24 @@ enum vdb_status spool_append(struct spool *spool, const void *p, size_t len, str
         if (status) return status;
     }
     return buf_append(&spool->memory, p, len) ? error_no_memory(err) : VDB_OK;
+}
+
+enum vdb_status spool_read(const struct spool *spool, uint64_t off, void *p, size_t len,
+                           struct vdb_error *err)
+{
+    size_t from_file = 0;
+    if (off < spool->in_file)
+        from_file = spool->in_file - off < len ? (size_t)(spool->in_file - off) : len;
+    if (from_file) {
+        size_t got;
+        int failed = osfile_read(&spool->file, off, p, from_file, &got);
+        if (failed || got < from_file)
+            return error_set_errno(err, VDB_IO, failed, "cannot read the temporary file");
+    }
+    if (len > from_file)
+        memcpy((uint8_t *)p + from_file, spool->memory.data + (off + from_file - spool->in_file),
+               len - from_file);
+    return VDB_OK;
 }
 
 enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file, uint64_t off,

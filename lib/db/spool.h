@@ -24,6 +24,10 @@ void spool_release(struct spool *spool);
 uint64_t spool_len(const struct spool *spool);
 enum vdb_status spool_append(struct spool *spool, const void *p, size_t len, struct vdb_error *err);
 
+/* Fills p with the len bytes from `off` on, which are there. Errors: VDB_IO. */
+enum vdb_status spool_read(const struct spool *spool, uint64_t off, void *p, size_t len,
+                           struct vdb_error *err);
+
 /* Copies all of it to `off` of `file` and adds it to a checksum. `cancel`, which may be NULL, is
  * asked once a MiB. */
 enum vdb_status spool_copy(const struct spool *spool, const struct osfile *file, uint64_t off,

@@ -30,6 +30,11 @@ struct vdb_txn {
     /* For the catching up of a compaction: the commit's own time, and a commit even if empty. */
     bool replayed;
     int64_t time_us;
+
+    /* Not 0: it is to be committed over this commit alone. Where another one came between,
+     * `overtaken` is set and nothing is written (VDB_BUSY). */
+    uint64_t only_on;
+    bool overtaken;
 };
 
 /* The transaction begins with the live rows of the state at that commit, in place of the newest
