@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <dirent.h>
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -18,6 +19,8 @@
 
 #include "base/filelock.h"
 #include "format/disk.h"
+#include "format/stream.h"
+#include "format/stream_items.h"
 #include "store_fixture.h"
 
 #define DIM 5u
@@ -424,6 +427,14 @@ static void of_another_kind(void **state)
 
 /* ---- changes ------------------------------------------------------------------------------- */
 
+static void compact(const char *name)
+{
+    struct vdb *db = store_open(name);
+    struct vdb_error err;
+    must(vdb_compact(db, NULL, &err), &err);
+    vdb_close(db);
+}
+
 static void a_chain(void **state)
 {
     (void)state;
@@ -435,6 +446,8 @@ static void a_chain(void **state)
     for (unsigned i = 0; i < LINKS; i++) {
         char name[16];
         snprintf(name, sizeof name, "state %u", i);
+        if (i == 4) compact("a"); /* keeps the states that have names */
+        if (i == 5) compact("b");
         for (unsigned j = 0; j < 1 + i % 3; j++) change(a, &m, &seed, 12);
         name_it(a, name);
         send(a, from, 0, &streams[i]);
@@ -454,13 +467,25 @@ static void a_chain(void **state)
         vdb_close(b);
         for (unsigned j = 0; j <= i; j++) known("b", &streams[j]);
     }
-    /* The same from the replica, which calls the states what they were called. */
+    /* Back to a state from before its compaction, and on from there. */
+    struct stream aside = {0};
+    send(a, find_name(a, "state 2").commit, 0, &aside);
+    known("b", &aside);
+    change(a, &m, &seed, 12);
+    send(a, find_name(a, "state 2").commit, 0, &aside);
+    receive("b", &aside);
     struct vdb *b = store_open("b");
+    expect(b, &m);
+    assert_int_equal(store_check("b", 1, NULL), 0);
+    buf_release(&aside.bytes);
+    /* The same from the replica, which calls the states what they were called. */
     struct stream second = {0};
     send(b, 0, 2, &second);
     receive("c", &second);
     for (unsigned i = 1; i < LINKS; i++) receive("c", &streams[i]);
     known("c", &streams[0]);
+    send(b, 2, 0, &second);
+    receive("c", &second);
     struct vdb *c = store_open("c");
     expect(c, &m);
     vdb_close(a);
@@ -553,10 +578,13 @@ static void an_index_that_has_changed(void **state)
     known("b", &stream);
     /* Names are no change. What was received last can be left for what goes out from its base. */
     name_it(b, "mine");
+    struct vdb_error err;
+    assert_int_equal(vdb_name_create(b, "mine", 4, NULL, &err), VDB_EXISTS);
+    assert_int_equal(find_name(b, "mine").origin_commit, store_info(a).commit);
+    assert_memory_equal(find_name(b, "mine").origin_id, store_info(a).file_id, 16);
     send(a, from, from, &stream);
     known("b", &stream);
     m = base;
-    struct vdb_error err;
     must(vdb_rollback(a, from, NULL, &err), &err);
     change(a, &m, &seed, 30);
     send(a, from, 0, &stream);
@@ -730,6 +758,94 @@ static void damage_changes_nothing(void **state)
     buf_release(&part.bytes);
 }
 
+/* ---- streams that lie ---------------------------------------------------------------------- */
+
+/* One row of a made-up sender, and what else it says. */
+struct lie {
+    const char *id, *deleted;
+    float value; /* of each dimension */
+    uint32_t live;
+    bool twice;
+};
+
+static void lie(const struct stream_header *like, const struct lie *lie, struct buf *to)
+{
+    struct stream_header header = *like;
+    struct stream_writer w = {0};
+    struct stream_items_builder items = {0};
+    struct buf raw = {0}, vectors = {0};
+    float vector[DIM];
+    for (unsigned i = 0; i < DIM; i++) vector[i] = lie->value;
+    header.target.live = lie->live;
+    buf_clear(to);
+    assert_int_equal(stream_put_header(&w, &header, to, NULL), VDB_OK);
+    for (int i = 0; i <= lie->twice; i++) {
+        stream_items_add(&items, lie->id, strlen(lie->id), NULL, 0, NULL);
+        buf_append(&vectors, vector, sizeof vector);
+    }
+    stream_items_finish(&items, true, &raw, NULL);
+    stream_put_frame(&w, DISK_FRAME_ROWS, 1 + lie->twice, &raw, to, NULL);
+    stream_put_frame(&w, DISK_FRAME_VECTORS, 1 + lie->twice, &vectors, to, NULL);
+    if (lie->deleted) {
+        buf_clear(&raw);
+        stream_items_add(&items, lie->deleted, strlen(lie->deleted), NULL, 0, NULL);
+        stream_items_finish(&items, false, &raw, NULL);
+        stream_put_frame(&w, DISK_FRAME_DELETES, 1, &raw, to, NULL);
+    }
+    assert_int_equal(stream_put_end(&w, to, NULL), VDB_OK);
+    stream_items_release(&items);
+    buf_release(&raw);
+    buf_release(&vectors);
+}
+
+static void lies(void **state)
+{
+    (void)state;
+    struct vdb *a = create("a", VDB_METRIC_COSINE, VDB_TYPE_F32);
+    struct stream stream = {0};
+    struct vdb_error err;
+    store_add_many(a, 0, 7, DIM);
+    send(a, 0, 0, &stream);
+    receive("b", &stream);
+    struct stream_reader reader;
+    assert_int_equal(stream_begin(&reader, stream.bytes.data, NULL), VDB_OK);
+    struct stream_header changes = reader.header, whole = reader.header;
+    changes.incremental = true;
+    changes.base = changes.target;
+    changes.target.origin.commit++;
+    whole.target.origin.commit++;
+    static const struct {
+        struct lie lie;
+        const char *words;
+    } cases[] = {
+        {{.id = "new", .value = 0, .live = 8}, "id \"new\": vector is zero"},
+        {{.id = "new", .value = NAN, .live = 8}, "id \"new\": vector element 0 is not a finite"},
+        {{.id = "new", .value = 1, .live = 8, .deleted = "r9"},
+         "deletes id \"r9\": id \"r9\" is not"},
+        {{.id = "new", .value = 1, .live = 7}, "leads to 8 live rows, its state has 7"},
+        {{.id = "r1", .value = 1, .live = 8}, "leads to 7 live rows, its state has 8"},
+        {{.id = "new", .value = 1, .live = 9, .twice = true}, "leads to 8 live rows"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        lie(&changes, &cases[i].lie, &stream.bytes);
+        refused("b", &stream, VDB_CORRUPT, cases[i].words);
+    }
+    static const struct lie twice = {.id = "new", .value = 1, .live = 2, .twice = true};
+    lie(&whole, &twice, &stream.bytes);
+    refused("b", &stream, VDB_CORRUPT, "leads to 1 live rows, its state has 2");
+    assert_int_equal(try_receive("none", &stream, false, NULL, &err), VDB_CORRUPT);
+    whole.degree = 3;
+    lie(&whole, &(struct lie){.id = "new", .value = 1, .live = 1}, &stream.bytes);
+    assert_int_equal(try_receive("none", &stream, false, NULL, &err), VDB_INVALID);
+    assert_int_equal(files(), 2);
+    /* One of which nothing is a lie. */
+    lie(&changes, &(struct lie){.id = "new", .value = 1, .live = 7, .deleted = "r3"},
+        &stream.bytes);
+    receive("b", &stream);
+    vdb_close(a);
+    buf_release(&stream.bytes);
+}
+
 static void a_failing_write(void **state)
 {
     (void)state;
@@ -854,6 +970,7 @@ int main(void)
         TEST(names_that_are_taken),
         TEST(size_follows_the_change),
         TEST(damage_changes_nothing),
+        TEST(lies),
         TEST(a_failing_write),
         TEST(damage_at_the_sender),
         TEST(a_commit_that_comes_between),

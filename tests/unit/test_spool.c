@@ -45,6 +45,14 @@ static void gather(size_t total, size_t piece)
     }
     assert_int_equal(spool_len(&spool), total);
     assert_int_equal(entries(), before);
+    for (size_t at = 0; at < total; at += 1 + total / 9) {
+        size_t len = total - at;
+        uint8_t *part = malloc(len);
+        assert_non_null(part);
+        must(spool_read(&spool, at, part, len, &err), &err);
+        assert_memory_equal(part, want.data + at, len);
+        free(part);
+    }
     assert_int_equal(osfile_create(&file, store_path("to"), 0600), 0);
     checksum_init(&check);
     must(spool_copy(&spool, &file, 777, &check, NULL, &err), &err);
