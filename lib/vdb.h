@@ -440,7 +440,8 @@ VDB_API enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode,
 VDB_API enum vdb_status vdb_txn_delete(struct vdb_txn *txn, const char *id, size_t id_len,
                                        struct vdb_error *err);
 
-/* Brings back the newest deleted row with that id. Errors: VDB_NOT_FOUND where there is none,
+/* Brings back the newest deleted row with that id that is there: where compaction has purged it,
+ * an older one may be, which a named commit sees. Errors: VDB_NOT_FOUND where there is none,
  * VDB_EXISTS where a live row has the id. */
 VDB_API enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, size_t id_len,
                                         struct vdb_error *err);
@@ -743,6 +744,14 @@ struct vdb_compact_options {
  * them the rows are what they were; after VDB_IO the file may be the new one already. */
 VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *options,
                                     struct vdb_error *err);
+
+/* How many rows vdb_compact would leave out with these options: deleted ones that nothing holds.
+ * The work grows with the rows, a bit each, and, where commits have names or rows are to be kept,
+ * with the changes that are recorded.
+ * Errors: VDB_INVALID, VDB_CANCELLED, VDB_CORRUPT, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_compact_purges(const struct vdb_snapshot *snapshot,
+                                           const struct vdb_compact_options *options,
+                                           uint64_t *rows, struct vdb_error *err);
 
 struct vdb_check_options {
     size_t size;

@@ -372,3 +372,16 @@ enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_options *op
     snapshot_unref(snapshot);
     return status;
 }
+
+enum vdb_status vdb_compact_purges(const struct vdb_snapshot *snapshot,
+                                   const struct vdb_compact_options *options, uint64_t *rows,
+                                   struct vdb_error *err)
+{
+    struct vdb_compact_options chosen = VDB_COMPACT_OPTIONS_INIT;
+    struct states_keep keep = {0};
+    enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
+    if (!status) status = find_kept(snapshot, &chosen, &keep, err);
+    if (!status) *rows = snapshot->row_count - keep.count;
+    states_keep_release(&keep);
+    return status;
+}

@@ -313,9 +313,14 @@ static void expect_all(const struct model *m, struct vdb *db)
 static void compact(struct model *m, struct vdb_compact_options options, bool all, int64_t since_us)
 {
     struct vdb_error err;
+    uint64_t before = store_info(m->db).rows, purged = UINT64_MAX;
+    const struct vdb_snapshot *s = store_snapshot(m->db);
+    must(vdb_compact_purges(s, &options, &purged, &err), &err);
+    vdb_snapshot_close(s);
     must(vdb_compact(m->db, &options, &err), &err);
     model_compact(m, m->newest, all, since_us);
     assert_int_equal(store_info(m->db).rows, row_count(m, m->newest));
+    assert_int_equal(before - purged, row_count(m, m->newest));
     assert_int_equal(store_info(m->db).live, live_count(m, m->newest));
     expect_all(m, m->db);
     assert_int_equal(store_check("a.vdb", 1, NULL), 0);
@@ -526,7 +531,8 @@ static int go_on(void *context, const char *phase, uint64_t done, uint64_t total
     (void)total;
     if (w->calls++ > 0) return 0;
     w->from = w->m->newest;
-    name_newest(w->m, w->db); /* of the commit that is being compacted */
+    remove_name(w->m, w->db, w->from); /* and given anew, to the same commit */
+    name_newest(w->m, w->db);
     remove_name(w->m, w->db, 11);
     for (int i = 0; i < 12; i++) {
         commit_to(w->m, w->db);
@@ -549,6 +555,7 @@ static void names_given_meanwhile_are_carried_over(void **state)
         name_newest(m, m->db);
     }
     commits(m, 5);
+    name_newest(m, m->db);
     options.progress = go_on;
     options.context = &w;
     must(vdb_compact(m->db, &options, &err), &err);
