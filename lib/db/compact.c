@@ -112,8 +112,8 @@ static enum vdb_status check_centroids(const struct manifest *m, uint32_t rows,
     if (part_build_kind(m) != VDB_INDEX_IVF && m->index != VDB_INDEX_HYBRID)
         return error_set(err, VDB_INVALID, "only inverted files have centroids");
     if (count > rows)
-        return error_set(err, VDB_INVALID, "%u centroids are given, and the index has %u %s rows",
-                         count, rows, m->index == VDB_INDEX_HYBRID ? "old" : "live");
+        return error_set(err, VDB_INVALID, "%u centroids are given, and the index has %u %srows",
+                         count, rows, m->index == VDB_INDEX_HYBRID ? "old " : "");
     if (part_index_kind(VDB_INDEX_IVF, rows) != DISK_PART_IVF)
         return error_set(err, VDB_INVALID, "%u rows are too few for an inverted file", rows);
     for (size_t i = 0; i < (size_t)count * m->dim; i++)

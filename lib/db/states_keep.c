@@ -58,7 +58,8 @@ static enum vdb_status view_states(const struct vdb_snapshot *s, struct states_v
     const struct manifest *m = &s->generation->manifest;
     const struct segment_entry *segment = NULL;
     for (uint32_t i = 0; i < m->segment_count; i++)
-        if (m->segments[i].type == DISK_SEGMENT_STATES) segment = &m->segments[i];
+        if (m->segments[i].type == DISK_SEGMENT_STATES && m->segments[i].version == 1)
+            segment = &m->segments[i];
     if (!segment) return VDB_OK;
     const uint8_t *file = file_of(s);
     enum vdb_status status =

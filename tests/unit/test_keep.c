@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "db/txn.h"
+#include "state/snapshot.h"
 #include "store_fixture.h"
 
 /* ---- the model ----------------------------------------------------------------------------- */
@@ -514,14 +515,121 @@ static void an_output_has_nothing_of_the_past(void **state)
     model_free(m);
 }
 
+/* ---- every kind of index ------------------------------------------------------------------- */
+
+enum { MANY = 3000, MANY_DIM = 12, QUERIES = 20, NEAREST = 10 };
+
+static bool lives(uint32_t number, bool past)
+{
+    return past ? number < MANY : number >= MANY / 3;
+}
+
+/* How many of the nearest are found by a search at ordinary effort. */
+static uint32_t hits_of(const struct vdb_snapshot *s, bool past)
+{
+    uint32_t hit = 0;
+    for (uint32_t q = 0; q < QUERIES; q++) {
+        float query[MANY_DIM], vector[MANY_DIM];
+        double all[MANY + 500];
+        uint32_t count = 0, found;
+        struct vdb_hit hits[NEAREST];
+        struct vdb_error err;
+        store_vector(100000 + q, MANY_DIM, query);
+        for (uint32_t number = 0; number < MANY + 500; number++) {
+            double sum = 0;
+            if (!lives(number, past)) continue;
+            store_vector(number, MANY_DIM, vector);
+            for (int i = 0; i < MANY_DIM; i++) sum += pow((double)vector[i] - (double)query[i], 2);
+            all[count++] = sqrt(sum);
+        }
+        qsort(all, count, sizeof all[0], by_value);
+        must(vdb_search(s, query, 1, NULL, hits, &found, &err), &err);
+        assert_int_equal(found, NEAREST);
+        for (uint32_t i = 0; i < NEAREST; i++) {
+            const char *id;
+            size_t len;
+            hit += hits[i].distance <= all[NEAREST - 1] + 1e-4;
+            must(vdb_row_id(s, hits[i].row, &id, &len, &err), &err);
+            if (!lives((uint32_t)strtoul(id + 1, NULL, 10), past)) fail_msg("%.*s", (int)len, id);
+        }
+    }
+    return hit;
+}
+
+static void expect_found(const struct vdb_snapshot *s, bool past, int kind)
+{
+    uint32_t hit = hits_of(s, past);
+    if (hit * 100 < QUERIES * NEAREST * 93)
+        fail_msg("kind %d, past %d: %u of %d", kind, past, hit, QUERIES * NEAREST);
+}
+
+static void of_kind(enum vdb_index_kind kind)
+{
+    struct vdb_create_options create = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_error err;
+    const struct vdb_snapshot *s, *then;
+    uint64_t commit;
+    create.dim = MANY_DIM;
+    struct vdb *db = store_create("a.vdb", create);
+    store_add_many(db, 0, MANY, MANY_DIM);
+    must(vdb_name_create(db, "all", 3, &commit, &err), &err);
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t i = 0; i < MANY / 3; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "r%u", i);
+        must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
+    }
+    store_commit(txn);
+    store_add_many(db, MANY, 500, MANY_DIM);
+    options.set_index = 1;
+    options.index = kind;
+    if (kind == VDB_INDEX_HYBRID) options.recent_rows = 1000;
+    must(vdb_compact(db, &options, &err), &err);
+    assert_int_equal(store_info(db).rows, MANY + 500);
+    s = store_snapshot(db);
+    must(vdb_snapshot_at(s, commit, &then, &err), &err);
+    expect_found(s, false, kind);
+    expect_found(then, true, kind);
+    vdb_snapshot_close(then);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
+    assert_int_equal(remove(store_path("a.vdb")), 0);
+}
+
+static void every_kind_of_index_sees_the_past(void **state)
+{
+    (void)state;
+    of_kind(VDB_INDEX_GRAPH);
+    of_kind(VDB_INDEX_HNSW);
+    of_kind(VDB_INDEX_IVF);
+    of_kind(VDB_INDEX_HYBRID);
+    of_kind(VDB_INDEX_FLAT);
+}
+
 /* ---- beside others ------------------------------------------------------------------------- */
 
 struct meanwhile {
     struct model *m;
     struct vdb *db; /* another handle */
     uint64_t from;  /* what it is compacted from */
+    uint64_t received;
     int calls;
 };
+
+static const struct origin elsewhere = {"another's file", 77};
+
+/* As if the newest commit had been received from another index. */
+static void mark_received(struct meanwhile *w)
+{
+    struct vdb_error err;
+    struct log_name_change mark = {.operation = DISK_NAME_RECEIVED, .snapshot.origin = elsewhere};
+    struct vdb_txn *txn = store_begin(w->db);
+    must(txn_name(txn, &mark, &err), &err);
+    store_commit(txn);
+    w->received = w->m->newest;
+}
 
 static int go_on(void *context, const char *phase, uint64_t done, uint64_t total)
 {
@@ -538,6 +646,7 @@ static int go_on(void *context, const char *phase, uint64_t done, uint64_t total
         commit_to(w->m, w->db);
         if (i % 3 == 0) name_newest(w->m, w->db);
         if (i % 6 == 0) remove_name(w->m, w->db, w->m->newest);
+        if (i == 7) mark_received(w);
     }
     name_newest(w->m, w->db);
     return 0;
@@ -568,9 +677,40 @@ static void names_given_meanwhile_are_carried_over(void **state)
     m->named[w.from] = true;
     expect_all(m, m->db);
     expect_all(m, w.db);
+    const struct vdb_snapshot *s = store_snapshot(m->db);
+    assert_int_equal(s->names->received_commit, w.received);
+    assert_memory_equal(&s->names->origin, &elsewhere, sizeof elsewhere);
+    vdb_snapshot_close(s);
     m->disordered = false;
     compact_named(m);
     vdb_close(w.db);
+    model_free(m);
+}
+
+static int stop_seeking(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    int *asked = context;
+    if (strcmp(phase, "find kept rows") != 0) return 0;
+    assert_true(done <= total);
+    return ++*asked == 1;
+}
+
+static void it_can_be_stopped_while_it_seeks(void **state)
+{
+    (void)state;
+    struct model *m = model_create(10);
+    struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_error err;
+    int asked = 0;
+    commits(m, 10);
+    name_newest(m, m->db);
+    commits(m, 10);
+    options.progress = stop_seeking;
+    options.context = &asked;
+    assert_int_equal(vdb_compact(m->db, &options, &err), VDB_CANCELLED);
+    assert_int_equal(asked, 1);
+    expect_all(m, m->db);
+    must(vdb_compact(m->db, &options, &err), &err);
     model_free(m);
 }
 
@@ -587,6 +727,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(rows_are_kept_by_age, store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(all_rows_are_kept, store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(an_output_has_nothing_of_the_past, store_setup,
+                                        store_teardown),
+        cmocka_unit_test_setup_teardown(every_kind_of_index_sees_the_past, store_setup,
+                                        store_teardown),
+        cmocka_unit_test_setup_teardown(it_can_be_stopped_while_it_seeks, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(names_given_meanwhile_are_carried_over, store_setup,
                                         store_teardown),
