@@ -437,7 +437,7 @@ static void print_prometheus(const struct stat_tool *tool)
     print_gauge(tool, "vdb_dim", "Numbers in a vector.", info->dim);
     print_gauge(tool, "vdb_rows", "Rows in the file, deleted ones included.", info->rows);
     print_gauge(tool, "vdb_live_rows", "Rows that searches can find.", info->live);
-    print_gauge(tool, "vdb_deleted_rows", "Deleted rows that are still in the file.", info->deleted);
+    print_gauge(tool, "vdb_deleted_rows", "Deleted rows that the file still has.", info->deleted);
     print_gauge(tool, "vdb_tail_rows", "Rows that no part covers yet.", info->tail_rows);
     print_gauge(tool, "vdb_maintenance_running", "1 while a process builds parts or compacts.",
                 (uint64_t)tool->locks.maintaining);
