@@ -47,7 +47,7 @@ void vdb_snapshot_info(const struct vdb_snapshot *s, struct vdb_info *info)
         .commit_time_us = s->commit_time_us,
         .created_us = manifest->created_us,
         .parts = manifest->part_count,
-        .tail_rows = s->row_count - manifest->row_count,
+        .tail_rows = s->row_count > manifest->row_count ? s->row_count - manifest->row_count : 0,
         .read_only = s->read_only,
         .isa = s->kernels->name,
         .used_bytes = used_bytes(s),
