@@ -20,7 +20,7 @@
 
 static bool wanted(const struct part_search *s, uint32_t row)
 {
-    return s->options->include_deleted || !liveness_deleted(&s->s->dead, row);
+    return snapshot_sees(s->s, row, s->options->include_deleted);
 }
 
 static bool enough_wanted(const struct part_search *s, const struct part *part,
@@ -76,12 +76,21 @@ static void take_measured(struct part_search *s, const struct part *part,
             topk_offer(&query->top, part->row_begin + candidates[i].row, candidates[i].distance);
 }
 
-/* A number for live rows, as it must be for all rows where only some are live. */
-static uint32_t for_all_rows(const struct part_search *s, uint64_t n, uint32_t rows)
+static uint64_t in_proportion(uint64_t n, uint32_t all, uint32_t some)
 {
+    return (n * all + some - 1) / some;
+}
+
+/* A number for live rows, as it must be for all rows where only some are live, and of the part's
+ * only some were there yet. */
+static uint32_t for_all_rows(const struct part_search *s, const struct part *part, uint32_t n,
+                             uint32_t most)
+{
+    uint64_t all = in_proportion(n, part->row_end - part->row_begin, scan_part_rows(s->s, part));
+    if (all > UINT32_MAX) all = UINT32_MAX;
     if (!s->options->include_deleted && s->s->live_count)
-        n = (n * s->s->row_count + s->s->live_count - 1) / s->s->live_count;
-    return n < rows ? (uint32_t)n : rows;
+        all = in_proportion(all, s->s->row_count, s->s->live_count);
+    return all < most ? (uint32_t)all : most;
 }
 
 /* ---- parts --------------------------------------------------------------------------------- */
@@ -127,12 +136,12 @@ static struct effort first_effort(const struct part_search *s, const struct part
     uint32_t walked = ivf ? 0 : effort;
     uint32_t least =
         measured ? margin_candidates_exact(s->k, walked) : margin_candidates(s->k, walked);
-    struct effort e = {.keep = for_all_rows(s, least > walked ? least : walked, rows)};
+    struct effort e = {.keep = for_all_rows(s, part, least > walked ? least : walked, rows)};
     if (ivf) {
         e.effort = effort;
-        e.survivors = for_all_rows(s, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
+        e.survivors = for_all_rows(s, part, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
     } else {
-        e.effort = for_all_rows(s, effort, rows);
+        e.effort = for_all_rows(s, part, effort, rows);
     }
     return e;
 }
@@ -140,14 +149,16 @@ static struct effort first_effort(const struct part_search *s, const struct part
 /* Whether comparing every row is no more work than what the index would do for this recall. */
 static bool scan_is_cheaper(const struct part_search *s, const struct part *part)
 {
-    uint32_t rows = part->row_end - part->row_begin;
+    uint32_t rows = scan_part_rows(s->s, part);
     uint64_t cost = s->options->ef ? 0 : part_cost(part, s->k, s->options->recall);
+    if (cost) cost = in_proportion(cost, part->row_end - part->row_begin, rows);
     return cost && cost_scan(rows, part->stride) <= cost;
 }
 
 enum vdb_status part_search(struct part_search *s, const struct part *part, struct query *query,
                             struct vdb_error *err)
 {
+    if (scan_part_rows(s->s, part) == 0) return VDB_OK;
     if (scan_is_cheaper(s, part)) {
         scan_part(s->s, part, s->options->include_deleted, query, 1);
         return VDB_OK;

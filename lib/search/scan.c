@@ -14,16 +14,11 @@ struct block { /* rows at hand */
     uint32_t first, count; /* `first` counts from the index's first row */
 };
 
-static bool wanted(const struct vdb_snapshot *s, bool deleted, uint32_t row)
-{
-    return deleted || !liveness_deleted(&s->dead, row);
-}
-
 static void offer_block(const struct vdb_snapshot *s, const struct block *b, bool deleted,
                         struct query *query)
 {
     for (uint32_t i = 0; i < b->count; i++)
-        if (wanted(s, deleted, b->first + i))
+        if (snapshot_sees(s, b->first + i, deleted))
             query_offer(query, s, b->first + i, b->vectors + i * b->stride);
 }
 
@@ -58,7 +53,7 @@ static void offer_flat(const struct vdb_snapshot *s, const struct part *part, ui
     double worst = topk_worst(&query->top);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = part->row_begin + begin + i;
-        if (distances[i] > worst || !wanted(s, deleted, row)) continue;
+        if (distances[i] > worst || !snapshot_sees(s, row, deleted)) continue;
         topk_offer(&query->top, row, distances[i]);
         worst = topk_worst(&query->top);
     }
@@ -70,7 +65,7 @@ static void scan_part_some(const struct vdb_snapshot *s, const struct part *part
     struct flat_query flat[QUERIES_MAX];
     bool is_flat[QUERIES_MAX];
     for (size_t q = 0; q < count; q++) is_flat[q] = prepare_flat(s, part, &queries[q], &flat[q]);
-    uint32_t rows = part->row_end - part->row_begin;
+    uint32_t rows = scan_part_rows(s, part);
     for (uint32_t begin = 0; begin < rows; begin += BLOCK_ROWS) {
         uint32_t n = rows - begin < BLOCK_ROWS ? rows - begin : BLOCK_ROWS;
         struct block block = {part->vectors + begin * part->stride, part->stride,
@@ -146,7 +141,7 @@ static void offer_place(const struct tail_scan *t, const struct span *span, uint
 {
     const struct tail_chunk *chunk = span->chunk;
     uint32_t row = chunk->first_row + place;
-    if (row >= span->begin && row < span->end && wanted(t->s, t->deleted, row))
+    if (row >= span->begin && row < span->end && snapshot_sees(t->s, row, t->deleted))
         query_offer(query, t->s, row, t->s->generation->view->base + chunk->places[place]);
 }
 

@@ -11,6 +11,13 @@
 
 #include "search/query.h"
 
+/* Of a part's rows, the first so many were there at the snapshot's commit. */
+static inline uint32_t scan_part_rows(const struct vdb_snapshot *snapshot, const struct part *part)
+{
+    uint32_t end = part->row_end < snapshot->row_count ? part->row_end : snapshot->row_count;
+    return end > part->row_begin ? end - part->row_begin : 0;
+}
+
 /* Offers the rows of a part, the deleted ones only if `deleted`. */
 void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, bool deleted,
                struct query *queries, size_t count);
