@@ -54,6 +54,10 @@ struct graph_params {
     void *context;
     uint32_t *groups; /* where groups of pivots are put, graph_leader_count() of them; NULL: pivots
                          are not grouped. Left alone where fewer rows than pivots are distinct */
+    /* A finished graph, without levels, of the first of the rows: what comes behind them is put
+     * into it. Of `degree`, whose lists may be anything that a graph's may; rows in them and pivots
+     * that it does not have are passed over or refused. NULL: all rows are new. */
+    const struct graph *base;
     uint32_t bulk_rows; /* from so many distinct rows on all are put in at once, but under ip */
 };
 

@@ -28,7 +28,11 @@
 /* Intrinsic dimension, in thousandths, from which lists of 64 pay: at 12 (Fashion-MNIST) they were
  * measured not to, from 18 on (80,000 words of GloVe, and all of them) they save a third of the
  * work. */
-#define HARD_FROM     15000
+#define HARD_FROM 15000
+/* Of a base, the first batches, and then one in so many of the rows that came. */
+#define MERGED_MIN    16
+#define MERGED_SHARE  8
+#define SPLICED_SHARE 8 /* of a list's degree: so many new ones need no pruning */
 #define DEGREE_MIN    4
 #define EF_MIN        8
 #define EF_MAX        4096
@@ -75,6 +79,18 @@ uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric)
     return leaders;
 }
 
+/* What the build reads of it without looking. */
+static bool base_serves(const struct graph_params *params, const struct codes *codes)
+{
+    const struct graph *base = params->base;
+    if (base->rows == 0 || base->rows > codes->rows || base->degree != params->degree ||
+        base->pivot_count == 0 || base->pivot_count > graph_pivot_count(codes->rows, codes->metric))
+        return false;
+    for (uint32_t i = 0; i < base->pivot_count; i++)
+        if (base->pivots[i] >= base->rows) return false;
+    return true;
+}
+
 enum vdb_status builder_check_params(struct graph_params *params, const struct codes *codes,
                                      struct vdb_error *err)
 {
@@ -90,6 +106,8 @@ enum vdb_status builder_check_params(struct graph_params *params, const struct c
                          params->alpha_milli, ALPHA_MAX);
     if (codes->rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most %u rows", GRAPH_ROWS_MAX);
+    if (params->base && !base_serves(params, codes))
+        return error_set(err, VDB_INVALID, "no graph of that degree over the first of the rows");
     return VDB_OK;
 }
 
@@ -190,7 +208,7 @@ static void insert_row(struct builder *builder, struct pruner *pruner, size_t pl
              count;
     struct walk *walk = pruner->walk;
     space_probe_row(&builder->space, row, &walk->probe);
-    if (builder->batch == builder->order) {
+    if (builder->batch == builder->order && !builder->params.base) {
         meet_pivots(builder, pruner, row);
     } else {
         walk_run(walk, &builder->space, &builder->growing, &walk->probe,
@@ -305,35 +323,87 @@ static uint32_t enter_level(struct builder *builder, uint32_t done)
     return level ? builder->levels.sizes[level - 1] : builder->distinct;
 }
 
-/* Brings the list of a row down to the degree, into the caller's edges. */
+/* The list of a base's row that has got few new ones: they take the place of its last, which mostly
+ * only fill it, and go before those that next will have to make room. */
+static void splice(const uint32_t *list, uint32_t length, uint32_t degree, uint32_t *edges)
+{
+    uint32_t fresh = length - degree, at = degree - degree / 4;
+    memcpy(edges, list, at * sizeof *edges);
+    memcpy(edges + at, list + degree, fresh * sizeof *edges);
+    memcpy(edges + at + fresh, list + at, (degree - at - fresh) * sizeof *edges);
+}
+
+/* Brings the list of a row down to the degree, into the caller's edges. What a base's row has got
+ * nothing new in stays in its order. */
+static void finish_row(struct builder *builder, struct pruner *pruner, size_t place)
+{
+    uint32_t row = builder->order[place], degree = builder->params.degree, count;
+    uint32_t *edges = builder->edges + (size_t)row * degree;
+    const uint32_t *list = builder->lists + (size_t)row * builder->capacity;
+    uint32_t length = builder->lengths[row];
+    if (place < builder->settled && length <= degree) {
+        memcpy(edges, list, length * sizeof *edges);
+    } else if (place < builder->settled && length <= degree + degree / SPLICED_SHARE) {
+        splice(list, length, degree, edges);
+    } else {
+        space_probe_row(&builder->space, row, &pruner->walk->probe);
+        pool_reset(&pruner->walk->pool, pruner->room);
+        pool_measure(pruner, &builder->space, list, length);
+        prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
+    }
+}
+
 static void finish_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     struct builder *builder = context;
-    struct pruner *pruner = builder->pruners[worker];
-    uint32_t degree = builder->params.degree;
-    for (size_t i = begin; i < end; i++) {
-        uint32_t row = builder->order[i], count;
-        uint32_t *edges = builder->edges + (size_t)row * degree;
-        space_probe_row(&builder->space, row, &pruner->walk->probe);
-        pool_reset(&pruner->walk->pool, pruner->room);
-        pool_measure(pruner, &builder->space, builder->lists + (size_t)row * builder->capacity,
-                     builder->lengths[row]);
-        prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
+    for (size_t i = begin; i < end; i++) finish_row(builder, builder->pruners[worker], i);
+}
+
+/* The lists of the base, without rows that are duplicates, which get their edges in the end. */
+static void load_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    (void)worker;
+    struct builder *builder = context;
+    const struct graph *base = builder->params.base;
+    for (size_t row = begin; row < end; row++) {
+        if (builder->representative[row] != row) continue;
+        const uint32_t *from = base->edges + row * base->degree;
+        uint32_t *list = builder->lists + row * builder->capacity, n = 0;
+        for (uint32_t i = 0; i < base->degree; i++)
+            if (from[i] < base->rows && from[i] != row &&
+                builder->representative[from[i]] == from[i])
+                list[n++] = from[i];
+        builder->lengths[row] = (uint16_t)n;
     }
+}
+
+/* How many rows come next. Those of a batch do not meet each other, so batches of what comes to a
+ * base are small at first: it may be of a kind that is new. */
+static uint32_t next_batch(const struct builder *builder, uint32_t done)
+{
+    uint32_t count = done;
+    if (builder->params.base) {
+        count = (done - builder->settled) / MERGED_SHARE;
+        if (count < MERGED_MIN) count = MERGED_MIN;
+    } else if (done == 0) {
+        return builder->growing.pivot_count;
+    }
+    return count < builder->batch_room ? count : builder->batch_room;
 }
 
 static enum vdb_status insert_all(struct builder *builder, uint32_t *edges, struct vdb_error *err)
 {
     enum vdb_status status = reserve_lists(builder, err);
     if (status != VDB_OK) return status;
-    uint32_t done = 0, count = builder->growing.pivot_count;
+    if (builder->params.base)
+        par_for(builder->workers, builder->params.base->rows, 1024, load_job, builder);
+    uint32_t done = builder->settled;
     while (done < builder->distinct) {
-        uint32_t left = enter_level(builder, done) - done;
+        uint32_t count = next_batch(builder, done), left = enter_level(builder, done) - done;
         if (count > left) count = left;
         insert_batch(builder, done, count);
         done += count;
         if (builder_progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
-        count = done < builder->batch_room ? done : builder->batch_room;
     }
     builder->edges = edges;
     memset(edges, 0xff, (size_t)builder->growing.rows * builder->params.degree * sizeof *edges);
@@ -436,6 +506,25 @@ enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint
                         builder->params.ef_construction, err);
 }
 
+/* The rows of the base come first in the order, and its pivots are the way in until all rows are
+ * there. */
+static void enter_by_base(struct builder *builder)
+{
+    const struct graph *base = builder->params.base;
+    struct graph *growing = &builder->growing;
+    uint32_t *order = builder->order;
+    for (uint32_t i = 0; i < builder->distinct; i++) {
+        uint32_t row = order[i];
+        if (row >= base->rows) continue;
+        order[i] = order[builder->settled];
+        order[builder->settled++] = row;
+    }
+    growing->pivots = base->pivots;
+    growing->pivot_count = base->pivot_count;
+    growing->leader_count = base->leader_count;
+    growing->groups = base->groups;
+}
+
 static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t *pivots,
                              struct vdb_error *err)
 {
@@ -452,13 +541,15 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     status = group_pivots(builder, pivots, pivot_count, err);
     if (status != VDB_OK) return status;
     builder->growing.pivots = pivots;
+    builder->growing.pivot_count =
+        pivot_count < builder->distinct ? pivot_count : builder->distinct;
+    if (builder->params.base) enter_by_base(builder);
     if (builder->space.kind == SPACE_L2) {
-        graph_copy_pivots(codes, pivots, pivot_count, builder->pivot_codes, builder->pivot_norms);
+        graph_copy_pivots(codes, builder->growing.pivots, builder->growing.pivot_count,
+                          builder->pivot_codes, builder->pivot_norms);
         builder->growing.pivot_codes = builder->pivot_codes;
         builder->growing.pivot_norms = builder->pivot_norms;
     }
-    builder->growing.pivot_count =
-        pivot_count < builder->distinct ? pivot_count : builder->distinct;
     return builder_run(builder, edges, pivots, pivot_count, err);
 }
 

@@ -47,6 +47,7 @@ struct builder {
     uint32_t *order; /* the distinct rows, pivots first */
     uint8_t *pivot_codes, *pivot_norms;
     uint32_t distinct;
+    uint32_t settled; /* the first so many of `order` are of params.base, and have lists */
     unsigned workers;
     struct pruner **pruners;
     /* HNSW: what lies above, complete. The first levels.sizes[0] rows of `order` are its members.
@@ -71,9 +72,9 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
                              struct vdb_error *err);
 void builder_release(struct builder *builder);
 
-/* Builds in bulk where that serves; else inserts the rows of `order` as growing.pivots and `levels`
- * lead to them. Calls progress; then completes the lists in `edges`: duplicates, full lists, every
- * row within reach of the first of the `pivot_count` pivots. */
+/* Builds in bulk where that serves and there is no base; else inserts the rows of `order` as
+ * growing.pivots and `levels` lead to them. Calls progress; then completes the lists in `edges`:
+ * duplicates, full lists, every row within reach of the first of the `pivot_count` pivots. */
 enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint32_t *pivots,
                             uint32_t pivot_count, struct vdb_error *err);
 

@@ -186,7 +186,7 @@ static enum vdb_status run(struct bulk *bulk, size_t count, size_t chunk, par_fn
 bool graph_bulk_serves(const struct builder *builder)
 {
     return builder->space.kind == SPACE_L2 && builder->levels.degree == 0 &&
-           builder->distinct >= builder->params.bulk_rows;
+           !builder->params.base && builder->distinct >= builder->params.bulk_rows;
 }
 
 static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
