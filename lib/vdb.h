@@ -668,14 +668,19 @@ struct vdb_maintain_options {
     vdb_progress_fn progress;
     void *context;
     int64_t now_us; /* by which ages and quiet hours go, in microseconds since 1970; 0: the clock */
+    /* A part is merged with the rows behind it from so many hundredths of its own on, 1 to 100, and
+     * so many of all rows are a tail to build a part of; 0: 100, and as below. With less there are
+     * fewer parts to search, and the file grows by a copy of the part more often. */
+    unsigned merge_percent;
 };
 #define VDB_MAINTAIN_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        sizeof(struct vdb_maintain_options), 0, NULL, NULL, 0                                      \
+        sizeof(struct vdb_maintain_options), 0, NULL, NULL, 0, 0                                   \
     }
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
- * parts into it; otherwise does nothing. Where the index has quiet hours and it is none of them,
+ * parts into it, whose largest keeps its graph where that is less work than a new one; otherwise
+ * does nothing. Where the index has quiet hours and it is none of them,
  * the tail may grow to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what
  * holds recent rows, and old rows that lie in an inverted file stay there.
  * Other processes read and commit meanwhile.

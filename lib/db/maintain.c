@@ -22,24 +22,27 @@
 #define COMMIT_REPLAY   16     /* a commit takes as long as so many of them */
 #define LOUD_TIMES      16     /* so many times as much outside of the quiet hours */
 
-static bool needed(const struct vdb_snapshot *s, int64_t now_us)
+static bool needed(const struct vdb_snapshot *s, unsigned percent, int64_t now_us)
 {
     const struct manifest *m = &s->generation->manifest;
+    uint64_t tail = s->row_count - m->row_count;
+    if (percent && tail && tail * 100 >= (uint64_t)s->row_count * percent) return true;
     uint32_t times = policy_is_quiet(m, now_us) ? 1 : LOUD_TIMES;
-    return s->row_count - m->row_count >= TAIL_MAX_ROWS * times ||
+    return tail >= TAIL_MAX_ROWS * times ||
            s->tail_events + (uint64_t)COMMIT_REPLAY * s->tail_count >=
                (uint64_t)TAIL_MAX_REPLAY * times;
 }
 
 /* How many of the parts stay as they are. Old rows of a hybrid index that have their inverted file
  * keep it as long as a recent row, from `recent` on, would come to them. */
-static uint32_t parts_kept(const struct vdb_snapshot *s, uint32_t recent)
+static uint32_t parts_kept(const struct vdb_snapshot *s, unsigned percent, uint32_t recent)
 {
     const struct generation *g = s->generation;
     uint32_t kept = g->manifest.part_count;
     while (kept > 0) {
         const struct part *last = &g->parts[kept - 1];
-        if (last->row_end - last->row_begin > s->row_count - last->row_end) break;
+        uint64_t own = last->row_end - last->row_begin, behind = s->row_count - last->row_end;
+        if (own * percent > behind * 100) break;
         if (g->manifest.index == VDB_INDEX_HYBRID && last->entry->kind == DISK_PART_IVF &&
             recent < s->row_count)
             break;
@@ -191,7 +194,7 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
 {
     const struct generation *g = s->generation;
     uint32_t recent = policy_first_recent(&g->manifest, s, now_us);
-    uint32_t kept = parts_kept(s, recent);
+    uint32_t kept = parts_kept(s, options->merge_percent ? options->merge_percent : 100, recent);
     struct part_build build = {
         .source = s,
         .first = kept ? g->parts[kept - 1].row_end : 0,
@@ -206,6 +209,7 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
         .context = options->context,
     };
     build.row_begin = build.first;
+    build.base = kept < g->manifest.part_count ? &g->parts[kept] : NULL;
     build.count = s->row_count - build.first;
     struct manifest manifest;
     float *seeds = NULL;
@@ -228,7 +232,7 @@ int vdb_maintain_wanted(const struct vdb_snapshot *snapshot,
 {
     struct vdb_maintain_options chosen = VDB_MAINTAIN_OPTIONS_INIT;
     if (options_take(&chosen, sizeof chosen, options, NULL)) return 0;
-    return needed(snapshot, policy_now(chosen.now_us));
+    return needed(snapshot, chosen.merge_percent, policy_now(chosen.now_us));
 }
 
 enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,
@@ -238,17 +242,19 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     enum vdb_status status = options_take(&chosen, sizeof chosen, options, err);
     if (status) return status;
     struct vdb_snapshot *snapshot;
+    if (chosen.merge_percent > 100)
+        return error_set(err, VDB_INVALID, "%u is not a share in hundredths", chosen.merge_percent);
     status = db_refresh(db, &snapshot, err);
     if (status) return status;
     int64_t now_us = policy_now(chosen.now_us);
-    bool wanted = needed(snapshot, now_us);
+    bool wanted = needed(snapshot, chosen.merge_percent, now_us);
     snapshot_unref(snapshot);
     if (!wanted) return VDB_OK;
     status = db_lock_maintain(db, 0, err);
     if (status) return status;
     status = db_refresh(db, &snapshot, err); /* another may just have done it */
     if (!status) {
-        if (needed(snapshot, now_us))
+        if (needed(snapshot, chosen.merge_percent, now_us))
             status = build_and_publish(db, snapshot, &chosen, now_us, err);
         snapshot_unref(snapshot);
     }

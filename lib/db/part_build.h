@@ -25,6 +25,9 @@ struct part_build {
     uint32_t row_begin; /* their first number there */
     uint64_t commit;
     enum vdb_index_kind index;
+    /* The part of the source whose rows are the first of these, and whose graph may be built on;
+     * NULL: there is none. */
+    const struct part *base;
     bool timeless;          /* when rows were committed is not told */
     const float *centroids; /* of an inverted file, dim floats each; NULL: it finds its own */
     uint32_t centroid_count;

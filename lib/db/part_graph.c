@@ -66,7 +66,8 @@ static enum vdb_status build_hnsw(struct part_graph *x, const struct graph_param
     return status;
 }
 
-static enum vdb_status build(struct part_graph *x, uint32_t dimension, struct vdb_error *err)
+static enum vdb_status build(struct part_graph *x, uint32_t dimension, const struct part *base,
+                             struct vdb_error *err)
 {
     const struct part_build *b = x->source->build;
     struct graph_params params = params_of(x, dimension);
@@ -93,6 +94,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, struct vd
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;
+    if (base && base->graph.degree == params.degree) params.base = &base->graph;
     enum vdb_status status =
         graph_build(&x->eight->view, b->source->kernels, &params, x->edges, x->pivots, err);
     if (h->leader_count && x->groups[h->leader_count - 1] == 0) h->leader_count = 0;
@@ -233,6 +235,19 @@ enum vdb_status part_graph_measure(struct part_graph *x, struct calibrator *cali
     return choose_codes(x, x->trials, calibrator, &x->best, err);
 }
 
+enum vdb_status part_graph_keep(struct part_graph *x, const struct part *base,
+                                struct vdb_error *err)
+{
+    x->best = &x->trials[0];
+    x->best->calibration = base->calibration;
+    enum vdb_status status = make_codes(x, base->codes.kind, x->best, err);
+    struct part_codes *used = x->best->used;
+    if (status) return status;
+    used->header.bias = used->view.bias = base->codes.bias;
+    used->header.error = used->view.error = base->codes.error;
+    return VDB_OK;
+}
+
 enum vdb_status part_graph_margin(struct part_graph *x, struct vdb_error *err)
 {
     struct quality_rows rows = part_source_rows(x->source);
@@ -297,11 +312,12 @@ enum vdb_status part_graph_write(struct part_graph *x, struct manifest *m, struc
 }
 
 enum vdb_status part_graph_make(struct part_source *source, struct part_codes *eight,
-                                uint32_t dimension, struct part_graph *graph, struct vdb_error *err)
+                                uint32_t dimension, const struct part *base,
+                                struct part_graph *graph, struct vdb_error *err)
 {
     graph->source = source;
     graph->eight = eight;
-    return build(graph, dimension, err);
+    return build(graph, dimension, base, err);
 }
 
 void part_graph_release(struct part_graph *x)

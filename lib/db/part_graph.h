@@ -33,16 +33,22 @@ struct part_graph {
 };
 
 /* Builds over the rows; `graph` is all zero before. `dimension`: the rows' intrinsic dimension in
- * thousandths, 0 where it is not known. End with part_graph_release, on errors too. */
+ * thousandths, 0 where it is not known. `base`: a part of the first rows whose graph is built on
+ * if it has the degree that this one gets, or NULL. End with part_graph_release, on errors too. */
 enum vdb_status part_graph_make(struct part_source *source, struct part_codes *eight,
-                                uint32_t dimension, struct part_graph *graph,
-                                struct vdb_error *err);
+                                uint32_t dimension, const struct part *base,
+                                struct part_graph *graph, struct vdb_error *err);
 void part_graph_release(struct part_graph *graph);
 
 /* Chooses the codes that walks do best with: graph->best, and what recall they have. The calibrator
  * was opened with graph->view and graph->edges. */
 enum vdb_status part_graph_measure(struct part_graph *graph, struct calibrator *calibrator,
                                    struct vdb_error *err);
+
+/* In place of measuring: the kind of codes that `base` has, what was measured on them, and how far
+ * their estimates are off. */
+enum vdb_status part_graph_keep(struct part_graph *graph, const struct part *base,
+                                struct vdb_error *err);
 
 /* Measures how far the estimates of these codes are off; the calibrator is closed by now. */
 enum vdb_status part_graph_margin(struct part_graph *graph, struct vdb_error *err);

@@ -3,15 +3,17 @@
  * Rows whose distances 8-bit codes cannot tell apart get none. Else what was asked for by name is
  * built; where the choice was left open, a graph and an inverted file are both built, and race on
  * rows of the part: by counts of what their searches do (index/cost.h), for several k and recalls,
- * of which the mean ratio decides. A build holds them in memory and nothing else that
- * grows with the rows.
- * SPDX-License-Identifier: BSD-2-Clause */
+ * of which the mean ratio decides. A merge goes on with the graph of its largest part where that
+ * costs less than a new one, and with its codes and calibration as far as they fit. A build holds
+ * them in memory and nothing else that grows with the rows. SPDX-License-Identifier: BSD-2-Clause
+ */
 #include "db/part_index.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/error.h"
 #include "db/part_codes.h"
 #include "db/part_graph.h"
@@ -30,6 +32,15 @@
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
  * to race. */
 #define NO_GRAPH_FROM 100000
+/* A row that is inserted costs so many times what it does in a graph that is built in bulk, with
+ * lists of up to 32 and with longer ones. */
+#define TIMES       3
+#define DEAR_TIMES  5
+#define RACE_HALVES 8 /* who has won a race keeps the part until its rows are four times as many   \
+                       */
+#define MEASURE_HALVES 3
+#define FIT_SAMPLE     4096  /* rows */
+#define BESIDE_MORE    0.001 /* of their numbers may lie beside the grid, beyond those that did */
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
@@ -58,12 +69,92 @@ struct segment_entry part_index_entry(const struct part_build *b, uint16_t type,
 
 struct indexer {
     struct part_source source;
+    const struct part *base; /* whose graph is built on; NULL: the rows get a new one */
     struct part_codes eight; /* 8-bit codes, which both are built on */
     uint32_t dimension;      /* intrinsic, in thousandths */
     int32_t hubness;
     struct part_graph graph;
     struct part_ivf ivf;
 };
+
+/* ---- a part to go on from ------------------------------------------------------------------ */
+
+/* Whether between so many rows and so many there is a power of root/2, which happens as often as
+ * rows grow by that factor, however small the steps are. */
+static bool grown(uint32_t from, uint32_t to, uint32_t halves)
+{
+    uint64_t mark = 1024;
+    while (mark <= from) mark = mark * halves / 2;
+    return mark <= to;
+}
+
+/* Whether putting the others into the base's graph is less work than a graph of all. In bulk a row
+ * costs so much less than by insertion that it must be few (tests/bench/NOTES.md). */
+static bool insertion_pays(const struct manifest *m, const struct part *base, uint32_t rows)
+{
+    uint64_t fresh = rows - base->graph.rows;
+    if (!graph_builds_in_bulk(rows, m->metric)) return fresh <= base->graph.rows;
+    return fresh * (base->graph.degree > 32 ? DEAR_TIMES : TIMES) <= rows;
+}
+
+static bool segment_is_whole(const struct part_build *b, const struct part *part, unsigned type)
+{
+    const struct generation *g = b->source->generation;
+    const struct segment_entry *s = manifest_segment(&g->manifest, part->entry, type);
+    return !s || checksum(g->view->base + s->off, s->len) == s->check;
+}
+
+/* The build's base where its graph is to be kept: that asked for by the options, and undamaged.
+ * What may have another winner by now races again. */
+static const struct part *base_of(const struct part_build *b, const struct manifest *m)
+{
+    const struct part *base = b->base;
+    bool open = b->index == VDB_INDEX_AUTO;
+    if (!base || base->entry->kind != DISK_PART_GRAPH || base->row_begin != b->first ||
+        base->row_end - base->row_begin > b->count || base->graph.levels.degree ||
+        (!open && b->index != VDB_INDEX_GRAPH))
+        return NULL;
+    if ((open && grown(base->graph.rows, b->count, RACE_HALVES)) ||
+        !insertion_pays(m, base, b->count))
+        return NULL;
+    bool whole = segment_is_whole(b, base, DISK_SEGMENT_GRAPH) &&
+                 segment_is_whole(b, base, DISK_SEGMENT_CODE) &&
+                 segment_is_whole(b, base, DISK_SEGMENT_CALIBRATION);
+    return whole ? base : NULL;
+}
+
+/* The share of the numbers of rows [first, end) that lie beside the grid. */
+static enum vdb_status share_beside(struct part_source *source, const struct quantizer *quantizer,
+                                    uint32_t first, uint32_t end, double *share,
+                                    struct vdb_error *err)
+{
+    uint32_t dim = source->manifest->dim, rows = end - first;
+    uint32_t sample = rows < FIT_SAMPLE ? rows : FIT_SAMPLE, beside = 0;
+    float *x = malloc(dim * sizeof *x);
+    enum vdb_status status = x ? VDB_OK : error_no_memory(err);
+    for (uint32_t i = 0; i < sample && !status; i++) {
+        status = part_source_row(source, first + (uint32_t)((uint64_t)i * rows / sample), x);
+        for (uint32_t j = 0; j < dim; j++) {
+            double place = (double)x[j] / (double)quantizer->scale + quantizer->zero;
+            beside += place < -0.5 || place > 255.5;
+        }
+    }
+    free(x);
+    *share = beside / ((double)sample * dim);
+    return status;
+}
+
+/* Whether the grid that the base's codes are on serves the rows that come to it as well. */
+static enum vdb_status grid_fits(struct indexer *x, const struct quantizer *quantizer, bool *fits,
+                                 struct vdb_error *err)
+{
+    uint32_t old = x->base->graph.rows, rows = x->source.build->count;
+    double before = 0, now = 0;
+    enum vdb_status status = share_beside(&x->source, quantizer, 0, old, &before, err);
+    if (!status && rows > old) status = share_beside(&x->source, quantizer, old, rows, &now, err);
+    *fits = now <= before + BESIDE_MORE;
+    return status;
+}
 
 /* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
 static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error *err)
@@ -72,13 +163,23 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
     enum vdb_status status = VDB_OK;
     const struct part_build *b = x->source.build;
     *good = true;
-    if (!part_source_is_coded(&x->source)) {
+    bool fits = false;
+    if (x->base && x->base->codes.kind == CODES_8 && !part_source_is_coded(&x->source)) {
+        quantizer = (struct quantizer){x->base->codes.scale, x->base->codes.zero};
+        status = grid_fits(x, &quantizer, &fits, err);
+    }
+    if (!status && !fits && !part_source_is_coded(&x->source)) {
         double recall;
         struct quality_rows rows = part_source_rows(&x->source);
         status = quality_choose(&rows, &quantizer, &recall, err);
         *good = recall >= RECALL_MIN || b->index != VDB_INDEX_AUTO;
     }
     if (!status && *good) status = part_codes_make(&x->source, CODES_8, &quantizer, &x->eight, err);
+    if (x->base && x->base->calibration.dimension) {
+        x->dimension = x->base->calibration.dimension;
+        x->hubness = x->base->calibration.hubness;
+        return status;
+    }
     if (!status && *good)
         status =
             dimension_estimate(&x->eight.view, b->source->kernels, b->threads, &x->dimension, err);
@@ -97,6 +198,10 @@ static enum vdb_status write_calibration(const struct indexer *x, struct calibra
     if (c->curve_count == 0) return VDB_OK;
     c->dimension = x->dimension;
     c->hubness = x->hubness;
+    if (x->base) {
+        c->rival = x->base->calibration.rival;
+        c->rival_cost = x->base->calibration.rival_cost;
+    }
     enum vdb_status status = calibration_encode(c, &bytes, err);
     if (!status) status = part_build_segment(b, bytes.data, bytes.len, &segment, err);
     buf_release(&bytes);
@@ -128,7 +233,8 @@ static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb
     struct calibrator *calibrator = NULL;
     enum vdb_status status = VDB_OK;
     if (ivf) status = part_ivf_make(&x->source, &x->eight, x->dimension, &x->ivf, err);
-    if (!status && graph) status = part_graph_make(&x->source, &x->eight, x->dimension, g, err);
+    if (!status && graph)
+        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, g, err);
     if (!status)
         status = calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
                                 g->header.alpha_milli, &calibrator, err);
@@ -196,6 +302,30 @@ static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kin
     return ivf_good ? write_ivf(x, m, err) : VDB_OK;
 }
 
+/* ---- a merge ------------------------------------------------------------------------------- */
+
+/* What walks cost and find changes slowly as rows are put in, so it is measured as often as they
+ * have become half as many again. */
+static enum vdb_status merge(struct indexer *x, struct manifest *m, uint16_t *kind,
+                             struct vdb_error *err)
+{
+    const struct part_build *b = x->source.build;
+    double recall = 1;
+    enum vdb_status status;
+    *kind = DISK_PART_GRAPH;
+    if (x->base->calibration.curve_count && !grown(x->base->graph.rows, b->count, MEASURE_HALVES)) {
+        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
+        if (!status) status = part_graph_keep(&x->graph, x->base, err);
+        if (!status) status = part_graph_write(&x->graph, m, err);
+        return status ? status : write_calibration(x, &x->graph.best->calibration, m, err);
+    }
+    status = build(x, true, false, err);
+    if (!status && b->index == VDB_INDEX_AUTO)
+        status = part_graph_recall(&x->graph, RECALL_MIN, &recall, err);
+    if (!status && recall < RECALL_MIN) *kind = DISK_PART_FLAT;
+    return status || recall < RECALL_MIN ? status : write_graph(x, m, err);
+}
+
 static enum vdb_status build_index(struct indexer *x, struct manifest *m, uint16_t *kind,
                                    struct vdb_error *err)
 {
@@ -203,6 +333,7 @@ static enum vdb_status build_index(struct indexer *x, struct manifest *m, uint16
     bool good;
     enum vdb_status status = code_rows(x, &good, err);
     if (status || !good) return status;
+    if (x->base) return merge(x, m, kind, err);
     if (index == VDB_INDEX_AUTO) return race(x, m, kind, err);
     *kind = index == VDB_INDEX_IVF ? DISK_PART_IVF : DISK_PART_GRAPH;
     status = build(x, *kind == DISK_PART_GRAPH, *kind == DISK_PART_IVF, err);
@@ -218,6 +349,7 @@ enum vdb_status part_index_build(const struct part_build *b, const struct segmen
     if (!x) return error_no_memory(err);
     x->source = (struct part_source){
         .build = b, .manifest = m, .vectors_off = vectors->off, .stride = vectors->stride};
+    x->base = base_of(b, m);
     int failed = osfile_map(b->file, vectors->off, vectors->len, &x->source.vectors);
     enum vdb_status status = VDB_OK;
     if (failed)
