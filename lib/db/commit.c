@@ -11,9 +11,9 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "db/append.h"
 #include "db/naming.h"
 #include "db/policy.h"
-#include "db/record.h"
 #include "db/space.h"
 
 /* Rows or events beyond this get an extent of their own. */
@@ -200,10 +200,10 @@ static enum vdb_status append_commit(struct vdb_txn *txn, const struct rows *row
     struct buf link = {0}, record = {0};
     uint64_t link_off = 0;
     if (!status)
-        status = record_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
+        status = append_make_room(db, base, &cursor, len, commit.time_us, &link, &link_off, err);
     if (!status)
         status = build_record(txn, rows, &names, &commit, cursor.off, cursor.check, &record, err);
-    if (!status) status = record_write(db, &link, link_off, &record, cursor.off, err);
+    if (!status) status = append_write(db, &link, link_off, &record, cursor.off, err);
     buf_release(&link);
     buf_release(&record);
     naming_release(&names);

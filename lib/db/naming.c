@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "db/append.h"
 #include "db/policy.h"
-#include "db/record.h"
 
 void naming_release(struct naming *naming)
 {
@@ -96,12 +96,12 @@ static enum vdb_status write_record(struct vdb *db, const struct vdb_snapshot *n
     int64_t now_us = policy_now(0);
     if (now_us < newest->commit_time_us) now_us = newest->commit_time_us;
     enum vdb_status status =
-        record_make_room(db, newest, &cursor, len, now_us, &link, &link_off, err);
+        append_make_room(db, newest, &cursor, len, now_us, &link, &link_off, err);
     if (!status) status = log_encode_names(&cursor, now_us, naming->count, &record, err);
     if (!status) status = naming_append(naming, &record, err);
     if (!status) {
         log_seal(&record, 0);
-        status = record_write(db, &link, link_off, &record, cursor.off, err);
+        status = append_write(db, &link, link_off, &record, cursor.off, err);
     }
     buf_release(&link);
     buf_release(&record);

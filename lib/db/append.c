@@ -1,6 +1,6 @@
-/* record.c: putting a record where the log ends.
+/* append.c: putting a record where the log ends.
  * SPDX-License-Identifier: BSD-2-Clause */
-#include "db/record.h"
+#include "db/append.h"
 
 #include "base/error.h"
 #include "db/space.h"
@@ -8,7 +8,7 @@
 #define LOG_EXTENT_MIN ((uint64_t)64 << 10)
 #define LOG_EXTENT_MAX ((uint64_t)4 << 20)
 
-enum vdb_status record_make_room(struct vdb *db, const struct vdb_snapshot *base,
+enum vdb_status append_make_room(struct vdb *db, const struct vdb_snapshot *base,
                                  struct log_cursor *cursor, uint64_t len, int64_t time_us,
                                  struct buf *link, uint64_t *link_off, struct vdb_error *err)
 {
@@ -37,7 +37,7 @@ enum vdb_status record_make_room(struct vdb *db, const struct vdb_snapshot *base
 /* One sync for both. Where it fails, the system may take the pages for clean though they are not on
  * the medium, while readers and the next writer see and go on from the record: so it is put down
  * again, for that writer's sync to carry or to fail on. */
-enum vdb_status record_write(struct vdb *db, const struct buf *link, uint64_t link_off,
+enum vdb_status append_write(struct vdb *db, const struct buf *link, uint64_t link_off,
                              const struct buf *record, uint64_t record_off, struct vdb_error *err)
 {
     enum vdb_status status = VDB_OK;
