@@ -138,5 +138,6 @@ void measure_writers(void);
 void measure_search(void);
 void measure_maintenance(void);
 void measure_opening(void);
+void measure_past(void);
 
 #endif
