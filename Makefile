@@ -236,7 +236,7 @@ crash-long:                                     ## a million crash images and mo
 	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
 # What has threads in it and does not take a sanitizer hours.
-RACES := sharing filelock snapshot crew par changelog failures_memory
+RACES := sharing tail_scan filelock snapshot crew par changelog failures_memory
 VALGRIND := sharing filelock snapshot changelog log manifest superblock tombstone metadata history
 .PHONY: race valgrind
 race: deps                                      ## what has threads in it, under ThreadSanitizer
