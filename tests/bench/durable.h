@@ -136,6 +136,7 @@ void measure_commits(void);
 void measure_batches(void);
 void measure_writers(void);
 void measure_search(void);
+void measure_scan(void);
 void measure_maintenance(void);
 void measure_opening(void);
 void measure_past(void);
