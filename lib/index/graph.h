@@ -126,4 +126,19 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 
+/* Which rows count. */
+struct walk_filter {
+    bool (*counts)(void *context, uint32_t row);
+    void *context;
+};
+
+/* The same where only some rows count: it goes on until the `ef` nearest that do are expanded, and
+ * all that lie between them, within the `keep` nearest rows of all. So effort grows where rows do
+ * not count and nowhere else. Those of the candidates that do not count are the caller's to drop.
+ */
+enum vdb_status walk_graph_where(struct walk *walk, const struct graph *graph, uint32_t ef,
+                                 uint32_t keep, const struct walk_filter *filter,
+                                 const struct candidate **candidates, uint32_t *count,
+                                 struct vdb_error *err);
+
 #endif

@@ -274,8 +274,24 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
-void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
-              const struct probe *probe, uint32_t ef, uint32_t keep)
+/* Lets the walk go on where too few of the rows that it has expanded count, about as far as their
+ * share asks for; 0 where it is far enough. */
+static int extend(struct pool *pool, const struct walk_filter *filter, uint32_t ef)
+{
+    uint32_t seen = pool->count < pool->effort ? pool->count : pool->effort, n = 0;
+    if (seen == pool->capacity || seen < pool->effort) return 0;
+    for (uint32_t i = 0; i < seen; i++)
+        n += filter->counts(filter->context, pool_row(pool->keys[i]));
+    if (n >= ef) return 0;
+    uint64_t more = (uint64_t)seen * (ef - n) / (n + 1) + 1;
+    if (more > seen) more = seen;
+    pool->effort = seen + more < pool->capacity ? seen + (uint32_t)more : pool->capacity;
+    return 1;
+}
+
+static void run(struct walk *walk, const struct space *space, const struct graph *graph,
+                const struct probe *probe, uint32_t ef, uint32_t keep,
+                const struct walk_filter *filter)
 {
     struct front front = {0, 0};
     struct pool *pool = &walk->pool;
@@ -290,12 +306,18 @@ void walk_run(struct walk *walk, const struct space *space, const struct graph *
         for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
             edges_prefetch(graph, pool_row(pool->keys[i]));
         measure(walk, space, graph, probe, present, ahead);
-        if (!going && present.count == 0) break;
+        if (!going && present.count == 0 && !(filter && extend(pool, filter, ef))) break;
         present = ahead;
         walk->work.expanded += (uint64_t)going;
         walk->work.measured += ahead.count;
     }
     clear_visited(walk, &front, graph->rows);
+}
+
+void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
+              const struct probe *probe, uint32_t ef, uint32_t keep)
+{
+    run(walk, space, graph, probe, ef, keep, NULL);
 }
 
 struct walk_work walk_work_done(const struct walk *walk)
@@ -428,9 +450,10 @@ int walk_is_exact(const struct walk *walk)
     return walk->probe.exact;
 }
 
-enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_t ef, uint32_t keep,
-                           const struct candidate **candidates, uint32_t *count,
-                           struct vdb_error *err)
+enum vdb_status walk_graph_where(struct walk *walk, const struct graph *graph, uint32_t ef,
+                                 uint32_t keep, const struct walk_filter *filter,
+                                 const struct candidate **candidates, uint32_t *count,
+                                 struct vdb_error *err)
 {
     struct graph bounded = *graph;
     uint32_t rows = walk->space.codes->rows;
@@ -441,7 +464,14 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_
     uint32_t room = keep < bounded.rows ? keep : bounded.rows;
     if (!walk_reserve(walk, bounded.rows, bounded.degree, room) || !walk_reserve_found(walk, room))
         return error_no_memory(err);
-    walk_run(walk, &walk->space, &bounded, &walk->probe, ef, keep);
+    run(walk, &walk->space, &bounded, &walk->probe, ef, keep, filter);
     *count = walk_take_found(walk, candidates);
     return VDB_OK;
+}
+
+enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_t ef, uint32_t keep,
+                           const struct candidate **candidates, uint32_t *count,
+                           struct vdb_error *err)
+{
+    return walk_graph_where(walk, graph, ef, keep, NULL, candidates, count, err);
 }

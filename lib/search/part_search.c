@@ -2,8 +2,11 @@
  *
  * Walks and probes order by codes; what they hand over is measured on the stored vectors, nearest
  * estimates first, until k have been and the next one's is too far for its row to be among the
- * best. Deleted rows are dropped then; effort grows with their share, and where still too few are
- * left it is doubled.
+ * best. Rows that the snapshot does not see are dropped then, be they deleted or newer. A walk goes
+ * on until it has met as many that are seen as it would without the others, within bounds that
+ * follow the share of the part's rows that are; a probe's effort grows with that share. Where
+ * still too few are left the bounds are doubled, and where few rows of a part are seen at all, they
+ * are scanned.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "search/part_search.h"
 
@@ -14,6 +17,8 @@
 
 #define RERANK_ERRORS 2.5 /* an estimate is rarely off by more than so many times its error */
 #define FETCH_AHEAD   4
+#define ROOM_SHARE    4 /* one more candidate in so many, as rows that are seen do not lie evenly */
+#define MET           8 /* rows that a step of a walk measures, about */
 #define FETCH_MAX     4096 /* bytes of a vector; what is behind them follows by itself */
 
 /* ---- candidates ---------------------------------------------------------------------------- */
@@ -23,13 +28,21 @@ static bool wanted(const struct part_search *s, uint32_t row)
     return snapshot_sees(s->s, row, s->options->include_deleted);
 }
 
+/* How many rows of the part are wanted. */
+static uint32_t wanted_in(const struct part_search *s, const struct part *part)
+{
+    if (!s->options->include_deleted) return snapshot_live_in(s->s, part);
+    uint32_t end = part->row_end < s->s->row_count ? part->row_end : s->s->row_count;
+    return end > part->row_begin ? end - part->row_begin : 0;
+}
+
 static bool enough_wanted(const struct part_search *s, const struct part *part,
-                          const struct candidate *candidates, uint32_t count)
+                          const struct candidate *candidates, uint32_t count, uint32_t enough)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < count && n < s->k; i++)
+    for (uint32_t i = 0; i < count && n < enough; i++)
         n += wanted(s, part->row_begin + candidates[i].row);
-    return n >= s->k;
+    return n >= enough;
 }
 
 /* Whether a row at that distance of codes may still be nearer than the k-th best, as estimates
@@ -76,29 +89,14 @@ static void take_measured(struct part_search *s, const struct part *part,
             topk_offer(&query->top, part->row_begin + candidates[i].row, candidates[i].distance);
 }
 
-static uint64_t in_proportion(uint64_t n, uint32_t all, uint32_t some)
-{
-    return (n * all + some - 1) / some;
-}
-
-/* A number for live rows, as it must be for all rows where only some are live, and of the part's
- * only some were there yet. */
-static uint32_t for_all_rows(const struct part_search *s, const struct part *part, uint32_t n,
-                             uint32_t most)
-{
-    uint64_t all = in_proportion(n, part->row_end - part->row_begin, scan_part_rows(s->s, part));
-    if (all > UINT32_MAX) all = UINT32_MAX;
-    if (!s->options->include_deleted && s->s->live_count)
-        all = in_proportion(all, s->s->row_count, s->s->live_count);
-    return all < most ? (uint32_t)all : most;
-}
-
 /* ---- parts --------------------------------------------------------------------------------- */
 
-struct effort { /* of one search in a part */
-    uint32_t effort;
-    uint32_t keep;      /* candidates to measure, at least so many */
-    uint32_t survivors; /* of an inverted file */
+struct effort {          /* of one search in a part */
+    uint32_t rows, seen; /* of the part, and how many of them are wanted */
+    uint32_t enough;     /* candidates that are wanted: with fewer, it goes on */
+    uint32_t effort;     /* of a walk that not all rows count for: as if the others were not */
+    uint32_t keep;       /* candidates to measure, at least so many */
+    uint32_t survivors;  /* of an inverted file */
 };
 
 static const float *values_of(const struct part_search *s, const struct query *query)
@@ -107,85 +105,139 @@ static const float *values_of(const struct part_search *s, const struct query *q
     return cosine ? query->unit : query->values;
 }
 
-/* Doubles what was too little; false where nothing is left to double. */
-static bool more_of_graph(struct effort *e, uint32_t count, uint32_t rows)
+/* A number for wanted rows, as it must be for all rows where only some are wanted. */
+static uint32_t for_all_rows(const struct effort *e, uint64_t n, uint32_t most)
 {
-    bool all = e->keep >= rows || count < e->keep; /* is met that can be reached */
+    n = (n * e->rows + e->seen - 1) / e->seen;
+    return n < most ? (uint32_t)n : most;
+}
+
+/* Doubles what was too little; false where nothing is left to double. */
+static bool more_of_graph(struct effort *e, uint32_t count)
+{
+    bool all = e->keep >= e->rows || count < e->keep; /* is met that can be reached */
     if (e->effort >= e->keep && all) return false;
-    e->keep = e->keep < rows / 2 ? 2 * e->keep : rows;
-    e->effort = e->keep;
+    e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
+    if (all || e->seen == e->rows) e->effort = e->keep;
     return true;
 }
 
-static bool more_of_ivf(struct effort *e, const struct ivf *ivf, uint32_t rows)
+static bool more_of_ivf(struct effort *e, const struct ivf *ivf)
 {
     uint32_t lists = ivf->view.h.list_count, slots = ivf->view.h.slot_count;
-    if (e->effort >= lists && e->survivors >= slots && e->keep >= rows) return false;
+    if (e->effort >= lists && e->survivors >= slots && e->keep >= e->rows) return false;
     e->effort = e->effort < lists / 2 ? 2 * e->effort : lists;
     e->survivors = e->survivors < slots / 2 ? 2 * e->survivors : slots;
-    e->keep = e->keep < rows / 2 ? 2 * e->keep : rows;
+    e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
     return true;
 }
 
-static struct effort first_effort(const struct part_search *s, const struct part *part,
-                                  bool measured)
+/* Where rows that are not seen lie together, there may be less of the others between them than
+ * their share tells: half as many as asked for are enough. */
+static void first_effort(const struct part_search *s, const struct part *part, bool measured,
+                         struct effort *e)
 {
-    uint32_t rows = part->row_end - part->row_begin, effort = s->options->ef;
-    if (effort == 0) effort = part_effort(part, s->k, s->options->recall);
+    uint32_t effort = e->effort;
     bool ivf = part->entry->kind == DISK_PART_IVF;
     uint32_t walked = ivf ? 0 : effort;
     uint32_t least =
         measured ? margin_candidates_exact(s->k, walked) : margin_candidates(s->k, walked);
-    struct effort e = {.keep = for_all_rows(s, part, least > walked ? least : walked, rows)};
+    uint64_t keep = least > walked ? least : walked;
+    e->enough = s->k;
     if (ivf) {
-        e.effort = effort;
-        e.survivors = for_all_rows(s, part, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
-    } else {
-        e.effort = for_all_rows(s, part, effort, rows);
+        e->survivors = for_all_rows(e, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
+    } else if (e->seen < e->rows) {
+        keep += keep / ROOM_SHARE;
+        if (e->enough < effort / 2) e->enough = effort / 2;
     }
-    return e;
+    e->keep = for_all_rows(e, keep, e->rows);
+    if (e->enough > e->seen) e->enough = e->seen;
 }
 
-/* Whether comparing every row is no more work than what the index would do for this recall. */
-static bool scan_is_cheaper(const struct part_search *s, const struct part *part)
+/* Whether comparing every row that is wanted is no more work than what the index would do for this
+ * recall or effort. */
+static bool scan_is_cheaper(const struct part_search *s, const struct part *part,
+                            const struct effort *e)
 {
-    uint32_t rows = scan_part_rows(s->s, part);
     uint64_t cost = s->options->ef ? 0 : part_cost(part, s->k, s->options->recall);
-    if (cost) cost = in_proportion(cost, part->row_end - part->row_begin, rows);
-    return cost && cost_scan(rows, part->stride) <= cost;
+    if (e->seen == e->rows) return cost && cost_scan(e->rows, part->stride) <= cost;
+    if (e->seen == 0) return true;
+    if (!cost && part->entry->kind == DISK_PART_GRAPH) {
+        struct walk_work work = {e->effort, (uint64_t)MET * e->effort};
+        cost = cost_walks(&part->codes, &work);
+    }
+    return cost && cost_scan(e->seen, part->stride) <= cost * e->rows / e->seen;
+}
+
+static void scan(const struct part_search *s, const struct part *part, const struct effort *e,
+                 struct query *query)
+{
+    if (e->seen == e->rows || s->options->include_deleted) {
+        scan_part(s->s, part, s->options->include_deleted, query, 1);
+        return;
+    }
+    uint32_t row = part->row_begin;
+    while ((row = liveness_next_live(&s->s->dead, row, part->row_end)) < part->row_end) {
+        query_offer(query, s->s, row, part->vectors + (row - part->row_begin) * part->stride);
+        row++;
+    }
+}
+
+struct counted { /* what a walk's filter looks at */
+    const struct part_search *s;
+    uint32_t row_begin;
+};
+
+static bool counts(void *context, uint32_t row)
+{
+    const struct counted *c = context;
+    return wanted(c->s, c->row_begin + row);
+}
+
+static enum vdb_status search_index(struct part_search *s, const struct part *part,
+                                    const struct effort *e, const float *values,
+                                    const struct candidate **candidates, uint32_t *count,
+                                    struct vdb_error *err)
+{
+    if (part->entry->kind == DISK_PART_IVF)
+        return ivf_search(s->scratch, s->walk, &part->ivf, values, e->effort, e->survivors, e->keep,
+                          candidates, count, err);
+    struct counted counted = {s, part->row_begin};
+    struct walk_filter filter = {counts, &counted};
+    return walk_graph_where(s->walk, &part->graph, e->effort, e->keep,
+                            e->seen < e->rows ? &filter : NULL, candidates, count, err);
 }
 
 enum vdb_status part_search(struct part_search *s, const struct part *part, struct query *query,
                             struct vdb_error *err)
 {
-    if (scan_part_rows(s->s, part) == 0) return VDB_OK;
-    if (scan_is_cheaper(s, part)) {
-        scan_part(s->s, part, s->options->include_deleted, query, 1);
+    struct effort e = {.rows = part->row_end - part->row_begin,
+                       .seen = wanted_in(s, part),
+                       .effort = s->options->ef};
+    if (e.effort == 0) e.effort = part_effort(part, s->k, s->options->recall);
+    if (scan_is_cheaper(s, part, &e)) {
+        scan(s, part, &e, query);
         return VDB_OK;
     }
     const float *values = values_of(s, query);
-    bool ivf = part->entry->kind == DISK_PART_IVF;
-    uint32_t rows = part->row_end - part->row_begin;
     enum vdb_status status = walk_prepare(s->walk, &part->codes, s->s->kernels, values, err);
     bool measured = part->codes.code == part->vectors && walk_is_exact(s->walk);
-    struct effort e = first_effort(s, part, measured);
+    first_effort(s, part, measured, &e);
     while (!status) {
         const struct candidate *candidates;
         uint32_t count;
-        status =
-            ivf ? ivf_search(s->scratch, s->walk, &part->ivf, values, e.effort, e.survivors, e.keep,
-                             &candidates, &count, err)
-                : walk_graph(s->walk, &part->graph, e.effort, e.keep, &candidates, &count, err);
+        status = search_index(s, part, &e, values, &candidates, &count, err);
         if (status) break;
-        if (enough_wanted(s, part, candidates, count) || count >= rows) {
+        if (enough_wanted(s, part, candidates, count, e.enough) || count >= e.rows) {
             if (measured)
                 take_measured(s, part, candidates, count, query);
             else
                 rerank(s, part, candidates, count, query);
             break;
         }
-        if (ivf ? more_of_ivf(&e, &part->ivf, rows) : more_of_graph(&e, count, rows)) continue;
-        scan_part(s->s, part, s->options->include_deleted, query, 1);
+        bool ivf = part->entry->kind == DISK_PART_IVF;
+        if (ivf ? more_of_ivf(&e, &part->ivf) : more_of_graph(&e, count)) continue;
+        scan(s, part, &e, query);
         break;
     }
     return status;

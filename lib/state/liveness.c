@@ -38,8 +38,8 @@ void liveness_release(struct liveness *liveness)
     *liveness = (struct liveness){0};
 }
 
-/* What the tombstone segments say: that of the last span that begins at or before the row. */
-static bool span_deleted(const struct liveness *liveness, uint32_t row)
+/* The span that has the row; NULL: none has. */
+static const struct liveness_span *span_of(const struct liveness *liveness, uint32_t row)
 {
     uint32_t low = 0, high = liveness->span_count;
     while (low < high) {
@@ -49,8 +49,14 @@ static bool span_deleted(const struct liveness *liveness, uint32_t row)
         else
             high = mid;
     }
-    if (low == 0 || row >= liveness->spans[low - 1].row_end) return false;
-    const struct liveness_span *span = &liveness->spans[low - 1];
+    return low && row < liveness->spans[low - 1].row_end ? &liveness->spans[low - 1] : NULL;
+}
+
+/* What the tombstone segments say. */
+static bool span_deleted(const struct liveness *liveness, uint32_t row)
+{
+    const struct liveness_span *span = span_of(liveness, row);
+    if (!span) return false;
     uint32_t bit = row - span->row_begin;
     return span->words[bit / 8] >> (bit % 8) & 1;
 }
@@ -166,6 +172,76 @@ uint32_t liveness_next_difference(const struct liveness *a, const struct livenes
         row = word_row + 64;
     }
     return row < end ? row : end;
+}
+
+/* How many of bits [begin, end) are set. */
+static uint32_t count_bits(const uint8_t *words, uint32_t begin, uint32_t end)
+{
+    uint32_t set = 0;
+    for (; begin < end && begin % 64; begin++) set += words[begin / 8] >> (begin % 8) & 1;
+    for (; end - begin >= 64; begin += 64) {
+        uint64_t word;
+        memcpy(&word, words + begin / 8, sizeof word);
+        set += (uint32_t)__builtin_popcountll(word);
+    }
+    for (; begin < end; begin++) set += words[begin / 8] >> (begin % 8) & 1;
+    return set;
+}
+
+uint32_t liveness_count(const struct liveness *liveness, uint32_t begin, uint32_t end)
+{
+    uint32_t set = 0;
+    while (begin < end) {
+        const struct liveness_chunk *chunk = chunk_at(liveness, begin / LIVENESS_CHUNK);
+        uint32_t low = begin % LIVENESS_CHUNK, left = LIVENESS_CHUNK - low;
+        uint32_t n = end - begin < left ? end - begin : left;
+        if (chunk) {
+            for (; n && begin % 64; n--, begin++)
+                set += chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1;
+            for (; n >= 64; n -= 64, begin += 64)
+                set += (uint32_t)__builtin_popcountll(chunk->words[begin % LIVENESS_CHUNK / 64]);
+            for (; n; n--, begin++)
+                set += chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1;
+            continue;
+        }
+        for (uint32_t i = 0; i < liveness->span_count; i++) {
+            const struct liveness_span *span = &liveness->spans[i];
+            uint32_t from = begin > span->row_begin ? begin : span->row_begin;
+            uint32_t to = begin + n < span->row_end ? begin + n : span->row_end;
+            if (from < to)
+                set += count_bits(span->words, from - span->row_begin, to - span->row_begin);
+        }
+        begin += n;
+    }
+    return set;
+}
+
+/* In the 64 bits that hold bit `at`: how many from that one on are set before the first that is
+ * not, or before the word ends. */
+static uint32_t set_from(uint64_t word, uint32_t at)
+{
+    uint64_t clear = ~word >> (at % 64);
+    return clear ? (uint32_t)__builtin_ctzll(clear) : 64 - at % 64;
+}
+
+uint32_t liveness_next_live(const struct liveness *liveness, uint32_t row, uint32_t end)
+{
+    while (row < end) {
+        const struct liveness_chunk *chunk = chunk_at(liveness, row / LIVENESS_CHUNK);
+        const struct liveness_span *span = chunk ? NULL : span_of(liveness, row);
+        uint32_t at = span ? row - span->row_begin : row;
+        uint64_t word = 0;
+        if (chunk)
+            word = chunk->words[row % LIVENESS_CHUNK / 64];
+        else if (span)
+            memcpy(&word, span->words + at / 64 * 8, sizeof word);
+        uint32_t run = set_from(word, at);
+        if (run == 0) return row;
+        /* Not beyond the chunk, nor the span, behind whose last bit there are zeros. */
+        row = end - row < run ? end : row + run;
+        if (run < 64 - at % 64 && (!span || row < span->row_end)) return row < end ? row : end;
+    }
+    return end;
 }
 
 uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,

@@ -49,6 +49,12 @@ enum vdb_status liveness_hide(struct liveness *liveness, uint32_t begin, uint32_
 uint32_t liveness_next_difference(const struct liveness *a, const struct liveness *b, uint32_t row,
                                   uint32_t end);
 
+/* How many of the rows [begin, end) are deleted, a word at a time. */
+uint32_t liveness_count(const struct liveness *liveness, uint32_t begin, uint32_t end);
+
+/* The first row from `row` on, below `end`, that is not deleted; `end` where there is none. */
+uint32_t liveness_next_live(const struct liveness *liveness, uint32_t row, uint32_t end);
+
 /* Writes the bits of rows [row_begin, row_begin + rows) as a tombstone segment's words; returns
  * how many are set. `words` has ceil(rows / 64) of them. */
 uint32_t liveness_store(const struct liveness *liveness, uint32_t row_begin, uint32_t rows,

@@ -58,6 +58,7 @@ void snapshot_unref(struct vdb_snapshot *snapshot)
 {
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     liveness_release(&snapshot->dead);
+    free(snapshot->deleted_in);
     names_unref(snapshot->names);
     generation_unref(snapshot->generation);
     free(snapshot);
@@ -186,6 +187,7 @@ enum vdb_status snapshot_clone(const struct vdb_snapshot *from, struct vdb_snaps
     /* All but the count, which other threads change meanwhile. */
     size_t begin = offsetof(struct vdb_snapshot, generation);
     memcpy((char *)made + begin, (const char *)from + begin, sizeof *made - begin);
+    made->deleted_in = NULL;
     enum vdb_status status = liveness_copy(&from->dead, &made->dead, err);
     if (status) {
         free(made);
@@ -297,6 +299,35 @@ enum vdb_status snapshot_open(const struct osfile *file, const struct generation
         if (status) return status;
     }
     return VDB_OK;
+}
+
+/* ---- how many are live --------------------------------------------------------------------- */
+
+/* Room for the counts, or NULL where there is none: they are only kept to save counting. Threads
+ * that ask at once may all make some; that of one stays. */
+static uint32_t *counts_of(const struct vdb_snapshot *s)
+{
+    uint32_t **place = (uint32_t **)(uintptr_t)&s->deleted_in;
+    uint32_t *counts = __atomic_load_n(place, __ATOMIC_ACQUIRE);
+    if (counts) return counts;
+    uint32_t *made = calloc(s->generation->manifest.part_count, sizeof *made);
+    if (!made) return NULL;
+    if (__atomic_compare_exchange_n(place, &counts, made, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return made;
+    free(made);
+    return counts;
+}
+
+uint32_t snapshot_live_in(const struct vdb_snapshot *s, const struct part *part)
+{
+    uint32_t *counts = counts_of(s), rows = part->row_end - part->row_begin;
+    uint32_t *place = counts ? counts + (part - s->generation->parts) : NULL;
+    uint32_t known = place ? __atomic_load_n(place, __ATOMIC_RELAXED) : 0;
+    if (known) return rows - (known - 1);
+    uint32_t deleted = liveness_count(&s->dead, part->row_begin, part->row_end);
+    if (place) __atomic_store_n(place, deleted + 1, __ATOMIC_RELAXED);
+    return rows - deleted;
 }
 
 /* ---- reading rows -------------------------------------------------------------------------- */

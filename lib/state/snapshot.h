@@ -31,6 +31,7 @@ struct vdb_snapshot {
     uint64_t log_bytes;   /* of blocks outside the log's extents, and of extents linked to */
     struct names
         *names; /* at `cursor`; of a state gone back to, those of the one it was made from */
+    uint32_t *deleted_in; /* of each part: 1 + what snapshot_live_in counted; 0: not yet */
     struct liveness dead; /* rows from row_count on are, where they are known of */
 
     /* How the handle was opened. */
@@ -79,6 +80,9 @@ static inline bool snapshot_sees(const struct vdb_snapshot *s, uint32_t row, boo
 {
     return deleted ? row < s->row_count : !liveness_deleted(&s->dead, row);
 }
+
+/* How many rows of the part are live. Counted once a snapshot, by whichever thread asks first. */
+uint32_t snapshot_live_in(const struct vdb_snapshot *snapshot, const struct part *part);
 
 /* The first row from `row` on that is live in one of two states and not in the other; the larger of
  * their row counts where there is none. Both were made from the same state, or are it. */
