@@ -80,7 +80,7 @@ TEST_SRC  := $(wildcard tests/unit/test_*.c tests/spec/test_*.c tests/golden/tes
 SHIM_SRC  := tests/fault/shim.c
 AID_SRC   := $(wildcard tests/tools/*.c) tests/fault/storm.c tests/fault/powercut_disk.c
 UTIL_SRC  := $(filter-out $(TEST_SRC) $(AID_SRC) $(SHIM_SRC),$(wildcard tests/unit/*.c tests/fault/*.c))
-BENCH_SRC := $(addprefix tests/bench/,peak.c resident.c startup.c durable.c hnsw_build.cc \
+BENCH_SRC := $(addprefix tests/bench/,peak.c resident.c startup.c durable.c churn.c hnsw_build.cc \
                side_by_side.cc)
 FUZZ_AID  := fuzz/replay.c fuzz/file.c
 FUZZ_SRC  := $(filter-out $(FUZZ_AID),$(wildcard fuzz/*.c))

@@ -669,7 +669,7 @@ struct vdb_maintain_options {
     void *context;
     int64_t now_us; /* by which ages and quiet hours go, in microseconds since 1970; 0: the clock */
     /* A part is merged with the rows behind it from so many hundredths of its own on, 1 to 100, and
-     * so many of all rows are a tail to build a part of; 0: 100, and as below. With less there are
+     * so many of the rows in parts are a tail to build one of; 0: 100, and as below. With less there are
      * fewer parts to search, and the file grows by a copy of the part more often. */
     unsigned merge_percent;
 };

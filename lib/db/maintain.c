@@ -26,7 +26,7 @@ static bool needed(const struct vdb_snapshot *s, unsigned percent, int64_t now_u
 {
     const struct manifest *m = &s->generation->manifest;
     uint64_t tail = s->row_count - m->row_count;
-    if (percent && tail && tail * 100 >= (uint64_t)s->row_count * percent) return true;
+    if (percent && tail && tail * 100 >= (uint64_t)m->row_count * percent) return true;
     uint32_t times = policy_is_quiet(m, now_us) ? 1 : LOUD_TIMES;
     return tail >= TAIL_MAX_ROWS * times ||
            s->tail_events + (uint64_t)COMMIT_REPLAY * s->tail_count >=
