@@ -22,7 +22,8 @@ import make_examples as spec  # noqa: E402
 
 spec.read_layouts(os.path.join(SOURCE, "format-spec"))
 GOOD = spec.make()
-MANIFEST, RECORD, LINK, LAST = 9 * 65536, 655616, 656192, 11 * 65536
+MANIFEST, RECORD, NAMES, LINK, LAST = 9 * 65536, 655616, 656192, 656960, 11 * 65536
+STATES = 8 * 65536 + 4096
 
 
 def field(name, wanted):
@@ -57,7 +58,7 @@ class File:
         self.put(0, "disk_superblock", "check", spec.xxh3(bytes(self.data[:504])))
         return self
 
-    def manifest(self, at=0, name="disk_manifest", **values):
+    def manifest(self, at=0, name="disk_manifest", /, **values):
         for wanted, value in values.items():
             self.put(MANIFEST + at, name, wanted, value)
         self.seal(MANIFEST, "disk_manifest", self.get(MANIFEST, "disk_manifest", "length"))
@@ -100,6 +101,36 @@ class File:
         self.seal(LINK, "disk_record", 128)
         return self
 
+    def name(self, number, at=NAMES, first=128, operation=None, **values):
+        """A change of names: of the record of two, or at the end of the last commit."""
+        change = at + first + 320 * number
+        if operation is not None:
+            self.put(change, "disk_name_change", "operation", operation)
+        for wanted, value in values.items():
+            self.put(change + 64, "disk_snapshot", wanted, value)
+        self.seal(at, "disk_record", self.get(at, "disk_record", "length"))
+        return self
+
+    def last_name(self, number, **values):
+        return self.name(number, LAST, 256, **values)
+
+    def names(self, **values):
+        self.put(NAMES + 64, "disk_names", "count", values["count"])
+        return self.name(0)
+
+    def snapshot(self, number, **values):
+        at = self.get(MANIFEST + field("disk_manifest", "snapshots")[0], "disk_table", "off")
+        return self.manifest(at + 256 * number, "disk_snapshot", **values)
+
+    def states(self, at=0, name="disk_states_header", /, **values):
+        for wanted, value in values.items():
+            self.put(STATES + at, name, wanted, value)
+        return self.segment(8, check=spec.xxh3(bytes(self.data[STATES:STATES + 132])))
+
+    def flip_row(self, row):
+        struct.pack_into("<I", self.data, STATES + 128, row)
+        return self.states()
+
     def cut(self, length):
         del self.data[length:]
         return self
@@ -116,8 +147,9 @@ def cases():
     yield "other-file", 65, "not a vdb", File().superblock(magic=b"\x7fELF\x02\x01\x01\x00")
     yield "text-mode-transfer", 65, "not a vdb", File().superblock(magic=b"\x8fVDB\n\x1a\n\x00")
     yield "version-0.1", 65, "version 0.1", File().superblock(version_minor=1)
-    yield "version-0.3", 65, "version 0.3", File().superblock(version_minor=3)
-    yield "version-1.2", 65, "version 1.2", File().superblock(version_major=1)
+    yield "version-0.2", 65, "version 0.2", File().superblock(version_minor=2)
+    yield "version-0.4", 65, "version 0.4", File().superblock(version_minor=4)
+    yield "version-1.3", 65, "version 1.3", File().superblock(version_major=1)
     yield "incompat-bit", 65, "incompat", File().superblock(incompat=1 << 5)
     yield "compat-bit", 0, "", File().superblock(compat=1 << 5)
     yield "ro-compat-bit", 0, "", File().superblock(ro_compat=1 << 5)
@@ -150,6 +182,17 @@ def cases():
     yield "segment-of-other-rows", 65, "", File().segment(3, row_end=2)
     yield "segment-type", 65, "segment type 99", File().segment(7, type=99)
     yield "segment-type-optional", 0, "", File().segment(7, type=99, flags=1)
+    yield "segment-of-history-with-rows", 65, "history segment covers rows", File().segment(7, row_end=3)
+    yield "segment-of-states-with-rows", 65, "states segment covers rows", File().segment(8, row_end=3)
+    yield "snapshot-without-name", 65, "name of snapshot 0", File().snapshot(0, name_len=0)
+    yield "snapshot-name-too-long", 65, "name of snapshot 1", File().snapshot(1, name_len=199)
+    yield "snapshot-name-with-newline", 65, "name of snapshot 0", File().snapshot(0, name=b"har\nest")
+    yield "snapshot-name-not-utf8", 65, "", File().snapshot(0, name=b"h\xffrvest")
+    yield "snapshots-in-disorder", 65, "out of order", File().snapshot(0, name=b"zarvest")
+    yield "snapshot-twice", 65, "out of order", File().snapshot(1, name=b"harvest")
+    yield "snapshot-of-the-future", 65, "commit 6", File().snapshot(0, commit=6)
+    yield "snapshot-of-no-commit", 65, "commit 0", File().snapshot(0, commit=0)
+    yield "snapshot-live-count", 65, "4 of 3 rows", File().snapshot(0, live_count=4)
     yield "vector-segment-short", 65, "vector", File().segment(0, len=32)
     yield "vector-stride", 65, "", File().segment(0, stride=8)
     yield "tombstones-short", 65, "tombstone", File().segment(6, len=0)
@@ -160,6 +203,32 @@ def cases():
     yield "commit-row-base", 65, "", File().commit(row_base=7)
     yield "commit-live-count", 65, "", File().commit(live_count=3)
     yield "commit-stride", 65, "", File().commit(stride=0)
+    yield "commit-names-beyond-it", 65, "", File().commit(LAST, name_count=3)
+    yield "commit-names-wrap-around", 65, "", File().commit(LAST, name_count=0x0ccccccd)
+    yield "names-count-too-high", 65, "", File().names(count=3)
+    yield "names-count-too-low", 65, "", File().names(count=1)
+    yield "names-operation-unknown", 65, "names", File().name(0, operation=9)
+    yield "names-operation-none", 65, "names", File().name(0, operation=0)
+    yield "names-created-twice", 65, "harvest", File().name(0, name=b"harvest", name_len=7)
+    yield "names-removed-unknown", 65, "orchids", File().name(1, name=b"orchids")
+    yield "names-empty", 65, "names", File().name(0, name_len=0)
+    yield "names-too-long", 65, "names", File().name(0, name_len=199)
+    yield "names-with-control-character", 65, "names", File().name(0, name=b"pr\x85ss")
+    yield "names-of-another-commit", 65, "names", File().name(0, commit=5)
+    yield "names-of-another-time", 65, "names", File().name(0, commit_time_us=5)
+    yield "names-of-other-rows", 65, "names", File().name(0, row_count=3)
+    yield "names-live-count", 65, "names", File().name(0, live_count=3)
+    yield "names-received-with-name", 65, "names", File().last_name(0, name_len=1, name=b"n")
+    yield "names-received-at-another-commit", 65, "names", File().last_name(0, commit=6)
+    yield "names-created-with-a-commit-twice", 65, "press", File().last_name(1, name=b"press")
+    yield "states-none", 65, "states", File().states(state_count=0)
+    yield "states-beyond-segment", 65, "states", File().states(state_count=2)
+    yield "states-wrap-around", 65, "states", File().states(states_off=(1 << 64) - 64)
+    yield "states-flips-beyond-segment", 65, "states", File().states(flip_count=2)
+    yield "states-flips-wrap-around", 65, "states", File().states(flip_count=1 << 62)
+    yield "states-flips-end", 65, "states", File().states(64, "disk_state", flips_end=2)
+    yield "states-flip-of-no-row", 65, "states", File().flip_row(3)
+    yield "states-rows-that-are-not-there", 65, "states", File().states(64, "disk_state", row_count=4)
     yield "event-of-no-row", 65, "", File().event(row=77)
     yield "event-kind", 65, "", File().event(kind=4)
     yield "event-restores-live-row", 65, "", File().event(row=2)
