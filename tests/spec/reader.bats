@@ -204,6 +204,55 @@ EOF
 EOF
 }
 
+# The tools and the reader give the same rows of each of these commits, and refuse the others up to the newest.
+same_past() { # INDEX COMMIT...
+    run python3 "$reader" check "$1"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    newest=$(vdb-stat "$1" | awk '$1 == "commit" {print $2}')
+    for commit in $(seq "$newest"); do
+        if [[ " ${*:2} " == *" $commit "* ]]; then
+            vdb-get --at "$commit" "$1" >tool.jsonl
+            python3 "$reader" get --at "$commit" "$1" >reader.jsonl
+            cmp tool.jsonl reader.jsonl || same_records tool.jsonl reader.jsonl
+        else
+            run vdb-get --at "$commit" "$1"
+            [ "$status" -eq 1 ]
+            run python3 "$reader" get --at "$commit" "$1"
+            [ "$status" -eq 1 ]
+        fi
+    done
+}
+
+@test "every commit of the past: the tools and the reader go back to the same rows" {
+    records 0 40 1 1 | vdb-add -q --create --type i8 --metric l2 past.data
+    vdb-rm -q past.data row-0003 row-0004é >/dev/null
+    records 2 44 3 2 | vdb-add -q past.data
+    vdb-rm -q --restore past.data row-0003 >/dev/null
+    same_past past.data 1 2 3 4 5
+    records 100 2400 1 3 | vdb-add -q past.data # a part is built, and the manifest goes on
+    vdb-rm -q past.data row-0003 >/dev/null
+    same_past past.data 1 2 3 4 5 6 7
+}
+
+@test "states that a compaction kept: the tools and the reader go back to the same rows" {
+    records 0 40 1 1 | vdb-add -q --create --type i8 --metric l2 kept.data
+    vdb-rm -q kept.data row-0003 row-0004é >/dev/null
+    records 2 44 3 2 | vdb-add -q kept.data
+    vdb-rm -q --restore kept.data row-0003 >/dev/null
+    cp kept.data purged.data
+    vdb-compact -q --keep-rows all kept.data
+    vdb-compact -q purged.data
+    python3 "$reader" info kept.data | grep -q '"kept_commits": \[1, 2, 3, 4\]'
+    python3 "$reader" info purged.data | grep -q '"kept_commits": \[\]'
+    vdb-rm -q kept.data row-0006 row-0007é >/dev/null
+    vdb-rm -q purged.data row-0006 row-0007é >/dev/null
+    same_past kept.data 1 2 3 4 5 6
+    same_past purged.data 5 6
+    vdb-compact -q --keep-rows all kept.data
+    same_past kept.data 1 2 3 4 5 6
+}
+
 @test "a writer goes on from the worked example, and the reader follows" {
     python3 "$root/tests/spec/make_examples.py" --file more.data "$root/format-spec"
     echo '{"id": "quince", "vector": [1, 2, 3, 4]}' | vdb-add -q more.data
