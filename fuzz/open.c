@@ -9,7 +9,7 @@
 #include "fuzz.h"
 #include "vdb.h"
 
-enum { ROWS_READ = 32, NEIGHBOURS = 5 };
+enum { ROWS_READ = 32, NEIGHBOURS = 5, STATES_READ = 4 };
 
 /* What is read of a row has to be readable memory: sum it, so that a sanitizer sees each byte. */
 static volatile unsigned touched;
@@ -98,6 +98,36 @@ static void read_snapshot(const struct vdb_snapshot *snapshot)
     free(vector);
 }
 
+/* Names, and the states that they are of; and others, from the oldest on. */
+static void read_past(const struct vdb_snapshot *snapshot)
+{
+    struct vdb_info info;
+    struct vdb_name name;
+    struct vdb_error err;
+    const struct vdb_snapshot *past;
+    uint64_t commit;
+
+    vdb_snapshot_info(snapshot, &info);
+    for (uint32_t i = 0; i < STATES_READ && vdb_name_at(snapshot, i, &name) == VDB_OK; i++) {
+        touch(name.name, name.name_len);
+        vdb_name_find(snapshot, name.name, name.name_len, &name, &err);
+        vdb_commit_at(snapshot, name.commit_time_us, &commit, &err);
+        if (vdb_snapshot_at(snapshot, name.commit, &past, &err) != VDB_OK) continue;
+        read_snapshot(past);
+        vdb_snapshot_close(past);
+    }
+    for (uint64_t i = 0; i < STATES_READ; i++) {
+        struct vdb_diff *diff;
+        struct vdb_diff_entry entry;
+        if (vdb_snapshot_at(snapshot, info.oldest_commit + i, &past, &err) != VDB_OK) continue;
+        if (vdb_diff_open(past, snapshot, &diff, &err) == VDB_OK) {
+            while (vdb_diff_next(diff, &entry, &err) == VDB_OK) touch(entry.id, entry.id_len);
+            vdb_diff_close(diff);
+        }
+        vdb_snapshot_close(past);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char path[64];
@@ -119,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (vdb_open(path, &options, &db, &err) == VDB_OK) {
         if (vdb_snapshot_open(db, &snapshot, &err) == VDB_OK) {
             read_snapshot(snapshot);
+            read_past(snapshot);
             vdb_snapshot_close(snapshot);
         }
         vdb_close(db);

@@ -65,6 +65,11 @@ def indexes(folder):
     run("vdb-compact", "-q", "--index", "graph", at("parts"))
     run("vdb-add", "-q", at("parts"), records=records(30, 16, True, metadata=True, first=190))
 
+    # Snapshots in manifest and log, and a state from before a compaction.
+    here = os.path.dirname(os.path.abspath(__file__))
+    run(sys.executable, os.path.join(here, "..", "tests", "spec", "make_examples.py"), "--file", at("past"),
+        os.path.join(here, "..", "format-spec"))
+
 
 def inputs(folder):
     os.makedirs(folder, exist_ok=True)
