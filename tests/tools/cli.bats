@@ -6,7 +6,7 @@ load common.bash
 
 setup() {
     common_setup
-    tools="add rm get search log stat check compact bench"
+    tools="add rm get search log stat check compact snap bench"
 }
 
 @test "--help and --version: stdout, nothing on stderr, exit 0" {
@@ -41,11 +41,10 @@ setup() {
 }
 
 @test "options whose time has not come are unknown, not ignored" {
-    for tool in add rm get search compact; do
-        for option in --where --at; do
-            refused 2 "unknown option $option*" vdb-$tool $option x x.vdb
-        done
+    for tool in add rm get search compact snap; do
+        refused 2 "unknown option --where*" vdb-$tool --where x x.vdb
     done
+    for tool in add rm compact snap; do refused 2 "unknown option --at*" vdb-$tool --at 1 x.vdb; done
     for tool in add rm get compact; do refused 2 "unknown option --recall*" vdb-$tool --recall 1 x.vdb; done
     for tool in rm get search; do refused 2 "unknown option --codes*" vdb-$tool --codes i8 x.vdb; done
 }
@@ -62,7 +61,7 @@ setup() {
 
 @test "an index that is missing, a directory or not permitted: exit 66" {
     mkdir folder.vdb
-    for tool in rm get search stat check compact; do
+    for tool in rm get search stat check compact snap; do
         refused 66 "*missing.vdb*No such file*" vdb-$tool missing.vdb $([ $tool != rm ] || echo x) </dev/null
         refused 66 "*folder.vdb*" vdb-$tool folder.vdb $([ $tool != rm ] || echo x) </dev/null
     done
@@ -81,7 +80,7 @@ setup() {
     head -c 8192 abc.vdb >cut8192.vdb
     for bad in empty zeros text cut100 cut8192; do
         cp $bad.vdb before
-        for tool in rm get search stat compact add; do
+        for tool in rm get search stat compact snap add; do
             refused 65 "*$bad.vdb*" vdb-$tool $bad.vdb $([ $tool != rm ] || echo x) \
                 </dev/null
         done
@@ -97,7 +96,7 @@ for slot in 0, 4096:
     data[slot + 8:slot + 12] = (7).to_bytes(2, 'little') + (3).to_bytes(2, 'little')
 open('later.vdb', 'wb').write(data)
 PY
-    for tool in rm get search stat compact add; do
+    for tool in rm get search stat compact snap add; do
         refused 65 "*later.vdb*7.3*" vdb-$tool later.vdb $([ $tool != rm ] || echo x) </dev/null
     done
 }

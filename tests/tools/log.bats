@@ -136,14 +136,43 @@ END
     [ "$(wc -l <cases)" -eq 16 ]
 }
 
-@test "--since what is nothing: wrong usage" {
+@test "--since what is no number, no time and no snapshot: exit 1; nothing at all: wrong usage" {
     make_five
-    for when in '' yesterday -1 1.5 2026-11-21 2026-11-21T20:15:00 2026-11-21T20:15Z 2026-02-30T00:00:00Z \
+    for when in yesterday -1 1.5 2026-11-21 2026-11-21T20:15:00 2026-11-21T20:15Z 2026-02-30T00:00:00Z \
         2026-11-21T24:00:00Z 2026-11-21T20:15:00+0100 2026-11-21T20:15:60Z 18446744073709551616 before-migration; do
-        refused 2 "--since: '$when' is no *" vdb-log --since="$when" a.vdb
+        refused 1 "a.vdb: no snapshot is called '$when', and it is no commit's number and no time *" \
+            vdb-log --since="$when" a.vdb
     done
+    refused 2 "--since: '' is no *" vdb-log --since= a.vdb
     refused 2 "--lines: '-1' is not a number*" vdb-log -n -1 a.vdb
     refused 2 "one INDEX and no more*" vdb-log a.vdb b.vdb
+}
+
+@test "--since a snapshot: what came after its commit, wherever compaction has put that" {
+    make_five
+    vdb-snap a.vdb create "before all that" >/dev/null
+    add f g
+    ends 0 vdb-log --since "before all that" a.vdb
+    same "$(cut -f 4 <<<"$output" | paste -sd' ')" "f g"
+    vdb-compact -q a.vdb
+    same "$(vdb-log --since "before all that" a.vdb)" "$output"
+    same "$(vdb-log --since "before all that" -n 1 a.vdb | cut -f 4)" g
+}
+
+@test "--at: changes up to then, with all other options" {
+    make_five
+    vdb-snap a.vdb create four >/dev/null
+    add f g
+    vdb-log a.vdb >all
+    cmp <(vdb-log --at four a.vdb) <(head -5 all)
+    cmp <(vdb-log --at 3 a.vdb) <(head -2 all)
+    cmp <(vdb-log --at "$(sed -n 4p all | cut -f 2)" a.vdb) <(head -4 all)
+    cmp <(vdb-log --at four -n 2 a.vdb) <(sed -n 4,5p all)
+    cmp <(vdb-log --at four --since 3 --json a.vdb) <(vdb-log --json a.vdb | sed -n 3,5p)
+    [ -z "$(vdb-log --at 1 a.vdb)" ]
+    [ -z "$(vdb-log --at 3 --since four a.vdb)" ]
+    refused 1 "a.vdb: commit 9 is still to come*" vdb-log --at 9 a.vdb
+    refused 2 "--at or --follow, not both*" vdb-log --at 3 --follow a.vdb
 }
 
 @test "history that was dropped is told on stderr, when it was asked for" {

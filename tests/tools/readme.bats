@@ -52,8 +52,18 @@ as_script() {
     diff ../wanted ../shown
 }
 
-@test "the tour has six pipelines, each in a block of its own" {
-    [ "$(grep -c '^```console$' "$readme")" -eq 6 ]
+@test "the tour has eight pipelines, each in a block of its own" {
+    [ "$(grep -c '^```console$' "$readme")" -eq 8 ]
+}
+
+@test "the line for cron works as it stands" {
+    printf 'a\t1\t2\n' | vdb-add -q --create --format tsv colours.vdb
+    command=$(sed -n 's/^    0 \* \* \* \* //p' "$readme")
+    [[ $command == vdb-snap* ]]
+    ends 0 sh -c "$command"
+    [ -z "$output$stderr" ]
+    for i in $(seq 50); do sh -c "$command"; done
+    [ "$(vdb-snap colours.vdb | grep -c '^hourly-20')" -eq 48 ]
 }
 
 @test "the table of tools has each tool that is built, and no other" {
