@@ -10,6 +10,7 @@ setup() {
     make_abc
     vdb-rm -q abc.vdb a >/dev/null
     echo '{"vector": [1, 2]}' >query.jsonl
+    vdb-snap abc.vdb send 2 >stream
     mkdir place
     cp abc.vdb place/x.vdb
     chmod 444 place/x.vdb
@@ -30,6 +31,10 @@ vdb-stat place/x.vdb
 vdb-rm --list place/x.vdb
 vdb-check --deep place/x.vdb
 vdb-compact -q --output fresh.vdb place/x.vdb
+vdb-snap place/x.vdb
+vdb-snap place/x.vdb diff 1
+vdb-snap place/x.vdb send
+vdb-get --at 2 place/x.vdb
 TOOLS
     [ ! -x "$VDB_BIN/vdb-log" ] || echo vdb-log place/x.vdb
 }
@@ -41,6 +46,9 @@ vdb-add --batch 1 place/x.vdb abc.jsonl
 vdb-rm place/x.vdb b
 vdb-rm --restore place/x.vdb a
 vdb-compact place/x.vdb
+vdb-snap place/x.vdb create now
+vdb-snap place/x.vdb restore 2
+vdb-snap --force place/x.vdb recv <stream
 TOOLS
 }
 

@@ -27,6 +27,9 @@ storm() {
 @test "vdb-add --create, signalled at random" { storm 12 create; }
 @test "vdb-add, signalled at random" { storm 10 add; }
 @test "vdb-rm, signalled at random" { storm 40 rm; }
+@test "vdb-snap restore, signalled at random" { storm 30 restore; }
+@test "vdb-snap recv, signalled at random" { storm 8 receive; }
+@test "vdb-snap recv that makes the index, signalled at random" { storm 15 received; }
 @test "vdb-compact in place, signalled at random" { storm 12 compact; }
 @test "vdb-compact --output, signalled at random" { storm 8 output; }
 @test "vdb-compact --output -, signalled at random" { storm 8 stdout; }

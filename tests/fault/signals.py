@@ -40,6 +40,9 @@ WORKLOADS = {
     "rm": (["vdb-rm", "--ids-from", "ids", "x.vdb"], "x.vdb"),
     "compact": (["vdb-compact", "-j2", "--index", "graph", "x.vdb"], "x.vdb"),
     "output": (["vdb-compact", "-j2", "--index", "graph", "-o", "out.vdb", "x.vdb"], "out.vdb"),
+    "restore": (["vdb-snap", "x.vdb", "restore", "1"], "x.vdb"),
+    "receive": (["sh", "-c", "exec vdb-snap --force x.vdb recv <stream"], "x.vdb"),
+    "received": (["sh", "-c", "exec vdb-snap made.vdb recv <stream"], "made.vdb"),
     "stdout": (["vdb-compact", "-j2", "--index", "graph", "-o", "-", "x.vdb"], "x.vdb"),
 }
 
@@ -51,6 +54,9 @@ def prepare(folder):
             file.write(text)
     subprocess.run(["vdb-add", "-q", "--create", "--index", "graph", "x.vdb", "old.jsonl"],
                    cwd=folder, check=True)
+    subprocess.run(["vdb-add", "-q", "--create", "--index", "flat", "y.vdb", "new.jsonl"], cwd=folder, check=True)
+    with open(os.path.join(folder, "stream"), "wb") as file:
+        subprocess.run(["vdb-snap", "y.vdb", "send"], cwd=folder, check=True, stdout=file)
 
 
 def one(base, work, command, target, delay, number):
