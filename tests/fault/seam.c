@@ -261,11 +261,11 @@ int __wrap_open(const char *path, int flags, ...)
     }
     struct verdict v = judge(creates ? SEAM_CREATE : SEAM_OPEN, "open");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int fd = __real_open(path, flags, mode);
     /* Only with O_EXCL is it sure to be new, and the library knows no other way. */
-    if (fd >= 0 && (flags & O_CREAT) && (flags & O_EXCL)) record_create(path, fd);
-    record_leave();
+    if (fd >= 0 && (flags & O_CREAT) && (flags & O_EXCL)) trace_create(path, fd);
+    trace_leave();
     if (fd >= 0 && v.fails) __real_close(fd);
     return after(&v, fd);
 }
@@ -274,10 +274,10 @@ int __wrap_mkostemp(char *path, int flags)
 {
     struct verdict v = judge(SEAM_CREATE, "mkostemp");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int fd = __real_mkostemp(path, flags);
-    if (fd >= 0) record_create(path, fd);
-    record_leave();
+    if (fd >= 0) trace_create(path, fd);
+    trace_leave();
     if (fd >= 0 && v.fails) __real_close(fd);
     return after(&v, fd);
 }
@@ -303,10 +303,10 @@ ssize_t __wrap_pread(int fd, void *to, size_t len, off_t off)
 static ssize_t write_recorded(int fd, const void *from, size_t len, off_t off)
 {
     if (counts(SEAM_SYNC) && drops()) undo_keep(fd, off, len);
-    record_enter();
+    trace_enter();
     ssize_t n = __real_pwrite(fd, from, len, off);
-    if (n > 0) record_write(fd, (uint64_t)off, from, (size_t)n);
-    record_leave();
+    if (n > 0) trace_write(fd, (uint64_t)off, from, (size_t)n);
+    trace_leave();
     return n;
 }
 
@@ -322,10 +322,10 @@ ssize_t __wrap_pwrite(int fd, const void *from, size_t len, off_t off)
 
 static int reserve_recorded(int fd, off_t off, off_t len)
 {
-    record_enter();
+    trace_enter();
     int error = __real_posix_fallocate(fd, off, len);
-    if (!error) record_reserve(fd, (uint64_t)off, (uint64_t)len);
-    record_leave();
+    if (!error) trace_reserve(fd, (uint64_t)off, (uint64_t)len);
+    trace_leave();
     return error;
 }
 
@@ -342,10 +342,10 @@ int __wrap_ftruncate(int fd, off_t len)
 {
     struct verdict v = judge(SEAM_TRUNCATE, "ftruncate");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int result = __real_ftruncate(fd, len);
-    if (result == 0) record_truncate(fd, (uint64_t)len);
-    record_leave();
+    if (result == 0) trace_truncate(fd, (uint64_t)len);
+    trace_leave();
     return after(&v, result);
 }
 
@@ -354,11 +354,11 @@ static int sync_judged(int fd, int (*real)(int), const char *call)
     struct stat s;
     bool directory = fstat(fd, &s) == 0 && S_ISDIR(s.st_mode);
     struct verdict v = judge(directory ? SEAM_SYNC_DIRECTORY : SEAM_SYNC, call);
-    record_enter();
+    trace_enter();
     int result = v.fails && v.effect != SEAM_DONE ? -1 : real(fd);
-    record_sync(fd, result == 0);
+    trace_sync(fd, result == 0);
     if (v.fails && v.effect == SEAM_DROP && !directory) undo_all(fd);
-    record_leave();
+    trace_leave();
     if (result == 0 && counts(SEAM_SYNC) && drops()) undo_forget(fd);
     if (v.fails) errno = v.error;
     return v.fails ? -1 : result;
@@ -378,10 +378,10 @@ int __wrap_rename(const char *from, const char *to)
 {
     struct verdict v = judge(SEAM_RENAME, "rename");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int result = __real_rename(from, to);
-    if (result == 0) record_rename(from, to);
-    record_leave();
+    if (result == 0) trace_rename(from, to);
+    trace_leave();
     return after(&v, result);
 }
 
@@ -389,10 +389,10 @@ int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to, u
 {
     struct verdict v = judge(SEAM_RENAME, "renameat2");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int result = __real_renameat2(from_fd, from, to_fd, to, flags);
-    if (result == 0) record_rename(from, to);
-    record_leave();
+    if (result == 0) trace_rename(from, to);
+    trace_leave();
     return after(&v, result);
 }
 
@@ -400,10 +400,10 @@ int __wrap_link(const char *from, const char *to)
 {
     struct verdict v = judge(SEAM_RENAME, "link");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int result = __real_link(from, to);
-    if (result == 0) record_link(from, to);
-    record_leave();
+    if (result == 0) trace_link(from, to);
+    trace_leave();
     return after(&v, result);
 }
 
@@ -411,10 +411,10 @@ int __wrap_unlink(const char *path)
 {
     struct verdict v = judge(SEAM_UNLINK, "unlink");
     if (refuses(&v)) return -1;
-    record_enter();
+    trace_enter();
     int result = __real_unlink(path);
-    if (result == 0) record_unlink(path);
-    record_leave();
+    if (result == 0) trace_unlink(path);
+    trace_leave();
     return after(&v, result);
 }
 

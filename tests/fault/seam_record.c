@@ -93,7 +93,7 @@ static bool find_file(int fd, uint32_t *file)
 
 static _Thread_local bool inside; /* this thread has `lock`, for it is being recorded */
 
-void record_enter(void)
+void trace_enter(void)
 {
     if (!__atomic_load_n(&recording, __ATOMIC_ACQUIRE)) return;
     seam_pause();
@@ -101,7 +101,7 @@ void record_enter(void)
     inside = true;
 }
 
-void record_leave(void)
+void trace_leave(void)
 {
     if (!inside) return;
     inside = false;
@@ -123,7 +123,7 @@ static struct seam_op *append_for(int fd, enum seam_op_kind kind)
     return op;
 }
 
-void record_write(int fd, uint64_t off, const void *bytes, size_t len)
+void trace_write(int fd, uint64_t off, const void *bytes, size_t len)
 {
     struct seam_op *op = append_for(fd, SEAM_OP_WRITE);
     if (!op) return;
@@ -133,7 +133,7 @@ void record_write(int fd, uint64_t off, const void *bytes, size_t len)
     memcpy(op->bytes, bytes, len);
 }
 
-void record_reserve(int fd, uint64_t off, uint64_t len)
+void trace_reserve(int fd, uint64_t off, uint64_t len)
 {
     struct seam_op *op = append_for(fd, SEAM_OP_RESERVE);
     if (!op) return;
@@ -141,13 +141,13 @@ void record_reserve(int fd, uint64_t off, uint64_t len)
     op->len = len;
 }
 
-void record_truncate(int fd, uint64_t len)
+void trace_truncate(int fd, uint64_t len)
 {
     struct seam_op *op = append_for(fd, SEAM_OP_TRUNCATE);
     if (op) op->len = len;
 }
 
-void record_sync(int fd, bool good)
+void trace_sync(int fd, bool good)
 {
     struct stat s;
     int kept = errno;
@@ -160,7 +160,7 @@ void record_sync(int fd, bool good)
         append_for(fd, good ? SEAM_OP_SYNC : SEAM_OP_SYNC_FAIL);
 }
 
-void record_create(const char *path, int fd)
+void trace_create(const char *path, int fd)
 {
     const char *name = inside ? name_within(path) : NULL;
     if (!name) return;
@@ -179,17 +179,17 @@ static void record_names(enum seam_op_kind kind, const char *from, const char *t
     op->to = copied(other);
 }
 
-void record_link(const char *from, const char *to)
+void trace_link(const char *from, const char *to)
 {
     record_names(SEAM_OP_LINK, from, to);
 }
 
-void record_rename(const char *from, const char *to)
+void trace_rename(const char *from, const char *to)
 {
     record_names(SEAM_OP_RENAME, from, to);
 }
 
-void record_unlink(const char *path)
+void trace_unlink(const char *path)
 {
     const char *name = inside ? name_within(path) : NULL;
     if (name) append(SEAM_OP_UNLINK)->name = copied(name);
@@ -197,9 +197,9 @@ void record_unlink(const char *path)
 
 void seam_mark(uint64_t n)
 {
-    record_enter();
+    trace_enter();
     if (inside) append(SEAM_OP_MARK)->off = n;
-    record_leave();
+    trace_leave();
 }
 
 /* ---- beginning and end --------------------------------------------------------------------- */

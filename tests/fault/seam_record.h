@@ -10,16 +10,16 @@
 
 /* Around each call that changes something, so that the record has them in their order. Between the
  * two stand the call and what is said of it, where it did something. */
-void record_enter(void);
-void record_leave(void);
+void trace_enter(void);
+void trace_leave(void);
 
-void record_write(int fd, uint64_t off, const void *bytes, size_t len);
-void record_reserve(int fd, uint64_t off, uint64_t len);
-void record_truncate(int fd, uint64_t len);
-void record_sync(int fd, bool good);
-void record_create(const char *path, int fd);
-void record_link(const char *from, const char *to);
-void record_rename(const char *from, const char *to);
-void record_unlink(const char *path);
+void trace_write(int fd, uint64_t off, const void *bytes, size_t len);
+void trace_reserve(int fd, uint64_t off, uint64_t len);
+void trace_truncate(int fd, uint64_t len);
+void trace_sync(int fd, bool good);
+void trace_create(const char *path, int fd);
+void trace_link(const char *from, const char *to);
+void trace_rename(const char *from, const char *to);
+void trace_unlink(const char *path);
 
 #endif
