@@ -3,8 +3,8 @@
  * Usage: durable [--no-write-out] [commits|batches|writers|search|scan|maintenance|opening|
  * past]... measures what is named, else all, in files in the working directory, whose file system
  * is what counts. Prints notes, in lines that begin with `#`, and FIGURE, REACHED, TARGET, yes or
- * no, between tabs. NOTES.md says how each figure is taken. SPDX-License-Identifier: BSD-2-Clause
- */
+ * no, between tabs. NOTES.md says how each figure is taken.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/durable.h"
 
 #include <stdio.h>

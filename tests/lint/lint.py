@@ -12,6 +12,7 @@ import re
 import sys
 
 FILE_LINES, FUNCTION_LINES = 700, 90
+LONGER = {"lib/vdb.h": 1000}  # the interface is one file, mostly of what it promises
 CODE = ("lib", "tools", "fuzz")
 C_ROOTS = CODE + ("tests",)
 NAMED = (".c", ".h", ".cc", ".py", ".bats")
@@ -151,8 +152,9 @@ class Lint:
             self.breach(path, 1, f"has no line {SPDX}")
 
     def lengths(self, path, lines):
-        if len(lines) > FILE_LINES:
-            self.breach(path, FILE_LINES + 1, f"has {len(lines)} lines, above {FILE_LINES}")
+        most = LONGER.get(path, FILE_LINES)
+        if len(lines) > most:
+            self.breach(path, most + 1, f"has {len(lines)} lines, above {most}")
         start = None
         # clang-format has a function's braces, and no others, alone at the line's beginning.
         for number, line in enumerate(lines, 1):
