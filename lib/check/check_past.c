@@ -118,6 +118,18 @@ static enum vdb_status check_bounds(const struct past_check *p, struct vdb_error
     return VDB_OK;
 }
 
+/* As many rows are live in it as follows from the records that were undone. */
+static enum vdb_status check_base(const struct past_check *p, struct vdb_error *finding)
+{
+    uint32_t live = 0;
+    for (uint32_t row = 0; row < p->base->row_count; row++)
+        live += !liveness_deleted(&p->base->dead, row);
+    if (live == p->base->live_count) return VDB_OK;
+    return error_set_corrupt(finding, "log", p->newest->generation->manifest.log_extents[0].off,
+                             "%u rows are live at commit %llu, and %u by the records behind it",
+                             live, (unsigned long long)p->base->commit, p->base->live_count);
+}
+
 /* The liveness of the next state becomes that of state `index`; *live goes with it. */
 static enum vdb_status turn_back(const struct past_check *p, uint32_t index, uint32_t rows,
                                  struct liveness *dead, uint32_t *live, struct vdb_error *finding)
@@ -248,7 +260,9 @@ static enum vdb_status check_all(struct past_check *p, struct vdb_error *finding
     enum vdb_status status = open_states(p, finding);
     if (!status) status = rewind_to(p->newest, past_first_commit(p->newest) - 1, &p->base, finding);
     if (!status) status = check_bounds(p, finding);
-    if (!status && p->has_states && p->checker->options->deep) status = check_flips(p, finding);
+    bool deep = p->checker->options->deep;
+    if (!status && deep) status = check_base(p, finding);
+    if (!status && deep && p->has_states) status = check_flips(p, finding);
     if (status) return status;
     names_of_states(p);
     return check_commits(p, finding);

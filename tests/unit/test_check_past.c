@@ -23,12 +23,24 @@ struct made {
     struct buf bytes;
     struct manifest m;
     struct superblock sb;
+    int slot;
 };
 
 static void name(struct vdb *db, const char *text)
 {
     struct vdb_error err;
     must(vdb_name_create(db, text, strlen(text), NULL, &err), &err);
+}
+
+static void load(struct made *made)
+{
+    struct vdb_error err;
+    *made = (struct made){0};
+    store_read("x.vdb", &made->bytes);
+    must(superblock_choose(made->bytes.data, made->bytes.len, &made->sb, &made->slot, &err), &err);
+    must(manifest_decode(made->bytes.data + made->sb.manifest_off, made->sb.manifest_len,
+                         made->sb.manifest_off, made->bytes.len, &made->m, &err),
+         &err);
 }
 
 /* Commits 2 and 4 are kept by a compaction at commit 5; 6 and 7 are in the extents of the manifest,
@@ -38,7 +50,6 @@ static void make(struct made *made)
     struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
     struct vdb_commit_info info;
     struct vdb_error err;
-    int slot;
     options.dim = DIM;
     options.index = VDB_INDEX_FLAT;
     struct vdb *db = store_create("x.vdb", options);
@@ -56,12 +67,7 @@ static void make(struct made *made)
     store_delete(db, 11);
     name(db, "eight");
     vdb_close(db);
-    *made = (struct made){0};
-    store_read("x.vdb", &made->bytes);
-    must(superblock_choose(made->bytes.data, made->bytes.len, &made->sb, &slot, &err), &err);
-    must(manifest_decode(made->bytes.data + made->sb.manifest_off, made->sb.manifest_len,
-                         made->sb.manifest_off, made->bytes.len, &made->m, &err),
-         &err);
+    load(made);
     assert_int_equal(made->m.commit, 7);
     assert_int_equal(made->m.horizon_commit, 2);
     assert_int_equal(made->m.snapshot_count, 3); /* four, six, two */
@@ -271,6 +277,112 @@ static void damaged_records_of_the_past(void **state)
     release(&made);
 }
 
+/* ---- records whose checks and chain are right ---------------------------------------------- */
+
+/* The record of a commit that the log has. */
+static uint64_t record(const struct made *made, uint64_t commit, void (*visit)(uint8_t *, uint64_t))
+{
+    const uint8_t *file = made->bytes.data;
+    uint64_t off = made->m.log_extents[0].off;
+    while (memcmp(file + off, VDB_RECORD_MAGIC, 4) == 0) {
+        unsigned kind = le16_at(file + off + 4);
+        if (visit) visit(made->bytes.data, off);
+        if (kind == DISK_RECORD_COMMIT && le64_at(file + off + 16) == commit) return off;
+        off = kind == DISK_RECORD_LINK ? le64_at(file + off + 64) : off + le64_at(file + off + 8);
+    }
+    return 0;
+}
+
+static uint64_t chain;
+
+static void seal_record(uint8_t *file, uint64_t off)
+{
+    if (chain) put64(file + off + 32, chain);
+    put64(file + off + 40, 0);
+    chain = XXH3_64bits(file + off, le64_at(file + off + 8));
+    put64(file + off + 40, chain);
+}
+
+static void seal_log(struct made *made)
+{
+    struct disk_superblock disk;
+    chain = 0;
+    record(made, UINT64_MAX, seal_record);
+    made->sb.log_check = le64_at(made->bytes.data + made->sb.log_off + 32);
+    superblock_encode(&made->sb, &disk);
+    memcpy(made->bytes.data + made->slot * VDB_SUPERBLOCK_STRIDE, &disk, sizeof disk);
+}
+
+static void records_that_do_not_go_together(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t commit;
+        size_t at; /* in the record */
+        uint32_t value;
+        const char *words;
+        int deep; /* found by that check alone */
+    } cases[] = {
+        {7, 72, 2129, "2128 rows are live after commit 7, expected 2129", 1},  /* live_count + 1 */
+        {6, 192, 8, "28 rows are live at commit 5, and 29 by the records", 1}, /* deletes row 8 */
+        {6, 72, 27, "six of commit 6", 0},
+        {7, 24, 5, "commit 7 does not go on", 0},  /* times that fall */
+        {7, 64, 29, "commit 7 does not go on", 0}, /* its first row */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct made made;
+        struct vdb_error finding = {0};
+        make(&made);
+        uint64_t off = record(&made, cases[i].commit, NULL);
+        assert_true(off);
+        if (i == 0) assert_int_equal(le32_at(made.bytes.data + off + 72), 2128);
+        put32(made.bytes.data + off + cases[i].at, cases[i].value);
+        if (cases[i].at == 24) put32(made.bytes.data + off + 28, 0);
+        if (cases[i].at == 192) { /* and the block's own check */
+            uint64_t check_at = off + 64 + 88 + 16;
+            put64(made.bytes.data + check_at, XXH3_64bits(made.bytes.data + off + 192, 8));
+        }
+        seal_log(&made);
+        uint64_t findings = check(&made, 0, &finding);
+        if (cases[i].deep && findings) fail_msg("case %zu: %s", i, finding.message);
+        if (cases[i].deep) findings = check(&made, 1, &finding);
+        if (!findings || !strstr(finding.message, cases[i].words))
+            fail_msg("case %zu: %d findings, %s", i, (int)findings, finding.message);
+        release(&made);
+    }
+}
+
+/* Rows that lie beside the log, and that no part has taken over where they are. */
+static void blocks_of_the_past(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err, finding;
+    struct made made;
+    options.dim = 16;
+    options.index = VDB_INDEX_FLAT;
+    struct vdb *db = store_create("x.vdb", options);
+    for (uint32_t i = 0; i < 2; i++) {
+        store_add_many(db, 9000 * i, 9000, 16);
+        must(vdb_maintain(db, NULL, &err), &err);
+    }
+    store_delete(db, 1);
+    vdb_close(db);
+    load(&made);
+    assert_int_equal(made.m.part_count, 1); /* of both */
+    for (uint64_t commit = 2; commit <= 3; commit++) {
+        uint64_t off = le64_at(made.bytes.data + record(&made, commit, NULL) + 80);
+        uint64_t at = record(&made, commit, NULL);
+        assert_true(off < at || off >= at + le64_at(made.bytes.data + at + 8));
+        made.bytes.data[off + 100000] ^= 1;
+        assert_int_equal(check(&made, 0, &finding), 1);
+        assert_string_equal(finding.segment, "log");
+        assert_int_equal(finding.offset, off);
+        made.bytes.data[off + 100000] ^= 1;
+    }
+    release(&made);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -279,6 +391,8 @@ int main(void)
         test(sound_is_sound),
         test(what_is_wrong_is_named),
         test(damaged_records_of_the_past),
+        test(records_that_do_not_go_together),
+        test(blocks_of_the_past),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

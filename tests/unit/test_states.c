@@ -182,6 +182,26 @@ static void damage_is_named(void **state)
     }
 }
 
+/* What takes more than one byte: flips enough for one state to have more than rows, and more of
+ * them than the states have. */
+static void flips_that_are_too_many(void **state)
+{
+    (void)state;
+    uint8_t bytes[sizeof EXAMPLE + 4] = {0};
+    struct states_view view;
+    struct vdb_error err = {0};
+    memcpy(bytes, EXAMPLE, sizeof EXAMPLE);
+    bytes[8] = 4;
+    assert_int_equal(states_view_init(&view, bytes, sizeof bytes, 1000, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 1000);
+    bytes[8] = 3;
+    assert_int_equal(states_view_init(&view, bytes, sizeof bytes, 1000, &err), VDB_OK);
+    bytes[88] = 1; /* row_count, with live_count behind it */
+    bytes[92] = 1;
+    assert_int_equal(states_view_init(&view, bytes, sizeof bytes, 1000, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 1064);
+}
+
 /* All that a reader does with what passes. */
 static void read_all(const uint8_t *p, size_t len, void *context)
 {
@@ -219,6 +239,7 @@ int main(void)
         cmocka_unit_test(written_as_the_tables_say), cmocka_unit_test(read_as_the_tables_say),
         cmocka_unit_test(found_by_commit),           cmocka_unit_test(builder_refuses),
         cmocka_unit_test(damage_is_named),           cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(flips_that_are_too_many),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
