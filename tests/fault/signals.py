@@ -99,11 +99,15 @@ def storm(runs, seed, name, place):
     os.mkdir(base)
     prepare(base)
     spools = set(glob.glob("/var/tmp/vdb-compact-*"))
-    shutil.copytree(base, work)
-    before = content(os.path.join(work, target)) if os.path.exists(os.path.join(work, target)) else None
-    begun = time.monotonic()
-    subprocess.run(command, cwd=work, check=True, capture_output=True)
-    span = time.monotonic() - begun
+    before = content(os.path.join(base, target)) if os.path.exists(os.path.join(base, target)) else None
+    spans = []
+    for _ in range(3):  # of which the others may have been held up
+        shutil.rmtree(work, ignore_errors=True)
+        shutil.copytree(base, work)
+        begun = time.monotonic()
+        subprocess.run(command, cwd=work, check=True, capture_output=True)
+        spans.append(time.monotonic() - begun)
+    span = min(spans)
     after = content(os.path.join(work, target))
     count = {0: 0, 130: 0, 143: 0, "in": 0}
     for _ in range(runs):

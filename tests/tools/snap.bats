@@ -153,7 +153,7 @@ END
     ends 0 vdb-snap -q --keep 1 --prefix au a.vdb create au
     [ -z "$stderr" ]
     same "$(names a.vdb)" "two three au"
-    # The one just made stays, though it counts as the first of its commit by name.
+    # The one just made stays, though its name comes first.
     ends 0 vdb-snap --keep 1 --prefix '' a.vdb create A
     same "$(names a.vdb)" A
     refused 2 "--keep takes --prefix*" vdb-snap --keep 3 a.vdb create
