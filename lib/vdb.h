@@ -618,7 +618,8 @@ VDB_API enum vdb_status vdb_send(const struct vdb_snapshot *from, const struct v
 struct vdb_receive_options {
     size_t size;
     int force; /* 1: changes that the index has had since the stream's base, or all that a whole
-                  stream does not have, are undone by the same commit */
+                  stream does not have, are undone by the same commit, and names that other states
+                  have are taken from them */
 };
 #define VDB_RECEIVE_OPTIONS_INIT                                                                   \
     {                                                                                              \
@@ -626,20 +627,26 @@ struct vdb_receive_options {
     }
 
 struct vdb_receive_info {
-    uint64_t commit; /* the newest of the index afterwards */
-    uint64_t added, updated, deleted;
-    int created; /* 1: there was no index, and it was made */
-    int known;   /* 1: the state was there already, and nothing was done */
+    uint64_t commit;                  /* the newest of the index afterwards */
+    uint64_t added, updated, deleted; /* rows, those that were gone back to included */
+    int created;                      /* 1: there was no index, and it was made */
+    int known;                        /* 1: the state was there already, and nothing was done */
 };
 
 /* Applies a stream to the index at `path`, which a whole stream makes where there is none: in one
  * commit, which leaves the live rows and the names of the stream's state, durably, or not at all.
- * The whole stream is read and verified before anything is written. Receiving what was received
- * before changes nothing. `open` says how the index is opened.
- * Errors: VDB_CORRUPT (a stream that is damaged or cut off), VDB_UNSUPPORTED (one of another
- * version, metric, type or dimension than the index), VDB_NOT_FOUND (its base is not in the index:
- * the message names it), VDB_EXISTS (the index has changed since the base, or has rows of its own
- * and the stream is whole: see `force`), VDB_IO, and as vdb_create, vdb_open and vdb_txn_commit. */
+ * The whole stream is read to its end and verified before anything is written; memory holds a few
+ * MiB of it, and what is more lies in an unlinked file beside the index. `open` says how the index
+ * is opened.
+ * Receiving a state that the index has, as its newest or by a name, changes nothing. A stream of
+ * changes goes onto its base, found by where it came from and not by its name here: where the
+ * newest state was received as well, it is left for the base by the same commit. A whole stream
+ * goes into an index without rows, or takes the place of a state that came from the same sender.
+ * Errors: VDB_CORRUPT (a stream that is damaged or cut off, or rows that no index could have),
+ * VDB_UNSUPPORTED (one of another version, metric, type or dimension than the index), VDB_NOT_FOUND
+ * (its base is not in the index: the message names it), VDB_EXISTS (the index has changed since the
+ * base, or has rows of its own and the stream is whole, or another state has a name of the
+ * stream's: see `force`), VDB_IO, and as vdb_create, vdb_open and vdb_txn_commit. */
 VDB_API enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *open,
                                     const struct vdb_receive_options *options, vdb_read_fn read,
                                     void *context, struct vdb_receive_info *info,

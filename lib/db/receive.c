@@ -390,7 +390,7 @@ static enum vdb_status receive_into(const struct receiver *r, struct vdb *db,
         }
         if (!status) {
             info->commit = done.commit;
-            info->added = done.added;
+            info->added = done.added + done.restored;
             info->updated = done.updated;
             info->deleted = done.deleted;
         }
@@ -412,6 +412,18 @@ static enum vdb_status receive_existing(const struct receiver *r, struct vdb_rec
         status = receive_into(r, db, info, &again, err);
     }
     vdb_close(db);
+    return status;
+}
+
+static enum vdb_status create_as_sent(const struct osfile *file,
+                                      const struct vdb_create_options *options,
+                                      struct vdb_error *err)
+{
+    struct vdb_error why;
+    enum vdb_status status = create_empty(file, options, &why);
+    if (status == VDB_INVALID)
+        return error_set_corrupt(err, "stream", 0, "the stream's header: %s", why.message);
+    if (status && err) *err = why;
     return status;
 }
 
@@ -437,7 +449,7 @@ static enum vdb_status receive_new(const struct receiver *r, struct vdb_receive_
     bool again = false;
     enum vdb_status status = newname_create(&name, r->path, 0666, err);
     if (status) return status;
-    status = create_empty(&name.file, &options, err);
+    status = create_as_sent(&name.file, &options, err);
     if (!status) status = vdb_open(name.passing, r->open, &db, err);
     if (!status) db->unsynced = true;
     if (!status) status = receive_into(r, db, info, &again, err);
