@@ -351,10 +351,10 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     status = db_refresh(db, &snapshot, err);
     if (!status) {
         status = write_successor(db, snapshot, o, err);
-        if (!status) let_go_first(db);
         snapshot_unref(snapshot);
     }
-    db_unlock_maintain(db);
+    db_unlock_maintain(db); /* a lock that is held is not let go of */
+    if (!status) let_go_first(db);
     return status;
 }
 
