@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "check/check_graph.h"
 #include "check/check_ivf.h"
 #include "format/code_header.h"
 #include "format/graph_header.h"
@@ -148,6 +149,7 @@ static enum vdb_status check_part_index(const struct part_check *p, struct vdb_e
     if (!status)
         status = graph_header_validate_copies(&graph_header, p->file + graph->off, &header, p->file,
                                               graph->off, finding);
+    if (!status) status = check_graph(p->snapshot, p->part, graph->off, finding);
     return status;
 }
 

@@ -203,6 +203,43 @@ static void wrong_edge(struct buf *bytes, struct manifest *m)
     put32(bytes, off + get64(bytes, off + 24), ROWS); /* beyond the last row */
 }
 
+/* The places of the first row's list, and how many a list has. */
+static uint64_t edges_of(struct buf *bytes, struct manifest *m, uint32_t *degree)
+{
+    uint64_t off = segment(m, DISK_SEGMENT_GRAPH)->off;
+    memcpy(degree, bytes->data + off + 4, sizeof *degree);
+    return off + get64(bytes, off + 24);
+}
+
+/* A row that no list has, and which is no pivot. */
+static void lost_row(struct buf *bytes, struct manifest *m)
+{
+    uint32_t degree, lost = 0, pivot;
+    uint64_t edges = edges_of(bytes, m, &degree), off = segment(m, DISK_SEGMENT_GRAPH)->off;
+    uint64_t pivots = off + get64(bytes, off + 16), count = (edges - pivots) / 4;
+    for (uint64_t i = 0; i < count; i++) { /* no farther than the edges */
+        memcpy(&pivot, bytes->data + pivots + 4 * i, sizeof pivot);
+        if (pivot != lost) continue;
+        lost++;
+        i = UINT64_MAX; /* from the front */
+    }
+    for (uint32_t row = 0; row < ROWS; row++)
+        for (uint32_t i = 0, n = 0, to; i < degree; i++) { /* closes the gap that it leaves */
+            uint64_t list = edges + 4 * (uint64_t)row * degree;
+            memcpy(&to, bytes->data + list + 4 * i, sizeof to);
+            put32(bytes, list + 4 * i, VDB_NO_ROW);
+            if (to != lost && to != VDB_NO_ROW) put32(bytes, list + 4 * n++, to);
+        }
+}
+
+/* One neighbour is left of a live row. */
+static void lonely_row(struct buf *bytes, struct manifest *m)
+{
+    uint32_t degree;
+    uint64_t edges = edges_of(bytes, m, &degree);
+    for (uint32_t i = degree / 2 - 1; i < degree; i++) put32(bytes, edges + 4 * i, VDB_NO_ROW);
+}
+
 static void wrong_hash(struct buf *bytes, struct manifest *m)
 {
     uint64_t off = segment(m, DISK_SEGMENT_ID_HASH)->off;
@@ -275,6 +312,8 @@ static void a_deep_check_sees_behind_checksums(void **state)
         const char *name;
     } cases[] = {
         {wrong_edge, "graph"},
+        {lost_row, "graph"},
+        {lonely_row, "graph"},
         {wrong_hash, "id-hash"},
         {wrong_hash_of_the_dead, "id-hash"},
         {wrong_id, "id"},
