@@ -109,25 +109,10 @@ struct crash {
     char directory[200]; /* for the images; the run's own lies beside it */
 };
 
-static bool same_state(const struct model_state *a, const struct model_state *b)
-{
-    if (a->absent || b->absent) return a->absent == b->absent;
-    if (a->commit != b->commit || a->dim != b->dim || a->metric != b->metric ||
-        a->type != b->type || a->row_count != b->row_count)
-        return false;
-    for (uint32_t i = 0; i < a->row_count; i++) {
-        const struct model_row *x = &a->rows[i], *y = &b->rows[i];
-        if (x->id != y->id || x->content != y->content || x->metadata_len != y->metadata_len ||
-            x->live != y->live)
-            return false;
-    }
-    return true;
-}
-
 static int state_number(struct crash *c, const struct model_state *state)
 {
     for (int i = 0; i < c->state_count; i++)
-        if (same_state(c->states[i], state)) return i;
+        if (workload_same_state(c->states[i], state)) return i;
     c->states = have(realloc(c->states, ((size_t)c->state_count + 1) * sizeof *c->states));
     c->states[c->state_count] = state;
     return c->state_count++;
@@ -250,6 +235,30 @@ static uint64_t fold(uint64_t hash, const void *bytes, size_t len)
  * already: for each row a block is unpacked, while its checksum is verified in any case. */
 enum { LOOKUPS = 64 };
 
+/* Of names and of the past: which rows were live at the commit before, and at those with names. */
+static uint64_t past_hash(const struct vdb_snapshot *snapshot, uint64_t commit, uint64_t hash)
+{
+    const struct vdb_snapshot *past;
+    struct vdb_info info;
+    if (commit == 0 || vdb_snapshot_at(snapshot, commit, &past, NULL)) return hash + commit;
+    vdb_snapshot_info(past, &info);
+    hash = fold(hash, &info.rows, sizeof info.rows);
+    for (uint32_t row = 0; row < info.rows; row++)
+        hash = hash * 0x9e3779b97f4a7c15u + (uint64_t)vdb_row_state(past, row);
+    vdb_snapshot_close(past);
+    return hash;
+}
+
+static uint64_t names_hash(const struct vdb_snapshot *snapshot, uint64_t hash)
+{
+    struct vdb_name name;
+    for (uint32_t i = 0; vdb_name_at(snapshot, i, &name) == VDB_OK; i++) {
+        hash = fold(hash + name.commit, name.name, name.name_len);
+        hash = past_hash(snapshot, name.commit, hash);
+    }
+    return hash;
+}
+
 /* All that workload_matches_snapshot looks at, in one number, at less cost: what has been compared
  * with the model once is known again by it. 0: it cannot be read. */
 static uint64_t content_hash(const struct vdb_snapshot *snapshot, const struct vdb_info *info)
@@ -257,7 +266,8 @@ static uint64_t content_hash(const struct vdb_snapshot *snapshot, const struct v
     uint64_t facts[] = {info->commit,          info->rows, info->live,
                         info->deleted,         info->dim,  info->type,
                         (uint64_t)info->metric};
-    uint64_t hash = fold(1, facts, sizeof facts);
+    uint64_t hash = past_hash(snapshot, info->commit - 1, fold(1, facts, sizeof facts));
+    hash = names_hash(snapshot, hash + info->oldest_commit);
     uint32_t step = (uint32_t)(info->rows / LOOKUPS) + 1;
     float *vector = have(malloc(info->dim * sizeof *vector));
     bool good = true;

@@ -215,6 +215,12 @@ static bool documented(enum workload_call call, enum vdb_status status)
         [CALL_TXN_PUT] = ON(IO),
         [CALL_TXN_COMMIT] =
             ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
+        [CALL_NAME_CREATE] =
+            ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
+        [CALL_NAME_REMOVE] =
+            ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
+        [CALL_ROLLBACK] =
+            ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
         [CALL_MAINTAIN] =
             ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
         [CALL_COMPACT] = ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(CANNOT_CREATE) | ON(IO),
@@ -254,7 +260,7 @@ static unsigned index_states(const struct trial *t, const struct model_state *st
         states[count++] = run->successor;
     else
         states[count++] = run->current;
-    if (run->failed_call == CALL_TXN_COMMIT && run->status == VDB_DURABILITY_UNKNOWN)
+    if (run->next && run->status == VDB_DURABILITY_UNKNOWN && run->failed_call != CALL_CREATE)
         states[count++] = run->next;
     return count;
 }

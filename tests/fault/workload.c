@@ -1,276 +1,24 @@
-/* workload.c: the workloads, and the model beside them.
+/* workload.c: the workloads: calls of vdb.h, and what they are said to lead to.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "fault/workload.h"
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "fault/seam.h"
-
-/* ---- what rows are made of ----------------------------------------------------------------- */
-
-enum { ID_MAX = 64, METADATA_MIN = 8, MANY_ROWS = 512 };
-
-/* The model stands where the library is denied memory. */
-static void *grow(void *p, size_t len)
-{
-    seam_pause();
-    void *room = realloc(p, len ? len : 1);
-    seam_resume();
-    if (room) return room;
-    fputs("workload: no memory\n", stderr);
-    abort();
-}
-
-static uint32_t mix(uint32_t x)
-{
-    x = (x ^ x >> 16) * 0x7feb352du;
-    x = (x ^ x >> 15) * 0x846ca68bu;
-    return x ^ x >> 16;
-}
-
-static size_t row_id(uint32_t id, char *text)
-{
-    return (size_t)snprintf(text, ID_MAX, "row-%u%s", id, id % 5 == 4 ? "/\xc3\xa9t\xc3\xa9" : "");
-}
-
-/* Numbers that the type holds exactly; none is zero. */
-static void row_vector(const struct model_state *s, uint32_t content, float *vector)
-{
-    bool whole = s->type == VDB_TYPE_I8 || s->type == VDB_TYPE_U8;
-    for (uint32_t i = 0; i < s->dim; i++) {
-        uint32_t n = mix(content * 65536u + i) % 100 + 1;
-        vector[i] = whole ? (float)n : (float)n / 4;
-    }
-}
-
-/* JSON of so many bytes, which do not pack. */
-static void row_metadata(uint32_t content, uint32_t len, char *text)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    memcpy(text, "{\"t\":\"", 6);
-    for (uint32_t i = 6; i < len - 2; i++) text[i] = digits[mix(content * 1048576u + i) % 64];
-    memcpy(text + len - 2, "\"}", 2);
-}
-
-/* ---- the model ----------------------------------------------------------------------------- */
-
-enum op_kind { PUT, INSERT, UPDATE, DELETE, RESTORE };
-
-struct op {
-    enum op_kind kind;
-    uint32_t id, content, metadata_len;
-};
-
-static struct model_state *state_new(struct run *run, const struct model_state *like)
-{
-    struct model_state *state = grow(NULL, sizeof *state);
-    *state = *like;
-    state->rows = grow(NULL, like->row_count * sizeof *state->rows);
-    if (like->row_count) memcpy(state->rows, like->rows, like->row_count * sizeof *state->rows);
-    run->states = grow(run->states, (run->state_count + 1) * sizeof(struct model_state *));
-    run->states[run->state_count++] = state;
-    return state;
-}
-
-/* The live row of the id, or the last deleted one. */
-static struct model_row *find(const struct model_state *s, uint32_t id, bool live)
-{
-    for (uint32_t i = s->row_count; i-- > 0;)
-        if (s->rows[i].id == id && s->rows[i].live == live) return &s->rows[i];
-    return NULL;
-}
-
-static void add_row(struct model_state *s, struct model_row row)
-{
-    if ((s->row_count & (s->row_count - 1)) == 0)
-        s->rows = grow(s->rows, (s->row_count ? 2 * (size_t)s->row_count : 1) * sizeof *s->rows);
-    s->rows[s->row_count++] = row;
-}
-
-/* The state after a commit of these. Room grows by doubling from a power of two on. */
-static const struct model_state *state_after(struct run *run, const struct model_state *from,
-                                             const struct op *ops, size_t count)
-{
-    struct model_state *to = state_new(run, from);
-    uint32_t room = 1;
-    while (room < to->row_count) room *= 2;
-    to->rows = grow(to->rows, room * sizeof *to->rows);
-    /* Of an empty state no id is looked for: large loads take no quadratic time. */
-    bool fresh = from->row_count == 0;
-    for (size_t i = 0; i < count; i++) {
-        struct model_row *row = NULL;
-        const struct op *op = &ops[i];
-        if (!fresh || i < 64) row = find(to, op->id, op->kind != RESTORE);
-        if (op->kind == RESTORE) {
-            if (row) row->live = true;
-        } else {
-            if (row) row->live = false;
-        }
-        if (op->kind <= UPDATE)
-            add_row(to, (struct model_row){op->id, op->content, op->metadata_len, true});
-    }
-    to->commit++;
-    return to;
-}
-
-/* The live rows alone. */
-static struct model_state *state_compacted(struct run *run, const struct model_state *from)
-{
-    struct model_state *to = state_new(run, from);
-    to->row_count = 0;
-    for (uint32_t i = 0; i < from->row_count; i++)
-        if (from->rows[i].live) to->rows[to->row_count++] = from->rows[i];
-    return to;
-}
-
-/* ---- comparing ----------------------------------------------------------------------------- */
-
-static bool differ(char *why, size_t why_len, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static bool differ(char *why, size_t why_len, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, why_len, format, args);
-    va_end(args);
-    return false;
-}
-
-static bool same_facts(const struct vdb_snapshot *snapshot, const struct model_state *state,
-                       char *why, size_t why_len)
-{
-    struct vdb_info info;
-    uint64_t live = 0;
-    vdb_snapshot_info(snapshot, &info);
-    for (uint32_t i = 0; i < state->row_count; i++) live += state->rows[i].live;
-    if (info.commit != state->commit)
-        return differ(why, why_len, "commit is %llu, expected %llu",
-                      (unsigned long long)info.commit, (unsigned long long)state->commit);
-    if (info.rows != state->row_count || info.live != live || info.deleted != info.rows - live)
-        return differ(why, why_len, "%llu rows, %llu of them live; expected %u, %llu",
-                      (unsigned long long)info.rows, (unsigned long long)info.live,
-                      state->row_count, (unsigned long long)live);
-    if (info.dim != state->dim || info.metric != state->metric || info.type != state->type)
-        return differ(why, why_len, "dimension, metric or type is another one");
-    return true;
-}
-
-static bool same_row(const struct vdb_snapshot *snapshot, const struct model_state *state,
-                     uint32_t row, float *vectors, char *why, size_t why_len)
-{
-    const struct model_row *want = &state->rows[row];
-    char text[ID_MAX];
-    struct vdb_error err;
-    size_t want_len = row_id(want->id, text), id_len, json_len;
-    const char *id;
-    char *json;
-    if (vdb_row_state(snapshot, row) != (want->live ? 1 : 2))
-        return differ(why, why_len, "row %u is in state %d, expected %s", row,
-                      vdb_row_state(snapshot, row), want->live ? "live" : "deleted");
-    if (vdb_row_id(snapshot, row, &id, &id_len, &err))
-        return differ(why, why_len, "id of row %u: %s", row, err.message);
-    if (id_len != want_len || memcmp(id, text, id_len) != 0)
-        return differ(why, why_len, "id of row %u is %.*s, expected %s", row, (int)id_len, id,
-                      text);
-    if (vdb_row_vector(snapshot, row, vectors, &err))
-        return differ(why, why_len, "vector of row %u: %s", row, err.message);
-    row_vector(state, want->content, vectors + state->dim);
-    if (memcmp(vectors, vectors + state->dim, state->dim * sizeof *vectors) != 0)
-        return differ(why, why_len, "vector of row %u is not content %u", row, want->content);
-    /* Each asking unpacks a block: of many rows that should have none, every sixteenth is asked. */
-    if (state->row_count > MANY_ROWS && !want->metadata_len && row % 16 != state->commit % 16)
-        return true;
-    if (vdb_row_metadata(snapshot, row, &json, &json_len, &err))
-        return differ(why, why_len, "metadata of row %u: %s", row, err.message);
-    if (!json) json_len = 0;
-    bool same = json_len == want->metadata_len;
-    if (same && json_len) {
-        char *wanted = grow(NULL, json_len);
-        row_metadata(want->content, want->metadata_len, wanted);
-        same = memcmp(json, wanted, json_len) == 0;
-        free(wanted);
-    }
-    free(json);
-    return same || differ(why, why_len, "metadata of row %u is another one", row);
-}
-
-/* What an id leads to: its live row, or the newest deleted one. */
-static bool same_lookup(const struct vdb_snapshot *snapshot, const struct model_state *state,
-                        uint32_t row, char *why, size_t why_len)
-{
-    struct vdb_error err;
-    char text[ID_MAX];
-    uint32_t found = UINT32_MAX, want = row;
-    size_t len = row_id(state->rows[row].id, text);
-    if (!state->rows[row].live) {
-        if (state->row_count > MANY_ROWS) return true; /* the model's search would take too long */
-        const struct model_row *there = find(state, state->rows[row].id, true);
-        if (!there) there = find(state, state->rows[row].id, false);
-        want = (uint32_t)(there - state->rows);
-    }
-    enum vdb_status status = vdb_find(snapshot, text, len, 1, &found, &err);
-    if (status) return differ(why, why_len, "%s is not found: %s", text, err.message);
-    return found == want ||
-           differ(why, why_len, "%s leads to row %u, expected %u", text, found, want);
-}
-
-bool workload_matches_snapshot(const struct vdb_snapshot *snapshot, const struct model_state *state,
-                               char *why, size_t why_len)
-{
-    if (state->absent) return differ(why, why_len, "there should be no such file");
-    if (!same_facts(snapshot, state, why, why_len)) return false;
-    float *vectors = grow(NULL, 2 * (size_t)state->dim * sizeof *vectors);
-    bool same = true;
-    for (uint32_t row = 0; row < state->row_count && same; row++)
-        same = same_row(snapshot, state, row, vectors, why, why_len) &&
-               same_lookup(snapshot, state, row, why, why_len);
-    free(vectors);
-    return same;
-}
-
-bool workload_matches(const char *path, const struct model_state *state, char *why, size_t why_len)
-{
-    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
-    struct vdb_error err;
-    struct vdb *db;
-    const struct vdb_snapshot *snapshot;
-    struct stat there;
-    if (state->absent) {
-        if (lstat(path, &there) < 0 && errno == ENOENT) return true;
-        return differ(why, why_len, "there should be no such file");
-    }
-    options.read_only = 1;
-    options.threads = 1;
-    if (vdb_open(path, &options, &db, &err))
-        return differ(why, why_len, "cannot be opened: %s", err.message);
-    bool same = false;
-    if (vdb_snapshot_open(db, &snapshot, &err)) {
-        differ(why, why_len, "cannot be read: %s", err.message);
-    } else {
-        same = workload_matches_snapshot(snapshot, state, why, why_len);
-        vdb_snapshot_close(snapshot);
-    }
-    vdb_close(db);
-    return same;
-}
+#include "fault/workload_model.h"
 
 /* ---- calls --------------------------------------------------------------------------------- */
 
 const char *workload_call_name(enum workload_call call)
 {
     static const char *const names[CALL_COUNT] = {
-        "none",           "vdb_create",   "vdb_open",       "vdb_snapshot_open",
-        "vdb_txn_begin",  "vdb_txn_put",  "vdb_txn_delete", "vdb_txn_restore",
-        "vdb_txn_commit", "vdb_maintain", "vdb_compact",
+        "none",           "vdb_create",      "vdb_open",        "vdb_snapshot_open",
+        "vdb_txn_begin",  "vdb_txn_put",     "vdb_txn_delete",  "vdb_txn_restore",
+        "vdb_txn_commit", "vdb_name_create", "vdb_name_remove", "vdb_rollback",
+        "vdb_maintain",   "vdb_compact",
     };
     return names[call];
 }
@@ -363,8 +111,8 @@ static enum vdb_status begin(struct run *run, struct vdb *db, struct vdb_txn **t
 static enum vdb_status ask(struct run *run, struct vdb *db, struct vdb_txn *txn,
                            const struct op *op, enum vdb_status expected)
 {
-    char id[ID_MAX], *metadata = NULL;
-    size_t len = row_id(op->id, id);
+    char id[MODEL_ID_MAX], *metadata = NULL;
+    size_t len = model_row_id(op->id, id);
     struct vdb_error err;
     enum vdb_status status;
     unfill(&err);
@@ -372,11 +120,11 @@ static enum vdb_status ask(struct run *run, struct vdb *db, struct vdb_txn *txn,
         status = op->kind == DELETE ? vdb_txn_delete(txn, id, len, &err)
                                     : vdb_txn_restore(txn, id, len, &err);
     } else {
-        float *vector = grow(NULL, run->current->dim * sizeof *vector);
-        row_vector(run->current, op->content, vector);
+        float *vector = model_grow(NULL, run->current->dim * sizeof *vector);
+        model_row_vector(run->current, op->content, vector);
         if (op->metadata_len) {
-            metadata = grow(NULL, op->metadata_len);
-            row_metadata(op->content, op->metadata_len, metadata);
+            metadata = model_grow(NULL, op->metadata_len);
+            model_row_metadata(op->content, op->metadata_len, metadata);
         }
         enum vdb_put_mode mode = op->kind == INSERT   ? VDB_INSERT
                                  : op->kind == UPDATE ? VDB_UPDATE
@@ -414,6 +162,15 @@ static enum vdb_status gather(struct run *run, struct vdb *db, const struct op *
     return status;
 }
 
+/* The states that were said to come have come. */
+static void arrive(struct run *run)
+{
+    run->current = run->next;
+    run->successor = run->next_successor;
+    run->next = run->next_successor = NULL;
+    tell(run);
+}
+
 /* Commits what the ops were gathered in. */
 static enum vdb_status finish(struct run *run, struct vdb *db, struct vdb_txn *txn,
                               const struct op *ops, size_t count)
@@ -434,10 +191,7 @@ static enum vdb_status finish(struct run *run, struct vdb *db, struct vdb_txn *t
                  (unsigned long long)run->next->commit, (unsigned long long)info.commit);
         return note(run, CALL_TXN_COMMIT, VDB_INTERNAL, &err, db);
     }
-    run->current = run->next;
-    run->successor = run->next_successor;
-    run->next = run->next_successor = NULL;
-    tell(run);
+    arrive(run);
     return VDB_OK;
 }
 
@@ -452,13 +206,62 @@ static enum vdb_status commit(struct run *run, struct vdb *db, const struct op *
     commit(run, db, (const struct op[]){__VA_ARGS__},                                              \
            sizeof((const struct op[]){__VA_ARGS__}) / sizeof(struct op))
 
+/* Names the newest commit, or takes a name away. */
+static enum vdb_status change_name(struct run *run, struct vdb *db, uint32_t number, bool create)
+{
+    const struct model_state *(*change)(struct run *, const struct model_state *, uint32_t) =
+        create ? state_named : state_unnamed;
+    struct vdb_error err;
+    char text[VDB_NAME_MAX + 1];
+    uint64_t commit = run->current->commit;
+    size_t len = model_name_text(number, text);
+    run->next = change(run, run->current, number);
+    if (run->successor) run->next_successor = change(run, run->successor, number);
+    tell(run);
+    unfill(&err);
+    enum vdb_status status = create ? vdb_name_create(db, text, len, &commit, &err)
+                                    : vdb_name_remove(db, text, len, &err);
+    status = note(run, create ? CALL_NAME_CREATE : CALL_NAME_REMOVE, status, &err, db);
+    if (status) return status;
+    if (commit != run->current->commit) return note(run, CALL_NAME_CREATE, VDB_INTERNAL, &err, db);
+    arrive(run);
+    return VDB_OK;
+}
+
+static enum vdb_status create_name(struct run *run, struct vdb *db, uint32_t number)
+{
+    return change_name(run, db, number, true);
+}
+
+static enum vdb_status remove_name(struct run *run, struct vdb *db, uint32_t number)
+{
+    return change_name(run, db, number, false);
+}
+
+static enum vdb_status roll_back(struct run *run, struct vdb *db, uint64_t commit)
+{
+    struct vdb_error err;
+    struct vdb_commit_info info = {0};
+    run->next = state_rolled_back(run, run->current, commit);
+    if (run->successor)
+        run->next_successor = state_carried_back(run, run->successor, run->current, run->next);
+    tell(run);
+    unfill(&err);
+    enum vdb_status status =
+        note(run, CALL_ROLLBACK, vdb_rollback(db, commit, &info, &err), &err, db);
+    if (status) return status;
+    if (info.commit != run->next->commit) return note(run, CALL_ROLLBACK, VDB_INTERNAL, &err, db);
+    arrive(run);
+    return VDB_OK;
+}
+
 /* Rows of number [first, first + count) in one commit, metadata for some. */
 static enum vdb_status load(struct run *run, struct vdb *db, uint32_t first, uint32_t count)
 {
-    struct op *ops = grow(NULL, count * sizeof *ops);
+    struct op *ops = model_grow(NULL, count * sizeof *ops);
     for (uint32_t i = 0; i < count; i++)
-        ops[i] =
-            (struct op){PUT, first + i, first + i, i % (count > MANY_ROWS ? 61 : 3) == 2 ? 16 : 0};
+        ops[i] = (struct op){PUT, first + i, first + i,
+                             i % (count > MODEL_MANY_ROWS ? 61 : 3) == 2 ? 16 : 0};
     enum vdb_status status = commit(run, db, ops, count);
     free(ops);
     return status;
@@ -510,14 +313,15 @@ static enum vdb_status maintain(struct run *run, vdb_progress_fn progress)
     return note(run, CALL_MAINTAIN, vdb_maintain(run->db, &options, &err), &err, run->db);
 }
 
-static enum vdb_status compact(struct run *run, vdb_progress_fn progress)
+static enum vdb_status compact_keeping(struct run *run, vdb_progress_fn progress, bool keep_all)
 {
     struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
     struct vdb_error err;
     options.threads = run->threads ? run->threads : 1;
     options.progress = progress;
     options.context = run;
-    run->successor = state_compacted(run, run->current);
+    options.keep_rows_seconds = keep_all ? UINT64_MAX : 0;
+    run->successor = state_compacted(run, run->current, keep_all);
     tell(run);
     unfill(&err);
     enum vdb_status status =
@@ -529,12 +333,16 @@ static enum vdb_status compact(struct run *run, vdb_progress_fn progress)
     return VDB_OK;
 }
 
+static enum vdb_status compact(struct run *run, vdb_progress_fn progress)
+{
+    return compact_keeping(run, progress, false);
+}
+
 static enum vdb_status compact_to_output(struct run *run)
 {
     struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
     struct vdb_error err;
-    struct model_state *after = state_compacted(run, run->current);
-    after->commit = 1;
+    struct model_state *after = state_output(run, run->current);
     options.threads = 1;
     options.output = run->output.path;
     tell_output(run, run->output.allowed[0], after);
@@ -668,8 +476,7 @@ static enum vdb_status run_empty_transaction(struct run *run)
 static enum vdb_status run_add_metadata(struct run *run)
 {
     enum vdb_status status = open_db(run);
-    if (!status)
-        status = COMMIT(run, run->db, {PUT, 6, 6, 100}, {PUT, 7, 7, 0}, {PUT, 8, 8, METADATA_MIN});
+    if (!status) status = COMMIT(run, run->db, {PUT, 6, 6, 100}, {PUT, 7, 7, 0}, {PUT, 8, 8, 8});
     return status;
 }
 
@@ -799,15 +606,14 @@ static enum vdb_status run_many_events(struct run *run)
         return status;
     }
     struct vdb_error err;
+    next->before = run->current;
     next->commit++;
     run->next = next;
     tell(run);
     unfill(&err);
     status = note(run, CALL_TXN_COMMIT, vdb_txn_commit(txn, NULL, &err), &err, run->db);
     if (status) return status;
-    run->current = next;
-    run->next = NULL;
-    tell(run);
+    arrive(run);
     return VDB_OK;
 }
 
@@ -1055,6 +861,128 @@ static enum vdb_status setup_output_exists(struct run *run)
     return status ? status : COMMIT(run, run->db, {PUT, 24, 24, 0});
 }
 
+/* ---- workloads: names, and going back ------------------------------------------------------ */
+
+/* Commits 2 to 6, of which 3 and 5 have names: rows came, were replaced, went and came back. */
+static enum vdb_status setup_past(struct run *run)
+{
+    enum vdb_status status = setup_few(run);
+    if (!status) status = create_name(run, run->db, 4);
+    if (!status) status = COMMIT(run, run->db, {PUT, 1, 101, 9}, {PUT, 6, 6, 0}, {DELETE, 3, 0, 0});
+    if (!status) status = COMMIT(run, run->db, {RESTORE, 5, 0, 0}, {DELETE, 6, 0, 0});
+    if (!status) status = create_name(run, run->db, 5);
+    return status ? status : COMMIT(run, run->db, {PUT, 1, 102, 0}, {PUT, 7, 7, 20});
+}
+
+static enum vdb_status run_names(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = create_name(run, run->db, 1);
+    if (!status) status = COMMIT(run, run->db, {PUT, 11, 11, 0}, {DELETE, 2, 0, 0});
+    if (!status) status = create_name(run, run->db, 2);
+    if (!status) status = create_name(run, run->db, 0);
+    if (!status) status = remove_name(run, run->db, 1);
+    return status ? status : COMMIT(run, run->db, {PUT, 12, 12, 0});
+}
+
+static enum vdb_status run_names_of_two(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = open_handle(run, &run->other);
+    if (!status) status = create_name(run, run->db, 1);
+    if (!status) status = COMMIT(run, run->other, {PUT, 11, 11, 0});
+    if (!status) status = remove_name(run, run->other, 1);
+    if (!status) status = create_name(run, run->db, 1);
+    return status ? status : roll_back(run, run->other, 2);
+}
+
+/* Where the first extent of the log has room for one more record of names, and not for two. */
+static enum vdb_status setup_no_room_for_names(struct run *run)
+{
+    enum vdb_status status = setup_few(run);
+    return status ? status : COMMIT(run, run->db, {PUT, 50, 50, 47000});
+}
+
+/* The log goes on in another extent with a record of names. */
+static enum vdb_status run_names_link(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = create_name(run, run->db, 2);
+    if (!status) status = create_name(run, run->db, 3);
+    if (!status) status = COMMIT(run, run->db, {DELETE, 50, 0, 0});
+    return status ? status : remove_name(run, run->db, 3);
+}
+
+static enum vdb_status run_roll_back(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = roll_back(run, run->db, 3);
+    if (!status) status = roll_back(run, run->db, 6);
+    return status ? status : COMMIT(run, run->db, {PUT, 1, 103, 0});
+}
+
+static enum vdb_status run_compact_past(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = compact(run, NULL);
+    if (!status) status = remove_name(run, run->db, 4);
+    return status ? status : roll_back(run, run->db, 5);
+}
+
+static enum vdb_status run_compact_keeping(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = compact_keeping(run, NULL, true);
+    return status ? status : roll_back(run, run->db, 4);
+}
+
+static enum vdb_status run_compact_past_twice(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = compact_keeping(run, NULL, true);
+    if (!status) status = COMMIT(run, run->db, {PUT, 8, 8, 0}, {DELETE, 5, 0, 0});
+    if (!status) status = remove_name(run, run->db, 4);
+    return status ? status : compact(run, NULL);
+}
+
+static int name_meanwhile(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    struct run *run = context;
+    (void)phase, (void)done, (void)total;
+    if (run->other || run->failed_call) return run->failed_call != CALL_NONE;
+    if (open_handle(run, &run->other) || create_name(run, run->other, 1)) return 1;
+    if (COMMIT(run, run->other, {PUT, 7001, 7001, 0}, {DELETE, 2, 0, 0})) return 1;
+    if (create_name(run, run->other, 2)) return 1;
+    if (COMMIT(run, run->other, {PUT, 7001, 7002, 0})) return 1;
+    return remove_name(run, run->other, 1) != VDB_OK;
+}
+
+static enum vdb_status run_maintain_names(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = create_name(run, run->db, 3);
+    if (!status) status = maintain(run, name_meanwhile);
+    return status ? status : roll_back(run, run->db, 3);
+}
+
+/* What it goes back to is purged in the successor, or kept for a name. */
+static int go_back_meanwhile(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    struct run *run = context;
+    (void)phase, (void)done, (void)total;
+    if (run->other || run->failed_call) return run->failed_call != CALL_NONE;
+    if (open_handle(run, &run->other) || roll_back(run, run->other, 4)) return 1;
+    if (create_name(run, run->other, 6) || remove_name(run, run->other, 5)) return 1;
+    return roll_back(run, run->other, 3) != VDB_OK;
+}
+
+static enum vdb_status run_compact_names(struct run *run)
+{
+    enum vdb_status status = open_db(run);
+    if (!status) status = compact(run, go_back_meanwhile);
+    return status ? status : COMMIT(run, run->db, {UPDATE, 1, 104, 0});
+}
+
 /* ---- the list ------------------------------------------------------------------------------ */
 
 const struct workload workloads[] = {
@@ -1105,6 +1033,15 @@ const struct workload workloads[] = {
     {"write through a compaction", 0, setup_deleted, run_write_through_compaction},
     {"compact to an output", 0, setup_output, run_output},
     {"compact over an output", 0, setup_output_exists, run_output},
+    {"names", 0, setup_few, run_names},
+    {"names of two handles", 0, setup_few, run_names_of_two},
+    {"link of a name", 0, setup_no_room_for_names, run_names_link},
+    {"roll back", 0, setup_past, run_roll_back},
+    {"compact with names", 0, setup_past, run_compact_past},
+    {"compact keeping all", 0, setup_past, run_compact_keeping},
+    {"compact with names twice", 0, setup_past, run_compact_past_twice},
+    {"names while maintaining", 1, setup_tail_flat, run_maintain_names},
+    {"going back while compacting", 0, setup_past, run_compact_names},
     {NULL, 0, NULL, NULL},
 };
 

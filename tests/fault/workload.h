@@ -25,6 +25,13 @@ struct model_row {
     bool live;
 };
 
+enum { MODEL_NAMES = 8, MODEL_PAST = 64 };
+
+struct model_name {  /* of a commit that can be gone back to */
+    uint32_t number; /* from which its text follows */
+    uint64_t commit;
+};
+
 struct model_state {
     bool absent; /* there is no file of that name; nothing below counts */
     uint64_t commit;
@@ -33,14 +40,23 @@ struct model_state {
     enum vdb_type type;
     uint32_t row_count;
     struct model_row *rows;
+    struct model_name names[MODEL_NAMES]; /* by number, 0 to 9 */
+    unsigned name_count;
+    /* The one before of those that can be gone back to, whose rows are the first ones of these;
+     * its names do not count. NULL: there is none. At most MODEL_PAST stand in a row. */
+    const struct model_state *before;
 };
 
 /* Whether the snapshot holds this state and nothing else: every row by its number, with id, vector
- * and metadata, live or deleted, what its id leads to, and the commit's number. If not, `why` says
- * where they part. The index at `path` is opened for that; if `state` is absent it must be, too. */
+ * and metadata, live or deleted, what its id leads to, the commit's number, the names of commits,
+ * and every state of before that there should be, and no other. If not, `why` says where they part.
+ * The index at `path` is opened for that; if `state` is absent it must be, too. */
 bool workload_matches_snapshot(const struct vdb_snapshot *snapshot, const struct model_state *state,
                                char *why, size_t why_len);
 bool workload_matches(const char *path, const struct model_state *state, char *why, size_t why_len);
+
+/* Whether the two say the same of a file. */
+bool workload_same_state(const struct model_state *a, const struct model_state *b);
 
 /* ---- runs ---------------------------------------------------------------------------------- */
 
@@ -54,6 +70,9 @@ enum workload_call {
     CALL_TXN_DELETE,
     CALL_TXN_RESTORE,
     CALL_TXN_COMMIT,
+    CALL_NAME_CREATE,
+    CALL_NAME_REMOVE,
+    CALL_ROLLBACK,
     CALL_MAINTAIN,
     CALL_COMPACT,
     CALL_COUNT
