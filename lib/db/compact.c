@@ -347,14 +347,12 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
 {
     enum vdb_status status = db_lock_maintain(db, db->wait, err);
     if (status) return status;
-    struct vdb_snapshot *snapshot;
+    struct vdb_snapshot *snapshot = NULL;
     status = db_refresh(db, &snapshot, err);
-    if (!status) {
-        status = write_successor(db, snapshot, o, err);
-        snapshot_unref(snapshot);
-    }
+    if (!status) status = write_successor(db, snapshot, o, err);
     db_unlock_maintain(db); /* a lock that is held is not let go of */
     if (!status) let_go_first(db);
+    snapshot_unref(snapshot); /* keeps the old file until then */
     return status;
 }
 

@@ -103,7 +103,7 @@ static enum vdb_status read_stream(struct source *s, struct stream_reader *reade
     if (!status) status = stream_begin(reader, &header, err);
     while (!status && !reader->ended) {
         struct disk_stream_frame head;
-        struct stream_frame frame;
+        struct stream_frame frame = {0};
         status = take(s, &head, sizeof head, err);
         if (!status) status = stream_frame_begin(reader, &head, &frame, err);
         if (!status) status = take_packed(s, frame.packed_len, &packed, err);
