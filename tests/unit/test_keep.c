@@ -714,6 +714,45 @@ static void it_can_be_stopped_while_it_seeks(void **state)
     model_free(m);
 }
 
+/* ---- damage -------------------------------------------------------------------------------- */
+
+static const struct segment_entry *states_of(const struct vdb_snapshot *s)
+{
+    const struct manifest *m = &s->generation->manifest;
+    for (uint32_t i = 0; i < m->segment_count; i++)
+        if (m->segments[i].type == DISK_SEGMENT_STATES) return &m->segments[i];
+    fail_msg("no states are kept");
+    return NULL;
+}
+
+/* Or it would be given a fresh checksum and never be found. */
+static void damaged_states_are_not_carried_over(void **state)
+{
+    (void)state;
+    struct model *m = model_create(11);
+    struct vdb_error err;
+    struct buf bytes = {0};
+    commits(m, 10);
+    name_newest(m, m->db);
+    commits(m, 10);
+    compact_named(m);
+    const struct vdb_snapshot *s = store_snapshot(m->db);
+    const struct segment_entry segment = *states_of(s);
+    vdb_snapshot_close(s);
+    vdb_close(m->db);
+    store_read("a.vdb", &bytes);
+    bytes.data[segment.off + segment.len - 1] ^= 1; /* of the last flip */
+    store_write("a.vdb", &bytes);
+    m->db = store_open("a.vdb");
+    assert_int_equal(vdb_compact(m->db, NULL, &err), VDB_CORRUPT);
+    assert_string_equal(err.segment, "states");
+    assert_int_equal(err.offset, segment.off);
+    remove_name(m, m->db, 11);
+    must(vdb_compact(m->db, NULL, &err), &err); /* which does not need them */
+    buf_release(&bytes);
+    model_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -731,6 +770,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(every_kind_of_index_sees_the_past, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(it_can_be_stopped_while_it_seeks, store_setup,
+                                        store_teardown),
+        cmocka_unit_test_setup_teardown(damaged_states_are_not_carried_over, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(names_given_meanwhile_are_carried_over, store_setup,
                                         store_teardown),
