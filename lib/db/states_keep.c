@@ -25,6 +25,8 @@
 struct step {
     struct state_entry state;
     bool counted;         /* its live_count is told */
+    const char *segment;  /* what tells it, */
+    uint64_t off;         /* and where */
     const uint8_t *turns; /* what led to it from the one before: rows, each a le32 at the front */
     uint32_t turn_count;
     size_t turn_size;
@@ -102,6 +104,8 @@ static enum vdb_status take_commit(struct steps *steps, struct step *step, struc
         status = verify_bytes(file, "log", events->off, events->len, events->check, err);
     if (!status) status = look_ahead(steps, err);
     if (status) return status;
+    step->segment = "log";
+    step->off = commit.record_off;
     step->turns = file + events->off;
     step->turn_count = commit.event_count;
     step->turn_size = sizeof(struct disk_event);
@@ -119,7 +123,7 @@ static enum vdb_status take_commit(struct steps *steps, struct step *step, struc
 /* VDB_NOT_FOUND: the step before came to the source itself. */
 static enum vdb_status steps_next(struct steps *steps, struct step *step, struct vdb_error *err)
 {
-    *step = (struct step){0};
+    *step = (struct step){.segment = "states", .off = steps->view.file_off};
     if (steps->based) return steps->more ? take_commit(steps, step, err) : VDB_NOT_FOUND;
     if (steps->next > 0) {
         step->turns = states_flips(&steps->view, steps->next - 1, &step->turn_count);
@@ -178,6 +182,11 @@ struct walk {
     uint64_t asked;      /* steps of both walks */
 };
 
+static const struct superblock *superblock_of(const struct walk *w)
+{
+    return &w->keep->source->generation->superblock;
+}
+
 static enum vdb_status ask(struct walk *w, struct vdb_error *err)
 {
     const struct states_keep *k = w->keep;
@@ -193,7 +202,7 @@ static enum vdb_status check_turn(const struct step *step, uint32_t row, uint32_
                                   struct vdb_error *err)
 {
     if (row < rows) return VDB_OK;
-    return error_set_corrupt(err, "states", 0,
+    return error_set_corrupt(err, step->segment, step->off,
                              "what led to commit %llu changes row %u, and there are %u",
                              (unsigned long long)step->state.commit, row, rows);
 }
@@ -223,7 +232,7 @@ static enum vdb_status go(struct walk *w, const struct step *step, struct vdb_er
 {
     uint32_t rows = step->state.row_count;
     if (rows < w->rows || rows > w->keep->source->row_count)
-        return error_set_corrupt(err, "states", 0, "commit %llu has %u rows after %u",
+        return error_set_corrupt(err, step->segment, step->off, "commit %llu has %u rows after %u",
                                  (unsigned long long)step->state.commit, rows, w->rows);
     for (; w->rows < rows; w->rows++) w->live_count += bit_test(w->live, w->rows);
     for (uint32_t i = 0; i < step->turn_count; i++) {
@@ -236,7 +245,7 @@ static enum vdb_status go(struct walk *w, const struct step *step, struct vdb_er
             return error_no_memory(err);
     }
     if (step->counted && w->live_count != step->state.live_count)
-        return error_set_corrupt(err, "states", 0,
+        return error_set_corrupt(err, step->segment, step->off,
                                  "%u rows are live after commit %llu, which says %u", w->live_count,
                                  (unsigned long long)step->state.commit, step->state.live_count);
     return VDB_OK;
@@ -278,7 +287,8 @@ static void end_flips(struct walk *w)
 
 static enum vdb_status no_such_state(const struct walk *w, struct vdb_error *err)
 {
-    return error_set_corrupt(err, "states", 0, "commit %llu has a name and is not kept",
+    return error_set_corrupt(err, "manifest", superblock_of(w)->manifest_off,
+                             "commit %llu has a name and is not kept",
                              (unsigned long long)w->named[w->named_found]);
 }
 
@@ -310,7 +320,7 @@ static enum vdb_status end_walk(struct walk *w, struct vdb_error *err)
     const struct vdb_snapshot *s = w->keep->source;
     if (w->named_found < w->named_count) return no_such_state(w, err);
     if (w->rows != s->row_count || w->live_count != s->live_count)
-        return error_set_corrupt(err, "states", 0,
+        return error_set_corrupt(err, "manifest", superblock_of(w)->manifest_off,
                                  "what is recorded leads to %u rows, %u live, and there are %u, %u",
                                  w->rows, w->live_count, s->row_count, s->live_count);
     enum vdb_status status = look(w, err);
