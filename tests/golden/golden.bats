@@ -31,7 +31,7 @@ setup() {
 refuses() {
     gunzip -c "$ROOT/tests/golden/v$1/example.vdb.gz" >old.vdb
     cp old.vdb before.vdb
-    for command in vdb-get vdb-check vdb-stat vdb-log vdb-compact vdb-add; do
+    for command in vdb-get vdb-check vdb-stat vdb-log vdb-snap vdb-compact vdb-add; do
         run --separate-stderr $command old.vdb </dev/null
         echo "$command: $status: $output $stderr"
         [ "$status" -eq 65 ]
@@ -82,6 +82,7 @@ for got in (sys.stdin, open("reader.jsonl")):
     assert got == said["rows"], (when, got)
 ' "$when" "$ROOT/tests/golden/v0.3/past.jsonl"
     done
+    [ "$(vdb-snap example.vdb | cut -f 1 | sort | tr '\n' ' ')" = "cider harvest press " ]
     for when in 2 8 orchard; do
         run --separate-stderr vdb-get --at $when example.vdb
         echo "$when: $status: $stderr"

@@ -253,6 +253,47 @@ same_past() { # INDEX COMMIT...
     same_past kept.data 1 2 3 4 5 6
 }
 
+# As the reader's `list` says it, from vdb-snap's.
+same_names() { # INDEX
+    vdb-snap "$1" list --json >tool.jsonl
+    python3 "$reader" list "$1" >reader.jsonl
+    python3 - <<'EOF'
+import json
+tool, reader = ([json.loads(line) for line in open(path)] for path in ("tool.jsonl", "reader.jsonl"))
+tool.sort(key=lambda t: t["name"].encode())  # vdb-snap goes by age, the file by bytes
+assert reader and len(tool) == len(reader), (tool, reader)
+for t, r in zip(tool, reader):
+    for key in ("name", "commit", "rows", "live", "origin_id", "origin_commit"):
+        assert t[key] == r[key], (key, t, r)
+EOF
+}
+
+@test "snapshots, in the log, in the manifest and through a compaction: the tools and the reader agree" {
+    records 0 40 1 1 | vdb-add -q --create --type i8 --metric l2 named.data
+    vdb-snap named.data create early
+    vdb-rm -q named.data row-0003 row-0004é >/dev/null
+    vdb-snap named.data create "grün é"
+    vdb-snap named.data create again
+    records 2 44 3 2 | vdb-add -q named.data
+    vdb-snap named.data create gone
+    vdb-snap named.data rm gone
+    same_names named.data
+    same_past named.data 1 2 3 4
+    vdb-compact -q named.data
+    same_names named.data
+    same_past named.data 2 3 4
+    vdb-snap named.data restore early
+    vdb-snap named.data create late
+    records 100 2400 1 3 | vdb-add -q named.data # a part is built, and the manifest goes on
+    same_names named.data
+    same_past named.data 2 3 4 5 6
+    vdb-snap named.data rm early "grün é"
+    vdb-compact -q named.data
+    same_names named.data
+    same_past named.data 3 5 6
+    vdb-check --deep named.data
+}
+
 @test "a writer goes on from the worked example, and the reader follows" {
     python3 "$root/tests/spec/make_examples.py" --file more.data "$root/format-spec"
     echo '{"id": "quince", "vector": [1, 2, 3, 4]}' | vdb-add -q more.data
