@@ -1,0 +1,84 @@
+#!/usr/bin/env bats
+# snap_send.bats: states sent on from replicas, and streams that several receive at once.
+# SPDX-License-Identifier: BSD-2-Clause
+
+load common.bash
+
+setup() {
+    common_setup
+    BACKGROUND=()
+}
+
+teardown() {
+    for pid in "${BACKGROUND[@]}"; do
+        kill -9 "$pid" || true
+        wait "$pid" || true
+    done 2>/dev/null
+}
+
+# rows FIRST LAST SEED: rows of 16 numbers that no packing makes much shorter, as JSON Lines.
+rows() {
+    python3 - "$@" <<'EOP'
+import json, random, sys
+first, last, seed = map(int, sys.argv[1:])
+for i in range(first, last):
+    draw = random.Random(seed * 1000003 + i)
+    record = {"id": f"row {i}", "vector": [draw.uniform(-1, 1) for _ in range(16)]}
+    if i % 4 == 0:
+        record["metadata"] = {"seed": seed, "words": draw.sample(["ä", "b", "c", "d", "e"], i % 5)}
+    print(json.dumps(record))
+EOP
+}
+
+# a.vdb with the snapshots one, two and three: rows added, then replaced and deleted, then brought back.
+make_three() {
+    rows 0 400 1 | vdb-add -q --no-maintain --create --metric cosine a.vdb
+    vdb-snap -q a.vdb create one >/dev/null
+    rows 390 410 2 | vdb-add -q --no-maintain a.vdb
+    vdb-rm -q a.vdb "row 7" "row 8" >/dev/null
+    vdb-snap -q a.vdb create two >/dev/null
+    vdb-rm -q --restore a.vdb "row 8" >/dev/null
+    rows 5 6 3 | vdb-add -q --no-maintain a.vdb
+    vdb-snap -q a.vdb create three >/dev/null
+}
+
+sorted() { vdb-get "$@" | sort; }
+
+# is WHEN INDEX: it has the rows that a.vdb has at that time, and is sound.
+is() {
+    same "$(sorted --at "$1" a.vdb)" "$(sorted "$2")"
+    vdb-check --deep "$2"
+}
+
+@test "a state and what changed since, from pipe to pipe" {
+    make_three
+    vdb-snap a.vdb send one | vdb-snap b.vdb recv 2>told
+    same "$(cat told)" "added 400, updated 0, deleted 0, commit 2"
+    is one b.vdb
+    vdb-snap --from one a.vdb send two | vdb-snap b.vdb recv 2>told
+    same "$(cat told)" "added 10, updated 10, deleted 2, commit 3"
+    is two b.vdb
+    vdb-snap --from two a.vdb send three | vdb-snap -q b.vdb recv
+    is three b.vdb
+    same "$(vdb-snap b.vdb | cut -f 1)" $'one\ntwo\nthree'
+    same "$(sorted --at two a.vdb)" "$(sorted --at two b.vdb)"
+    # Once more in the same way, from the replica.
+    vdb-snap b.vdb send two | vdb-snap -q c.vdb recv
+    vdb-snap --from two a.vdb send | vdb-snap -q c.vdb recv
+    is three c.vdb
+    same "$(vdb-stat b.vdb | grep -E '^(metric|type|dim)	')" "$(vdb-stat a.vdb | grep -E '^(metric|type|dim)	')"
+}
+
+@test "of four receivers of one stream, one applies it" {
+    make_three
+    vdb-snap a.vdb send one | vdb-snap -q b.vdb recv
+    vdb-snap --from one a.vdb send two >two
+    for i in 1 2 3 4; do
+        vdb-snap b.vdb recv <two 2>told.$i 3>&- &
+        BACKGROUND+=($!)
+    done
+    for pid in "${BACKGROUND[@]}"; do wait "$pid"; done
+    [ "$(grep -l "received before" told.* | wc -l)" -eq 3 ]
+    is two b.vdb
+    same "$(vdb-stat b.vdb | grep '^commit	')" "commit	3"
+}
