@@ -26,3 +26,7 @@ replay() {
 @test "inputs of each format, sound and damaged: no crash, no hang, records as promised" {
     replay input 2000
 }
+
+@test "streams, sound and damaged: no crash, no hang, an index that is sound or as it was" {
+    replay stream 150
+}

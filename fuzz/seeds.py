@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """seeds.py: sound inputs for the fuzz targets, small ones, to start from.
 
-seeds.py DIR, with the tools in PATH, writes DIR/open/*.vdb and DIR/input/*. They are made and not
+seeds.py DIR, with the tools in PATH, writes DIR/open/*.vdb, DIR/input/* and DIR/stream/*. They are made and not
 kept, so that they are always of the format that the tools write; what once crashed a target is
 kept, in fuzz/corpus/TARGET.
 
@@ -100,6 +100,30 @@ def inputs(folder):
             file.write(b"\0" + data)
 
 
+def stream(path, how, index, *options):
+    """Behind a byte that says how it is to be received."""
+    sent = subprocess.run(["vdb-snap", index, "send", *options], check=True, stdout=subprocess.PIPE).stdout
+    with open(path, "wb") as file:
+        file.write(bytes([how]) + sent)
+
+
+def streams(folder):
+    """Changes are those of rows by the ids that the target makes an index of."""
+    os.makedirs(folder, exist_ok=True)
+    index = os.path.join(folder, "sender.vdb")
+    for name, options, whole in (("f32", (), False), ("u8", ("--type", "u8", "--metric", "cosine"), True)):
+        run("vdb-add", "-q", "--create", *options, index, records=records(30, 6, whole, metadata=True))
+        run("vdb-snap", "-q", index, "create", "base")
+        run("vdb-add", "-q", index, records=records(6, 6, whole, metadata=True, first=27))
+        run("vdb-rm", "-q", index, "row 3", "row 4")
+        run("vdb-snap", "-q", index, "create", "target")
+        stream(os.path.join(folder, name + "-whole"), 1, index)
+        stream(os.path.join(folder, name + "-changes"), 3, index, "--from", "base")
+        stream(os.path.join(folder, name + "-checked"), 0, index, "--from", "base")
+        os.remove(index)
+
+
 if __name__ == "__main__":
     indexes(os.path.join(sys.argv[1], "open"))
     inputs(os.path.join(sys.argv[1], "input"))
+    streams(os.path.join(sys.argv[1], "stream"))
