@@ -32,7 +32,6 @@
 /* Of a base, the first batches, and then one in so many of the rows that came. */
 #define MERGED_MIN    16
 #define MERGED_SHARE  8
-#define SPLICED_SHARE 8 /* of a list's degree: so many new ones need no pruning */
 #define DEGREE_MIN    4
 #define EF_MIN        8
 #define EF_MAX        4096
@@ -328,18 +327,8 @@ static uint32_t enter_level(struct builder *builder, uint32_t done)
     return level ? builder->levels.sizes[level - 1] : builder->distinct;
 }
 
-/* The list of a base's row that has got few new ones: they take the place of its last, which mostly
- * only fill it, and go before those that next will have to make room. */
-static void splice(const uint32_t *list, uint32_t length, uint32_t degree, uint32_t *edges)
-{
-    uint32_t fresh = length - degree, at = degree - degree / 4;
-    memcpy(edges, list, at * sizeof *edges);
-    memcpy(edges + at, list + degree, fresh * sizeof *edges);
-    memcpy(edges + at + fresh, list + at, (degree - at - fresh) * sizeof *edges);
-}
-
-/* Brings the list of a row down to the degree, into the caller's edges. What a base's row has got
- * nothing new in stays in its order. */
+/* Brings the list of a row down to the degree, into the caller's edges. That of a base's row which
+ * has got nothing new stays as it was. */
 static void finish_row(struct builder *builder, struct pruner *pruner, size_t place)
 {
     uint32_t row = builder->order[place], degree = builder->params.degree, count;
@@ -348,8 +337,6 @@ static void finish_row(struct builder *builder, struct pruner *pruner, size_t pl
     uint32_t length = builder->lengths[row];
     if (place < builder->settled && length <= degree) {
         memcpy(edges, list, length * sizeof *edges);
-    } else if (place < builder->settled && length <= degree + degree / SPLICED_SHARE) {
-        splice(list, length, degree, edges);
     } else {
         space_probe_row(&builder->space, row, &pruner->walk->probe);
         pool_reset(&pruner->walk->pool, pruner->room);
@@ -423,6 +410,27 @@ static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint3
     for (; n < count && n < builder->distinct; n++) pivots[n] = builder->order[n];
     for (uint32_t row = 0; n < count; row++)
         if (builder->representative[row] != row) pivots[n++] = row;
+}
+
+/* The base's, whose edges lead from one to another (meet_pivots), then of those in the order, the
+ * newest first. */
+static enum vdb_status add_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count,
+                                  struct vdb_error *err)
+{
+    const struct graph *base = builder->params.base;
+    uint8_t *taken = calloc(builder->growing.rows, 1);
+    if (!taken) return error_no_memory(err);
+    uint32_t n = 0;
+    for (; n < base->pivot_count; n++) {
+        pivots[n] = base->pivots[n];
+        taken[pivots[n]] = 1;
+    }
+    for (uint32_t i = builder->distinct; i-- > 0 && n < count;)
+        if (!taken[builder->order[i]]) pivots[n++] = builder->order[i];
+    for (uint32_t row = 0; n < count; row++)
+        if (!taken[row] && builder->representative[row] != row) pivots[n++] = row;
+    free(taken);
+    return VDB_OK;
 }
 
 struct grouping {
@@ -511,19 +519,23 @@ enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint
                         builder->params.ef_construction, err);
 }
 
-/* The rows of the base come first in the order, and its pivots are the way in until all rows are
- * there. */
+/* The rows of the base come first in the order. */
+static void settle_base(struct builder *builder)
+{
+    uint32_t *order = builder->order;
+    for (uint32_t i = 0; i < builder->distinct; i++) {
+        uint32_t row = order[i];
+        if (row >= builder->params.base->rows) continue;
+        order[i] = order[builder->settled];
+        order[builder->settled++] = row;
+    }
+}
+
+/* Its pivots are the way in until all rows are there. */
 static void enter_by_base(struct builder *builder)
 {
     const struct graph *base = builder->params.base;
     struct graph *growing = &builder->growing;
-    uint32_t *order = builder->order;
-    for (uint32_t i = 0; i < builder->distinct; i++) {
-        uint32_t row = order[i];
-        if (row >= base->rows) continue;
-        order[i] = order[builder->settled];
-        order[builder->settled++] = row;
-    }
     growing->pivots = base->pivots;
     growing->pivot_count = base->pivot_count;
     growing->leader_count = base->leader_count;
@@ -542,8 +554,12 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
         graph_rise(codes, builder->workers, builder->rise, &builder->space.shift);
         builder->space.rise = builder->rise;
     }
-    choose_pivots(builder, pivots, pivot_count);
-    status = group_pivots(builder, pivots, pivot_count, err);
+    if (builder->params.base) settle_base(builder);
+    if (builder->params.base)
+        status = add_pivots(builder, pivots, pivot_count, err);
+    else
+        choose_pivots(builder, pivots, pivot_count);
+    if (status == VDB_OK) status = group_pivots(builder, pivots, pivot_count, err);
     if (status != VDB_OK) return status;
     builder->growing.pivots = pivots;
     builder->growing.pivot_count =
