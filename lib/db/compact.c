@@ -314,8 +314,11 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
     if (!status) status = check_links(db, err);
     if (!status) status = catchup_run(&c, &carried, err);
     catchup_release(&c);
+    struct osfile_stat fresh;
     if (!status) status = sync_like(db, name, err);
+    bool known = !status && osfile_stat(&name->file, &fresh) == 0;
     status = newname_finish(name, status, true, err);
+    if (!status && known) db->named = fresh.identity;
     if (!status) publish_superseded(&db->maintained, s->generation); /* a hint: the work is done */
     if (locked) db_unlock_write(db);
     return status;
