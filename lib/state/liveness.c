@@ -197,11 +197,11 @@ uint32_t liveness_count(const struct liveness *liveness, uint32_t begin, uint32_
         uint32_t n = end - begin < left ? end - begin : left;
         if (chunk) {
             for (; n && begin % 64; n--, begin++)
-                set += chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1;
+                set += (uint32_t)(chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1);
             for (; n >= 64; n -= 64, begin += 64)
                 set += (uint32_t)__builtin_popcountll(chunk->words[begin % LIVENESS_CHUNK / 64]);
             for (; n; n--, begin++)
-                set += chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1;
+                set += (uint32_t)(chunk->words[begin % LIVENESS_CHUNK / 64] >> (begin % 64) & 1);
             continue;
         }
         for (uint32_t i = 0; i < liveness->span_count; i++) {
