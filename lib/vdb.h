@@ -54,6 +54,7 @@ extern "C" {
 #define VDB_ID_MAX       1023
 #define VDB_METADATA_MAX 16777216
 #define VDB_NAME_MAX     198 /* bytes of a snapshot's name */
+#define VDB_NAMES_MAX    16384 /* snapshots at a time */
 /* The longest age, in seconds, up to which rows of a hybrid index can be recent: 1,000 years. */
 #define VDB_RECENT_SECONDS_MAX 31536000000
 
@@ -556,7 +557,8 @@ VDB_API enum vdb_status vdb_name_find(const struct vdb_snapshot *snapshot, const
 
 /* Gives the newest commit of the index a name, durably, in time that does not depend on the rows.
  * It makes no commit and waits for writers as one does. *commit, or NULL, is the commit named.
- * Errors: VDB_EXISTS (the name is taken), VDB_INVALID (it is none), and as vdb_txn_commit. */
+ * Errors: VDB_EXISTS (the name is taken), VDB_INVALID (it is none), VDB_LIMIT (there are
+ * VDB_NAMES_MAX already), and as vdb_txn_commit. */
 VDB_API enum vdb_status vdb_name_create(struct vdb *db, const char *name, size_t name_len,
                                         uint64_t *commit, struct vdb_error *err);
 

@@ -44,7 +44,7 @@ static enum vdb_status sort_names(struct past_check *p, struct vdb_error *err)
     const struct names *names = p->newest->names;
     p->names = malloc((names->count ? names->count : 1) * sizeof *p->names);
     if (!p->names) return error_no_memory(err);
-    for (uint32_t i = 0; i < names->count; i++) p->names[i] = &names->entries[i];
+    for (uint32_t i = 0; i < names->count; i++) p->names[i] = names->entries[i];
     qsort(p->names, names->count, sizeof *p->names, commit_order);
     return VDB_OK;
 }

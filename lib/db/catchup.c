@@ -97,7 +97,7 @@ static bool has_name(const struct names *names, const struct snapshot_entry *ent
 {
     bool there;
     uint32_t place = names_place(names, entry->name, entry->name_len, &there);
-    const struct snapshot_entry *other = &names->entries[place];
+    const struct snapshot_entry *other = names->entries[place];
     return there && other->commit == entry->commit && other->created_us == entry->created_us &&
            same_origin(&other->origin, &entry->origin);
 }
@@ -117,11 +117,11 @@ static enum vdb_status names_between(const struct vdb_snapshot *is, const struct
     struct snapshot_entry received = {.origin = want->origin};
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < names->count && !status; i++)
-        if (!has_name(want, &names->entries[i]))
-            status = add_change(changes, DISK_NAME_REMOVE, &names->entries[i], err);
+        if (!has_name(want, names->entries[i]))
+            status = add_change(changes, DISK_NAME_REMOVE, names->entries[i], err);
     for (uint32_t i = 0; i < want->count && !status; i++)
-        if (want->entries[i].commit == is->commit && !has_name(names, &want->entries[i]))
-            status = add_change(changes, DISK_NAME_CREATE, &want->entries[i], err);
+        if (want->entries[i]->commit == is->commit && !has_name(names, want->entries[i]))
+            status = add_change(changes, DISK_NAME_CREATE, want->entries[i], err);
     bool marked = names->received_commit == want->received_commit &&
                   same_origin(&names->origin, &want->origin);
     if (!status && !marked && want->received_commit == is->commit)

@@ -52,8 +52,8 @@ static bool is_there(const struct names *names, const struct log_name_change *ch
     bool there;
     uint32_t place = names_place(names, entry->name, entry->name_len, &there);
     return there && change->operation == DISK_NAME_CREATE &&
-           names->entries[place].commit == entry->commit &&
-           same_origin(&names->entries[place].origin, &entry->origin);
+           names->entries[place]->commit == entry->commit &&
+           same_origin(&names->entries[place]->origin, &entry->origin);
 }
 
 enum vdb_status naming_resolve(const struct buf *asked, const struct vdb_snapshot *base,
@@ -69,16 +69,12 @@ enum vdb_status naming_resolve(const struct buf *asked, const struct vdb_snapsho
     enum vdb_status status = VDB_OK;
     for (size_t i = 0; i < count && !status; i++) {
         struct log_name_change *change = &naming->changes[naming->count];
-        struct names *changed;
         memcpy(change, asked->data + i * sizeof *change, sizeof *change);
         bool received = change->snapshot.origin.commit != 0;
         fill_in(change, base, state);
         if (received && is_there(names, change)) continue;
-        status = names_change(names, change, &changed, err);
-        if (status) break;
-        names_unref(names);
-        names = changed;
-        naming->count++;
+        status = names_change(&names, change, err);
+        if (!status) naming->count++;
     }
     names_unref(names);
     return status;

@@ -187,7 +187,7 @@ static uint64_t named_state(const struct vdb_snapshot *newest, const struct stre
     const struct names *names = newest->names;
     uint64_t commit = 0;
     for (uint32_t i = 0; i < names->count; i++) {
-        const struct snapshot_entry *entry = &names->entries[i];
+        const struct snapshot_entry *entry = names->entries[i];
         if (is_state(newest, &entry->origin, entry->commit_time_us, entry->live_count, state) &&
             entry->commit > commit)
             commit = entry->commit;
@@ -303,7 +303,8 @@ static enum vdb_status check_names(const struct receiver *r, const struct vdb_sn
     for (size_t i = 0; i < count; i++) {
         bool there;
         uint32_t place = names_place(newest->names, entries[i].name, entries[i].name_len, &there);
-        bool same = there && same_origin(&newest->names->entries[place].origin, &entries[i].origin);
+        bool same =
+            there && same_origin(&newest->names->entries[place]->origin, &entries[i].origin);
         if (there && !same && !r->force)
             return error_set(err, VDB_EXISTS,
                              "the stream's snapshot \"%.*s\" is another one in the index",
@@ -342,7 +343,7 @@ static enum vdb_status put_names(const struct receiver *r, const struct vdb_snap
         struct log_name_change change = {DISK_NAME_CREATE, entries[i]};
         bool there;
         uint32_t place = names_place(newest->names, entries[i].name, entries[i].name_len, &there);
-        if (there && same_origin(&newest->names->entries[place].origin, &entries[i].origin))
+        if (there && same_origin(&newest->names->entries[place]->origin, &entries[i].origin))
             continue;
         if (there)
             status = txn_name(txn, &(struct log_name_change){DISK_NAME_REMOVE, entries[i]}, err);

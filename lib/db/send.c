@@ -100,8 +100,8 @@ static enum vdb_status put_names(struct sender *s, unsigned kind, uint64_t commi
     uint32_t count = 0;
     enum vdb_status status = VDB_OK;
     for (uint32_t i = 0; i < names->count && !status; i++) {
-        if (names->entries[i].commit != commit) continue;
-        status = stream_name_append(&names->entries[i], &s->raw, err);
+        if (names->entries[i]->commit != commit) continue;
+        status = stream_name_append(names->entries[i], &s->raw, err);
         count++;
         if (!status && s->raw.len >= VDB_STREAM_FRAME) {
             status = put_frame(s, kind, count, &s->raw, err);

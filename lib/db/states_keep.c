@@ -359,7 +359,7 @@ static enum vdb_status find_named(struct walk *w, struct vdb_error *err)
     w->named = malloc((names->count ? names->count : 1) * sizeof *w->named);
     if (!w->named) return error_no_memory(err);
     for (uint32_t i = 0; i < names->count; i++)
-        if (names->entries[i].commit < s->commit) w->named[count++] = names->entries[i].commit;
+        if (names->entries[i]->commit < s->commit) w->named[count++] = names->entries[i]->commit;
     qsort(w->named, count, sizeof *w->named, u64_order);
     for (uint32_t i = 0; i < count; i++)
         if (i == 0 || w->named[i] != w->named[i - 1]) w->named[w->named_count++] = w->named[i];

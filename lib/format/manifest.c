@@ -427,6 +427,9 @@ static bool names_rise(const struct snapshot_entry *a, const struct snapshot_ent
 static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries,
                                      uint32_t count, struct manifest *out, struct vdb_error *err)
 {
+    if (count > VDB_NAMES_MAX)
+        return error_set_corrupt(err, SEGMENT, from->off,
+                                 "there are %u snapshots, at most %d can be", count, VDB_NAMES_MAX);
     out->snapshots = table_alloc(count, sizeof *out->snapshots);
     if (!out->snapshots) return error_no_memory(err);
     out->snapshot_count = count;

@@ -247,7 +247,7 @@ static void tell_name(const struct snapshot_entry *entry, struct vdb_name *name)
 enum vdb_status vdb_name_at(const struct vdb_snapshot *s, uint32_t index, struct vdb_name *name)
 {
     if (index >= s->names->count) return VDB_NOT_FOUND;
-    tell_name(&s->names->entries[index], name);
+    tell_name(s->names->entries[index], name);
     return VDB_OK;
 }
 
@@ -259,6 +259,6 @@ enum vdb_status vdb_name_find(const struct vdb_snapshot *s, const char *name, si
     if (!there)
         return error_set(err, VDB_NOT_FOUND, "no such snapshot: %.*s",
                          (int)(name_len > VDB_NAME_MAX ? VDB_NAME_MAX : name_len), name);
-    tell_name(&s->names->entries[place], found);
+    tell_name(s->names->entries[place], found);
     return VDB_OK;
 }

@@ -1,7 +1,7 @@
 /* names.h: the names that commits have at one state: what users call snapshots.
  *
- * The manifest has those of its commit; records of the log change them. Immutable and counted, as
- * the states that have them are.
+ * The manifest has those of its commit; records of the log change them. Counted, and immutable once
+ * they are shared, as the states that have them are.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STORE_NAMES_H
 #define VDB_STORE_NAMES_H
@@ -19,8 +19,8 @@ struct names {
     int refs;
     struct origin origin; /* of the state at received_commit; all 0: none was received */
     uint64_t received_commit;
-    uint32_t count;
-    struct snapshot_entry entries[]; /* in the order of their names, byte by byte */
+    uint32_t count, room;
+    const struct snapshot_entry **entries; /* in the order of their names, byte by byte */
 };
 
 enum vdb_status names_create(const struct manifest *manifest, struct names **names,
@@ -40,9 +40,11 @@ static inline bool same_origin(const struct origin *a, const struct origin *b)
     return a->commit == b->commit && memcmp(a->id, b->id, sizeof a->id) == 0;
 }
 
-/* *to: the names after the change. Errors: VDB_EXISTS, VDB_NOT_FOUND, VDB_NO_MEMORY. */
-enum vdb_status names_change(const struct names *from, const struct log_name_change *change,
-                             struct names **to, struct vdb_error *err);
+/* *names become those after the change: as long as nobody else refers to them in place, so that a
+ * long record costs little more than its names; else in a copy, which takes over the reference.
+ * Errors: VDB_EXISTS, VDB_NOT_FOUND, VDB_LIMIT, VDB_NO_MEMORY; the names are as before then. */
+enum vdb_status names_change(struct names **names, const struct log_name_change *change,
+                             struct vdb_error *err);
 
 /* Appends them to the manifest's table, and says there what was received. */
 enum vdb_status names_store(const struct names *names, struct manifest *manifest,

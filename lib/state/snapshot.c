@@ -162,18 +162,15 @@ static enum vdb_status apply_names(struct vdb_snapshot *s, const struct log_name
 {
     for (uint32_t i = 0; i < record->count; i++) {
         struct log_name_change change;
-        struct names *changed;
         if (!log_name_change(s->generation->view->base, record, i, &change) ||
             !name_fits(s, &change))
             return error_set_corrupt(err, "log", record->record_off,
                                      "change %u of the names of commit %llu is none", i,
                                      (unsigned long long)s->commit);
         struct vdb_error why = {0};
-        enum vdb_status status = names_change(s->names, &change, &changed, &why);
+        enum vdb_status status = names_change(&s->names, &change, &why);
         if (status == VDB_NO_MEMORY) return error_no_memory(err);
         if (status) return error_set_corrupt(err, "log", record->record_off, "%s", why.message);
-        names_unref(s->names);
-        s->names = changed;
     }
     return VDB_OK;
 }
