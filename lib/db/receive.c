@@ -33,8 +33,7 @@ struct receiver {
     bool force;
     struct spool spool; /* the stream, verified */
     struct stream_header header;
-    struct buf names;                /* struct snapshot_entry: those of the target */
-    struct snapshot_entry base_name; /* one that the sender has for the base; name_len 0: none */
+    struct buf names, base_names; /* struct snapshot_entry: of the target, and of the base */
 };
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -122,12 +121,9 @@ static enum vdb_status keep_names(void *context, const struct stream_frame *fram
     struct snapshot_entry entry;
     size_t at = 0;
     if (frame->kind != DISK_FRAME_NAMES && frame->kind != DISK_FRAME_BASE_NAMES) return VDB_OK;
-    while (stream_name_next(raw->data, raw->len, &at, &entry)) {
-        if (frame->kind == DISK_FRAME_BASE_NAMES)
-            r->base_name = entry;
-        else if (buf_append(&r->names, &entry, sizeof entry))
-            return error_no_memory(err);
-    }
+    struct buf *to = frame->kind == DISK_FRAME_NAMES ? &r->names : &r->base_names;
+    while (stream_name_next(raw->data, raw->len, &at, &entry))
+        if (buf_append(to, &entry, sizeof entry)) return error_no_memory(err);
     return VDB_OK;
 }
 
@@ -168,12 +164,9 @@ static bool same_time(int64_t time_us, const struct stream_state *state)
     return state->time_us == 0 || time_us == state->time_us;
 }
 
-/* Whether a commit here, with that origin, time and count, is that state. */
-static bool is_state(const struct vdb_snapshot *newest, const struct origin *origin,
-                     int64_t time_us, uint32_t live, const struct stream_state *state)
+static bool same_state(const struct origin *origin, uint32_t live, const struct stream_state *state)
 {
-    return same_origin(origin, &state->origin) && live == state->live &&
-           (!own_id(newest, origin) || same_time(time_us, state));
+    return same_origin(origin, &state->origin) && live == state->live;
 }
 
 static bool newest_received(const struct vdb_snapshot *newest)
@@ -181,41 +174,52 @@ static bool newest_received(const struct vdb_snapshot *newest)
     return newest->names->received_commit == newest->commit;
 }
 
-/* The newest commit with a name whose state that is; 0: none. */
-static uint64_t named_state(const struct vdb_snapshot *newest, const struct stream_state *state)
+/* Whether a stream has that very name. */
+static bool has_name(const struct buf *names, const struct snapshot_entry *entry)
 {
-    const struct names *names = newest->names;
+    const struct snapshot_entry *entries = (const void *)names->data;
+    for (size_t i = 0; i < names->len / sizeof *entries; i++)
+        if (entries[i].created_us == entry->created_us && entries[i].name_len == entry->name_len &&
+            memcmp(entries[i].name, entry->name, entry->name_len) == 0)
+            return true;
+    return false;
+}
+
+/* The newest commit with a name whose state that is; 0: none. `names` are the stream's for it. */
+static uint64_t named_state(const struct vdb_snapshot *newest, const struct stream_state *state,
+                            const struct buf *names)
+{
     uint64_t commit = 0;
-    for (uint32_t i = 0; i < names->count; i++) {
-        const struct snapshot_entry *entry = names->entries[i];
-        if (is_state(newest, &entry->origin, entry->commit_time_us, entry->live_count, state) &&
-            entry->commit > commit)
+    for (uint32_t i = 0; i < newest->names->count; i++) {
+        const struct snapshot_entry *entry = newest->names->entries[i];
+        if (entry->commit > commit && same_state(&entry->origin, entry->live_count, state) &&
+            (!own_id(newest, &entry->origin) || same_time(entry->commit_time_us, state) ||
+             has_name(names, entry)))
             commit = entry->commit;
     }
     return commit;
 }
 
 /* It may have been received, have names that were, and be a commit of its own. */
-static bool newest_is(const struct vdb_snapshot *newest, const struct stream_state *state)
+static bool newest_is(const struct vdb_snapshot *newest, const struct stream_state *state,
+                      const struct buf *names)
 {
     struct origin own = {.commit = newest->commit};
     memcpy(own.id, newest->generation->superblock.file_id, sizeof own.id);
-    int64_t time_us = newest->commit_time_us;
     uint32_t live = newest->live_count;
-    return is_state(newest, &own, time_us, live, state) ||
-           (newest_received(newest) &&
-            is_state(newest, &newest->names->origin, time_us, live, state)) ||
-           named_state(newest, state) == newest->commit;
+    return (same_state(&own, live, state) && same_time(newest->commit_time_us, state)) ||
+           (newest_received(newest) && same_state(&newest->names->origin, live, state)) ||
+           named_state(newest, state, names) == newest->commit;
 }
 
 /* The commit whose state that is; *commit is 0 where none is known: a commit can also be one that
  * was received, or of this very index. */
 static enum vdb_status find_state(const struct vdb_snapshot *newest,
-                                  const struct stream_state *state, uint64_t *commit,
-                                  struct vdb_error *err)
+                                  const struct stream_state *state, const struct buf *sent,
+                                  uint64_t *commit, struct vdb_error *err)
 {
     const struct names *names = newest->names;
-    *commit = newest_is(newest, state) ? newest->commit : named_state(newest, state);
+    *commit = newest_is(newest, state, sent) ? newest->commit : named_state(newest, state, sent);
     uint64_t maybe = 0;
     if (names->received_commit && same_origin(&names->origin, &state->origin))
         maybe = names->received_commit;
@@ -235,10 +239,10 @@ static enum vdb_status find_state(const struct vdb_snapshot *newest,
 
 static const char *base_in_words(const struct receiver *r, char words[300])
 {
-    const struct snapshot_entry *name = &r->base_name;
+    const struct snapshot_entry *name = (const void *)r->base_names.data;
     const uint8_t *id = r->header.base.origin.id;
     uint64_t commit = r->header.base.origin.commit;
-    if (name->name_len)
+    if (r->base_names.len)
         snprintf(words, 300, "\"%.*s\" (commit %" PRIu64 ")", name->name_len, name->name, commit);
     else
         snprintf(words, 300, "commit %" PRIu64 " of index %02x%02x%02x%02x", commit, id[0], id[1],
@@ -251,7 +255,7 @@ static enum vdb_status plan_changes(const struct receiver *r, const struct vdb_s
 {
     char words[300];
     uint64_t base;
-    enum vdb_status status = find_state(newest, &r->header.base, &base, err);
+    enum vdb_status status = find_state(newest, &r->header.base, &r->base_names, &base, err);
     if (status) return status;
     if (!base)
         return error_set(err, VDB_NOT_FOUND, "the stream's base, %s, is not in the index",
@@ -322,9 +326,10 @@ static enum vdb_status make_plan(const struct receiver *r, const struct vdb_snap
     enum vdb_status status = check_kind(r, newest, err);
     if (!status) status = check_names(r, newest, &missing, err);
     if (status) return status;
-    plan->at_target = newest_is(newest, &r->header.target);
+    const struct stream_state *target = &r->header.target;
+    plan->at_target = newest_is(newest, target, &r->names);
     plan->known =
-        plan->at_target ? !missing : !r->force && named_state(newest, &r->header.target) != 0;
+        plan->at_target ? !missing : !r->force && named_state(newest, target, &r->names) != 0;
     if (plan->at_target || plan->known) return VDB_OK;
     return r->header.incremental ? plan_changes(r, newest, plan, err)
                                  : plan_whole(r, newest, plan, err);
@@ -479,6 +484,7 @@ enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *ope
         status = receive_existing(&r, &done, err);
     spool_release(&r.spool);
     buf_release(&r.names);
+    buf_release(&r.base_names);
     if (!status && info) *info = done;
     return status;
 }

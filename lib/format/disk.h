@@ -484,7 +484,7 @@ struct disk_history_entry { /* followed by the id's bytes */
 #define VDB_STREAM_VERSION   1
 #define VDB_STREAM_FRAME     262144
 #define VDB_STREAM_FRAME_MAX 17047552
-#define VDB_STREAM_NAMES_MAX 65536 /* of the target */
+#define VDB_STREAM_NAMES_MAX 65536 /* of target and base */
 
 #define DISK_STREAM_INCREMENTAL 1u /* flags: what makes the target of the base */
 

@@ -96,8 +96,9 @@ enum vdb_status stream_put_frame(struct stream_writer *w, unsigned kind, uint32_
     size_t start = to->len;
     uint32_t packing = DISK_BLOCK_STORED;
     count_items(&w->totals, kind, count);
+    w->base_names += kind == DISK_FRAME_BASE_NAMES ? count : 0;
     if (raw->len > VDB_STREAM_FRAME_MAX || w->frames == UINT32_MAX ||
-        w->totals.names > VDB_STREAM_NAMES_MAX)
+        w->totals.names + w->base_names > VDB_STREAM_NAMES_MAX)
         return error_set(err, VDB_LIMIT, "a stream cannot hold as much");
     if (buf_append_zeros(to, sizeof(struct disk_stream_frame))) return error_no_memory(err);
     if (raw->len < PACK_FROM) {
@@ -257,11 +258,10 @@ static bool items_sound(const struct stream_reader *r, const struct stream_frame
 {
     struct stream_items items;
     switch (frame->kind) {
-    case DISK_FRAME_NAMES:
-        if (frame->count > VDB_STREAM_NAMES_MAX - r->totals.names) return false;
-        return names_sound(raw, frame->count);
     case DISK_FRAME_BASE_NAMES:
-        return names_sound(raw, frame->count);
+    case DISK_FRAME_NAMES:
+        return frame->count <= VDB_STREAM_NAMES_MAX - (r->totals.names + r->base_names) &&
+               names_sound(raw, frame->count);
     case DISK_FRAME_ROWS:
     case DISK_FRAME_DELETES:
         return stream_items_init(&items, raw->data, raw->len, frame->count,
@@ -299,6 +299,7 @@ enum vdb_status stream_frame_end(struct stream_reader *r, const struct stream_fr
     checksum_add(&r->whole, frame->head, sizeof frame->head);
     checksum_add(&r->whole, packed, frame->packed_len);
     count_items(&r->totals, frame->kind, frame->count);
+    r->base_names += frame->kind == DISK_FRAME_BASE_NAMES ? frame->count : 0;
     r->off += frame->packed_len;
     r->last = frame->kind;
     r->rows_open = frame->count;

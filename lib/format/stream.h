@@ -45,6 +45,7 @@ struct stream_totals {
 struct stream_writer { /* all zero before stream_put_header */
     uint32_t frames;
     struct stream_totals totals;
+    uint64_t base_names;
     struct checksum_state whole;
 };
 
@@ -70,6 +71,7 @@ struct stream_reader {
     uint32_t rows_open; /* rows of the last frame, whose vectors are still to come */
     bool ended;
     struct stream_totals totals;
+    uint64_t base_names;
     struct checksum_state whole;
 };
 

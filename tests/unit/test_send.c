@@ -654,6 +654,35 @@ static void a_copy_that_went_its_own_way(void **state)
     buf_release(&stream.bytes);
 }
 
+/* One that stayed behind takes what the other sends, though that has its own id. */
+static void a_copy_that_follows(void **state)
+{
+    (void)state;
+    struct vdb *a = create_plain("a");
+    struct model m = {0};
+    struct stream streams[6] = {{{0}, 0, 0, 0}};
+    struct buf bytes = {0};
+    uint64_t seed = 33, from = change(a, &m, &seed, 30);
+    store_read("a", &bytes);
+    store_write("b", &bytes);
+    struct vdb *b = store_open("b");
+    for (unsigned i = 0; i < 6; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "state %u", i);
+        change(a, &m, &seed, 5);
+        if (i >= 2) name_it(a, name);
+        send(a, from, 0, &streams[i]);
+        from = store_info(a).commit;
+        receive("b", &streams[i]);
+        expect(b, &m);
+        for (unsigned j = i < 2 ? i : 2; j <= i; j++) known("b", &streams[j]);
+    }
+    for (unsigned i = 0; i < 6; i++) buf_release(&streams[i].bytes);
+    vdb_close(a);
+    vdb_close(b);
+    buf_release(&bytes);
+}
+
 static void names_that_are_taken(void **state)
 {
     (void)state;
@@ -968,6 +997,7 @@ int main(void)
         TEST(an_index_that_has_changed),
         TEST(back_and_forth),
         TEST(a_copy_that_went_its_own_way),
+        TEST(a_copy_that_follows),
         TEST(names_that_are_taken),
         TEST(size_follows_the_change),
         TEST(damage_changes_nothing),
