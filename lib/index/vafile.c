@@ -57,26 +57,19 @@ static bool load(const struct vafile_space *space, const uint8_t *vector, float 
     return true;
 }
 
-/* At least how far x is from its code, in steps. An inner loop of constant length is what compilers
- * vectorise. Of x / scale, the product and the difference each is rounded once. */
-static double slack_of(const struct quantizer *grid, const float *x, uint32_t dim,
+/* At least how far x is from its code, in steps; x is overwritten. Of x / scale, the product and
+ * the sum each is rounded once. An inner loop of constant length is what compilers vectorise. */
+static double slack_of(const struct vafile_space *space, const struct quantizer *grid, float *x,
                        const uint8_t *code)
 {
-    float inverse = 1.0f / grid->scale, sums[16] = {0};
-    uint32_t i = 0;
-    for (; i + 16 <= dim; i += 16)
-        for (uint32_t j = 0; j < 16; j++) {
-            float off = x[i + j] * inverse - (float)(code[i + j] - grid->zero);
-            sums[j] += off * off;
-        }
-    for (; i < dim; i++) {
-        float off = x[i] * inverse - (float)(code[i] - grid->zero);
-        sums[i % 16] += off * off;
-    }
-    double sum = 0;
-    for (uint32_t j = 0; j < 16; j++) sum += (double)sums[j];
-    double rounding = grid->scale == 1.0f ? 0 : 2.5e-7 * (256 + fabs((double)grid->zero));
-    return sqrt(sum) * (1 + 1e-3) + rounding * sqrt(dim);
+    float inverse = 1.0f / grid->scale, zero = (float)grid->zero;
+    uint32_t dim = space->dim, i = 0;
+    for (float *at = x; i + 16 <= dim; i += 16, at += 16)
+        for (int j = 0; j < 16; j++) at[j] = at[j] * inverse + zero;
+    for (; i < dim; i++) x[i] = x[i] * inverse + zero;
+    double rounding = 2.5e-7 * (256 + fabs((double)grid->zero));
+    return sqrt(space->kernels->l2sq[VDB_TYPE_U8](code, x, dim)) * (1 + WIDER) +
+           rounding * sqrt(dim);
 }
 
 static double length_of(const struct quantizer *grid, uint32_t dim, const uint32_t sums[2])
@@ -110,7 +103,7 @@ static void append_row(struct vafile *file, const struct vafile_space *space, ui
         space->kernels->encode_u8(scratch->x, dim, 1.0f / grid->scale, (float)grid->zero,
                                   scratch->code, sums);
         memset(scratch->code + dim, 0, codes_bytes(dim) - dim);
-        double slack = slack_of(grid, scratch->x, dim, scratch->code);
+        double slack = slack_of(space, grid, scratch->x, scratch->code);
         outlier = !(slack <= SLACK_MAX * sqrt(dim));
         put(file, space, row, scratch->code);
         file->norms[row] = (int32_t)(sums[1] - 256 * sums[0]);
