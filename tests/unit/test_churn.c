@@ -1,0 +1,329 @@
+/* test_churn.c: search in parts of which a state sees only some rows, and merges of parts.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "db/db.h"
+#include "points.h"
+#include "search/searcher.h"
+#include "store_fixture.h"
+
+enum { DIM = 16, CLUSTERS = 20, ROWS = 5000, QUERIES = 150, K = 10 };
+
+static struct points rows;
+
+static int setup(void **state)
+{
+    points_init(&rows, ROWS, DIM);
+    points_cluster(&rows, CLUSTERS, 0.5, 3);
+    return store_setup(state);
+}
+
+static int teardown(void **state)
+{
+    points_release(&rows);
+    return store_teardown(state);
+}
+
+static struct vdb *create(const char *name, enum vdb_index_kind index)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.dim = DIM;
+    options.index = index;
+    return store_create(name, options);
+}
+
+static void put(struct vdb_txn *txn, uint32_t row)
+{
+    char id[16];
+    snprintf(id, sizeof id, "r%u", row);
+    store_put(txn, id, rows.x + (size_t)row * DIM, NULL);
+}
+
+static void put_range(struct vdb *db, uint32_t begin, uint32_t end)
+{
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t row = begin; row < end; row++) put(txn, row);
+    store_commit(txn);
+}
+
+static void delete (struct vdb_txn *txn, uint32_t row)
+{
+    struct vdb_error err;
+    char id[16];
+    snprintf(id, sizeof id, "r%u", row);
+    must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
+}
+
+static void merge(struct vdb *db, unsigned percent)
+{
+    struct vdb_maintain_options options = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err;
+    options.merge_percent = percent;
+    must(vdb_maintain(db, &options, &err), &err);
+}
+
+/* ---- search -------------------------------------------------------------------------------- */
+
+struct searched {
+    double recall;
+    uint64_t measured; /* by walks, a query */
+};
+
+/* Against a scan in floats of the rows that the state sees. */
+static struct searched search(const struct vdb_snapshot *s, uint32_t ef)
+{
+    struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT, exact = options;
+    struct searcher searcher;
+    struct vdb_error err;
+    uint32_t right = 0;
+    options.ef = ef;
+    exact.exact = 1;
+    must(searcher_init(&searcher, s, &options, 1, &err), &err);
+    for (uint32_t q = 0; q < QUERIES; q++) {
+        struct vdb_hit truth[K];
+        uint32_t found;
+        float query[DIM];
+        points_query(&rows, CLUSTERS, 0.5, 3, q, query);
+        must(vdb_search(s, query, 1, &exact, truth, &found, &err), &err);
+        assert_int_equal(found, K);
+        must(query_begin(&searcher.queries[0], s, query, q, &err), &err);
+        const struct generation *g = s->generation;
+        for (uint32_t i = 0; i < g->manifest.part_count; i++)
+            must(searcher_part(&searcher, &g->parts[i], searcher.queries, 1, &err), &err);
+        const struct topk *top = &searcher.queries[0].top;
+        for (uint32_t i = 0; i < top->count; i++)
+            for (uint32_t j = 0; j < K; j++) right += top->items[i].row == truth[j].row;
+    }
+    struct searched result = {right / (double)(QUERIES * K),
+                              walk_work_done(searcher.by_index.walk).measured / QUERIES};
+    searcher_release(&searcher);
+    return result;
+}
+
+/* An index that holds only the rows that the state sees. */
+static struct vdb *fresh_of(const struct vdb_snapshot *s)
+{
+    struct vdb *db = create("fresh.vdb", VDB_INDEX_GRAPH);
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t row = 0; row < s->row_count; row++)
+        if (vdb_row_state(s, row) == 1) put(txn, row);
+    store_commit(txn);
+    merge(db, 1);
+    return db;
+}
+
+/* Recall is no less than a fresh index's, and `times` as many rows are measured at most. */
+static void compare(const struct vdb_snapshot *s, double times)
+{
+    struct vdb *db = fresh_of(s);
+    const struct vdb_snapshot *other = store_snapshot(db);
+    for (uint32_t ef = 10; ef <= 40; ef *= 2) {
+        struct searched here = search(s, ef), fresh = search(other, ef);
+        assert_true(here.recall >= fresh.recall - 0.005);
+        assert_true((double)here.measured <= times * (double)fresh.measured);
+    }
+    vdb_snapshot_close(other);
+    vdb_close(db);
+    remove(store_path("fresh.vdb"));
+}
+
+static struct vdb *whole(void)
+{
+    struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, ROWS);
+    merge(db, 1);
+    return db;
+}
+
+/* All rows on one side are: some queries have nothing else near them, others none. */
+static void a_region_is_deleted(void **state)
+{
+    (void)state;
+    struct vdb *db = whole();
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t row = 0; row < ROWS; row++)
+        if (rows.x[row * DIM] > 0.3f) delete (txn, row);
+    store_commit(txn);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    compare(s, 3);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
+/* So few are left that they are scanned. */
+static void most_rows_are_deleted(void **state)
+{
+    (void)state;
+    struct vdb *db = whole();
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t row = 0; row < ROWS; row++)
+        if (row % 10 != 3) delete (txn, row);
+    store_commit(txn);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    compare(s, 0);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
+/* Deleted rows of one part ask for no more effort in another. */
+static void parts_are_on_their_own(void **state)
+{
+    enum { FIRST = 2600 };
+    (void)state;
+    struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, FIRST);
+    merge(db, 0);
+    put_range(db, FIRST, ROWS);
+    merge(db, 0);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 2);
+    uint64_t before = search(s, 20).measured;
+    vdb_snapshot_close(s);
+    struct vdb_txn *txn = store_begin(db);
+    for (uint32_t row = FIRST; row < ROWS; row++) delete (txn, row);
+    store_commit(txn);
+    s = store_snapshot(db);
+    assert_int_equal(snapshot_live_in(s, &s->generation->parts[0]), FIRST);
+    assert_int_equal(snapshot_live_in(s, &s->generation->parts[1]), 0);
+    assert_true(search(s, 20).measured < before);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
+/* A state before most rows of the part came, or half of them. */
+static void rows_are_newer(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    static const uint32_t shares[] = {10, 2};
+    for (int i = 0; i < 2; i++) {
+        uint32_t share = shares[i];
+        struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+        put_range(db, 0, ROWS / share);
+        struct vdb_info info = store_info(db);
+        put_range(db, ROWS / share, ROWS);
+        merge(db, 1);
+        const struct vdb_snapshot *s = store_snapshot(db), *past;
+        must(vdb_snapshot_at(s, info.commit, &past, &err), &err);
+        assert_int_equal(snapshot_live_in(past, &s->generation->parts[0]), ROWS / share);
+        compare(past, 2);
+        vdb_snapshot_close(past);
+        vdb_snapshot_close(s);
+        vdb_close(db);
+        remove(store_path("x.vdb"));
+    }
+}
+
+/* ---- merges -------------------------------------------------------------------------------- */
+
+static uint32_t pivots_of(struct vdb *db, uint32_t *pivots)
+{
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 1);
+    const struct graph *g = &s->generation->parts[0].graph;
+    uint32_t count = g->pivot_count;
+    memcpy(pivots, g->pivots, count * sizeof *pivots);
+    vdb_snapshot_close(s);
+    return count;
+}
+
+/* A merge that goes on with a graph has its pivots; a new one draws its own. */
+static void few_rows_come_to_the_graph_and_many_make_a_new_one(void **state)
+{
+    (void)state;
+    static const enum vdb_index_kind kinds[] = {VDB_INDEX_GRAPH, VDB_INDEX_HNSW};
+    for (int i = 0; i < 2; i++)
+        for (uint32_t old = 2000; old <= 4800; old += 2800) {
+            uint32_t before[64], after[64];
+            struct vdb *db = create("x.vdb", kinds[i]);
+            put_range(db, 0, old);
+            merge(db, 1);
+            uint32_t count = pivots_of(db, before);
+            put_range(db, old, ROWS);
+            merge(db, 1);
+            assert_true(pivots_of(db, after) >= count);
+            bool same = memcmp(before, after, count * sizeof *before) == 0;
+            if (kinds[i] == VDB_INDEX_GRAPH) assert_int_equal(same, old == 4800);
+            const struct vdb_snapshot *s = store_snapshot(db);
+            compare(s, 2);
+            vdb_snapshot_close(s);
+            vdb_close(db);
+            assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+            remove(store_path("x.vdb"));
+        }
+}
+
+/* A graph is made of the vectors again where it is damaged, and so it heals. */
+static void a_damaged_graph_is_not_gone_on_with(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, 4800);
+    merge(db, 1);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    const struct generation *g = s->generation;
+    const struct segment_entry *graph =
+        manifest_segment(&g->manifest, g->parts[0].entry, DISK_SEGMENT_GRAPH);
+    uint64_t at = graph->off + graph->len / 2;
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    store_read("x.vdb", &bytes);
+    bytes.data[at] ^= 1;
+    store_write("x.vdb", &bytes);
+    buf_release(&bytes);
+    assert_int_equal(store_check("x.vdb", 0, NULL), 1);
+    db = store_open("x.vdb");
+    put_range(db, 4800, ROWS);
+    merge(db, 1);
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+/* Many small merges, rows going as others come. */
+static void recall_stays(void **state)
+{
+    (void)state;
+    struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, 3000);
+    merge(db, 1);
+    for (uint32_t row = 3000; row < ROWS; row += 100) {
+        struct vdb_txn *txn = store_begin(db);
+        for (uint32_t i = 0; i < 100; i++) {
+            put(txn, row + i);
+            delete (txn, row + i - 3000);
+        }
+        store_commit(txn);
+        merge(db, 1);
+    }
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 1);
+    compare(s, 4);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_region_is_deleted, setup, teardown),
+        cmocka_unit_test_setup_teardown(most_rows_are_deleted, setup, teardown),
+        cmocka_unit_test_setup_teardown(parts_are_on_their_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_are_newer, setup, teardown),
+        cmocka_unit_test_setup_teardown(few_rows_come_to_the_graph_and_many_make_a_new_one, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_damaged_graph_is_not_gone_on_with, setup, teardown),
+        cmocka_unit_test_setup_teardown(recall_stays, setup, teardown),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
