@@ -53,7 +53,7 @@ extern "C" {
 #define VDB_DIM_MAX      65535
 #define VDB_ID_MAX       1023
 #define VDB_METADATA_MAX 16777216
-#define VDB_NAME_MAX     198 /* bytes of a snapshot's name */
+#define VDB_NAME_MAX     198   /* bytes of a snapshot's name */
 #define VDB_NAMES_MAX    16384 /* snapshots at a time */
 /* The longest age, in seconds, up to which rows of a hybrid index can be recent: 1,000 years. */
 #define VDB_RECENT_SECONDS_MAX 31536000000
@@ -678,8 +678,8 @@ struct vdb_maintain_options {
     void *context;
     int64_t now_us; /* by which ages and quiet hours go, in microseconds since 1970; 0: the clock */
     /* A part is merged with the rows behind it from so many hundredths of its own on, 1 to 100, and
-     * so many of the rows in parts are a tail to build one of; 0: 100, and as below. With less there are
-     * fewer parts to search, and the file grows by a copy of the part more often. */
+     * so many of the rows in parts are a tail to build one of; 0: 100, and as below. With less
+     * there are fewer parts to search, and the file grows by a copy of the part more often. */
     unsigned merge_percent;
 };
 #define VDB_MAINTAIN_OPTIONS_INIT                                                                  \

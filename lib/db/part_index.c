@@ -34,10 +34,10 @@
 #define NO_GRAPH_FROM 100000
 /* A row that is inserted costs so many times what it does in a graph that is built in bulk, with
  * lists of up to 32 and with longer ones. */
-#define TIMES       3
-#define DEAR_TIMES  5
-#define RACE_HALVES 8 /* who has won a race keeps the part until its rows are four times as many   \
-                       */
+#define TIMES      3
+#define DEAR_TIMES 5
+/* Who has won a race keeps the part until its rows are four times as many. */
+#define RACE_HALVES    8
 #define MEASURE_HALVES 3
 #define FIT_SAMPLE     4096  /* rows */
 #define BESIDE_MORE    0.001 /* of their numbers may lie beside the grid, beyond those that did */

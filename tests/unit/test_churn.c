@@ -224,34 +224,50 @@ static void rows_are_newer(void **state)
 
 /* ---- merges -------------------------------------------------------------------------------- */
 
-static uint32_t pivots_of(struct vdb *db, uint32_t *pivots)
+/* The lists of the first rows of the only part, malloced. */
+static uint32_t *lists_of(struct vdb *db, uint32_t count, uint32_t *degree)
 {
     const struct vdb_snapshot *s = store_snapshot(db);
     assert_int_equal(s->generation->manifest.part_count, 1);
     const struct graph *g = &s->generation->parts[0].graph;
-    uint32_t count = g->pivot_count;
-    memcpy(pivots, g->pivots, count * sizeof *pivots);
+    size_t bytes = (size_t)count * g->degree * sizeof *g->edges;
+    uint32_t *lists = malloc(bytes);
+    assert_non_null(lists);
+    memcpy(lists, g->edges, bytes);
+    *degree = g->degree;
     vdb_snapshot_close(s);
-    return count;
+    return lists;
 }
 
-/* A merge that goes on with a graph has its pivots; a new one draws its own. */
+/* The share of the first rows' lists that are what they were; frees `before`. */
+static double share_kept(struct vdb *db, uint32_t *before, uint32_t count)
+{
+    uint32_t degree, same = 0;
+    uint32_t *after = lists_of(db, count, &degree);
+    for (size_t row = 0; row < count; row++)
+        same += memcmp(before + row * degree, after + row * degree, degree * sizeof *after) == 0;
+    free(before);
+    free(after);
+    return same / (double)count;
+}
+
+/* A merge that goes on with a graph leaves many lists as they were. */
 static void few_rows_come_to_the_graph_and_many_make_a_new_one(void **state)
 {
     (void)state;
     static const enum vdb_index_kind kinds[] = {VDB_INDEX_GRAPH, VDB_INDEX_HNSW};
     for (int i = 0; i < 2; i++)
         for (uint32_t old = 2000; old <= 4800; old += 2800) {
-            uint32_t before[64], after[64];
+            uint32_t degree;
             struct vdb *db = create("x.vdb", kinds[i]);
             put_range(db, 0, old);
             merge(db, 1);
-            uint32_t count = pivots_of(db, before);
+            uint32_t *before = lists_of(db, old, &degree);
             put_range(db, old, ROWS);
             merge(db, 1);
-            assert_true(pivots_of(db, after) >= count);
-            bool same = memcmp(before, after, count * sizeof *before) == 0;
-            if (kinds[i] == VDB_INDEX_GRAPH) assert_int_equal(same, old == 4800);
+            double kept = share_kept(db, before, old);
+            bool gone_on = kinds[i] == VDB_INDEX_GRAPH && old == 4800;
+            assert_true(gone_on ? kept > 0.3 : kept < 0.15);
             const struct vdb_snapshot *s = store_snapshot(db);
             compare(s, 2);
             vdb_snapshot_close(s);
@@ -266,9 +282,11 @@ static void a_damaged_graph_is_not_gone_on_with(void **state)
 {
     (void)state;
     struct buf bytes = {0};
+    uint32_t degree;
     struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
     put_range(db, 0, 4800);
     merge(db, 1);
+    uint32_t *before = lists_of(db, 4800, &degree);
     const struct vdb_snapshot *s = store_snapshot(db);
     const struct generation *g = s->generation;
     const struct segment_entry *graph =
@@ -284,6 +302,7 @@ static void a_damaged_graph_is_not_gone_on_with(void **state)
     db = store_open("x.vdb");
     put_range(db, 4800, ROWS);
     merge(db, 1);
+    assert_true(share_kept(db, before, 4800) < 0.15);
     vdb_close(db);
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
