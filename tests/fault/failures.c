@@ -221,6 +221,8 @@ static bool documented(enum workload_call call, enum vdb_status status)
             ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
         [CALL_ROLLBACK] =
             ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
+        [CALL_RECEIVE] = ON(BUSY) | ON(CANNOT_OPEN) | ON(CANNOT_CREATE) | ON(READ_ONLY) | ON(IO) |
+                         ON(DURABILITY_UNKNOWN),
         [CALL_MAINTAIN] =
             ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO) | ON(DURABILITY_UNKNOWN),
         [CALL_COMPACT] = ON(BUSY) | ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(CANNOT_CREATE) | ON(IO),
@@ -254,7 +256,7 @@ static unsigned index_states(const struct trial *t, const struct model_state *st
     const struct run *run = &t->run;
     unsigned count = 0;
     bool renamed = inode_of(run->index.path) != t->index_inode;
-    if (run->failed_call == CALL_CREATE && renamed)
+    if ((run->failed_call == CALL_CREATE || run->failed_call == CALL_RECEIVE) && renamed)
         states[count++] = run->next;
     else if (run->successor && renamed)
         states[count++] = run->successor;

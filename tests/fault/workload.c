@@ -18,7 +18,7 @@ const char *workload_call_name(enum workload_call call)
         "none",           "vdb_create",      "vdb_open",        "vdb_snapshot_open",
         "vdb_txn_begin",  "vdb_txn_put",     "vdb_txn_delete",  "vdb_txn_restore",
         "vdb_txn_commit", "vdb_name_create", "vdb_name_remove", "vdb_rollback",
-        "vdb_maintain",   "vdb_compact",
+        "vdb_receive",    "vdb_maintain",    "vdb_compact",
     };
     return names[call];
 }
@@ -251,6 +251,77 @@ static enum vdb_status roll_back(struct run *run, struct vdb *db, uint64_t commi
         note(run, CALL_ROLLBACK, vdb_rollback(db, commit, &info, &err), &err, db);
     if (status) return status;
     if (info.commit != run->next->commit) return note(run, CALL_ROLLBACK, VDB_INTERNAL, &err, db);
+    arrive(run);
+    return VDB_OK;
+}
+
+static int write_stream(void *context, const void *bytes, size_t len)
+{
+    struct sent *sent = context;
+    sent->bytes = model_grow(sent->bytes, sent->len + len);
+    memcpy(sent->bytes + sent->len, bytes, len);
+    sent->len += len;
+    return 0;
+}
+
+/* Sends the newest state, whole or from the one at a commit; in a setup, where nothing fails. */
+static enum vdb_status send(struct run *run, const struct model_state *from)
+{
+    const struct vdb_snapshot *newest, *past = NULL;
+    struct vdb_error err;
+    enum vdb_status status = vdb_snapshot_open(run->db, &newest, &err);
+    if (status) return status;
+    run->sent = (struct sent){NULL, 0, from, run->current};
+    run->sent_here = true;
+    if (from) status = vdb_snapshot_at(newest, from->commit, &past, &err);
+    if (!status) status = vdb_send(past, newest, write_stream, &run->sent, &err);
+    vdb_snapshot_close(past);
+    vdb_snapshot_close(newest);
+    return status;
+}
+
+struct reading {
+    const struct sent *sent;
+    size_t at;
+};
+
+static ptrdiff_t read_stream(void *context, void *bytes, size_t len)
+{
+    struct reading *reading = context;
+    size_t left = reading->sent->len - reading->at, n = len < left ? len : left;
+    memcpy(bytes, reading->sent->bytes + reading->at, n);
+    reading->at += n;
+    return (ptrdiff_t)n;
+}
+
+/* Takes the stream, on what there was at the commit `base`, and the name that comes with it. Where
+ * there is no index, it is made. */
+static enum vdb_status receive(struct run *run, uint64_t base, uint32_t name)
+{
+    struct vdb_open_options open = VDB_OPEN_OPTIONS_INIT;
+    struct vdb_receive_options options = VDB_RECEIVE_OPTIONS_INIT;
+    struct vdb_receive_info info = {0};
+    struct vdb_error err;
+    struct reading reading = {&run->sent, 0};
+    const struct model_state *on = run->current;
+    if (on->absent) {
+        struct model_state made = *run->sent.to;
+        made.before = NULL;
+        made.commit = 1;
+        made.row_count = made.name_count = 0;
+        on = state_new(run, &made);
+    }
+    open.threads = 1;
+    open.wait = 0;
+    options.force = base != on->commit;
+    run->next = state_named(run, state_received(run, on, base), name);
+    tell(run);
+    unfill(&err);
+    enum vdb_status status =
+        vdb_receive(run->index.path, &open, &options, read_stream, &reading, &info, &err);
+    status = note(run, CALL_RECEIVE, status, &err, NULL);
+    if (status) return status;
+    if (info.commit != run->next->commit) return note(run, CALL_RECEIVE, VDB_INTERNAL, &err, NULL);
     arrive(run);
     return VDB_OK;
 }
@@ -983,6 +1054,68 @@ static enum vdb_status run_compact_names(struct run *run)
     return status ? status : COMMIT(run, run->db, {UPDATE, 1, 104, 0});
 }
 
+/* ---- workloads: receiving ------------------------------------------------------------------ */
+
+static enum vdb_status forget(struct run *run)
+{
+    close_db(run);
+    if (unlink(run->index.path) < 0) return VDB_IO;
+    run->current = state_new(run, &(struct model_state){.absent = true});
+    tell(run);
+    return VDB_OK;
+}
+
+static enum vdb_status setup_whole(struct run *run)
+{
+    enum vdb_status status = setup_past(run);
+    if (!status) status = create_name(run, run->db, 1);
+    if (!status) status = send(run, NULL);
+    return status ? status : forget(run);
+}
+
+static enum vdb_status run_receive_whole(struct run *run)
+{
+    enum vdb_status status = receive(run, 1, 1);
+    if (!status) status = open_db(run);
+    return status ? status : COMMIT(run, run->db, {PUT, 8, 8, 0}, {DELETE, 1, 0, 0});
+}
+
+/* A copy of an earlier state, received, and a stream of what has changed since. */
+static enum vdb_status setup_changes(struct run *run)
+{
+    enum vdb_status status = setup_past(run);
+    if (!status) status = create_name(run, run->db, 1);
+    if (!status) status = send(run, NULL);
+    const struct sent whole = run->sent;
+    if (!status)
+        status = COMMIT(run, run->db, {PUT, 4, 104, 0}, {PUT, 8, 8, 30}, {DELETE, 2, 0, 0});
+    if (!status) status = COMMIT(run, run->db, {DELETE, 8, 0, 0}, {PUT, 9, 9, 0});
+    if (!status) status = create_name(run, run->db, 2);
+    if (!status) status = send(run, whole.to);
+    const struct sent changes = run->sent;
+    if (!status) status = forget(run);
+    run->sent = whole;
+    if (!status) status = receive(run, 1, 1);
+    run->sent = changes;
+    free(whole.bytes);
+    return status;
+}
+
+static enum vdb_status run_receive_changes(struct run *run)
+{
+    enum vdb_status status = receive(run, 2, 2);
+    if (!status) status = open_db(run);
+    return status ? status : roll_back(run, run->db, 2);
+}
+
+/* What the copy has had since is undone by the same commit. */
+static enum vdb_status setup_changed(struct run *run)
+{
+    enum vdb_status status = setup_changes(run);
+    if (!status) status = open_db(run);
+    return status ? status : COMMIT(run, run->db, {DELETE, 7, 0, 0}, {PUT, 2, 202, 0});
+}
+
 /* ---- the list ------------------------------------------------------------------------------ */
 
 const struct workload workloads[] = {
@@ -1034,14 +1167,17 @@ const struct workload workloads[] = {
     {"compact to an output", 0, setup_output, run_output},
     {"compact over an output", 0, setup_output_exists, run_output},
     {"names", 0, setup_few, run_names},
-    {"names of two handles", 0, setup_few, run_names_of_two},
+    {"names of two handles", 1, setup_few, run_names_of_two},
     {"link of a name", 0, setup_no_room_for_names, run_names_link},
     {"roll back", 0, setup_past, run_roll_back},
     {"compact with names", 0, setup_past, run_compact_past},
-    {"compact keeping all", 0, setup_past, run_compact_keeping},
-    {"compact with names twice", 0, setup_past, run_compact_past_twice},
+    {"compact keeping all", 1, setup_past, run_compact_keeping},
+    {"compact with names twice", 1, setup_past, run_compact_past_twice},
     {"names while maintaining", 1, setup_tail_flat, run_maintain_names},
     {"going back while compacting", 0, setup_past, run_compact_names},
+    {"receive a whole", 0, setup_whole, run_receive_whole},
+    {"receive changes", 0, setup_changes, run_receive_changes},
+    {"receive and go back", 1, setup_changed, run_receive_changes},
     {NULL, 0, NULL, NULL},
 };
 
@@ -1079,6 +1215,7 @@ void run_begin(struct run *run, const struct run *prepared)
     run->index = prepared->index;
     run->output = prepared->output;
     run->current = prepared->current;
+    run->sent = prepared->sent;
 }
 
 void run_close(struct run *run)
@@ -1098,6 +1235,8 @@ void run_release(struct run *run)
         free(run->states[i]);
     }
     free(run->states);
+    if (run->sent_here) free(run->sent.bytes);
+    run->sent_here = false;
     run->states = NULL;
     run->state_count = 0;
 }

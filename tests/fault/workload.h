@@ -73,6 +73,7 @@ enum workload_call {
     CALL_NAME_CREATE,
     CALL_NAME_REMOVE,
     CALL_ROLLBACK,
+    CALL_RECEIVE,
     CALL_MAINTAIN,
     CALL_COMPACT,
     CALL_COUNT
@@ -88,6 +89,13 @@ struct tracked {
     unsigned allowed_count;
 };
 
+/* A stream of the state `to`, whole or with what has changed since `from`. */
+struct sent {
+    uint8_t *bytes;
+    size_t len;
+    const struct model_state *from, *to;
+};
+
 struct run {
     char directory[200];
     struct tracked index;
@@ -96,6 +104,9 @@ struct run {
     const struct vdb_snapshot *held; /* a reader's, which stays open; NULL: none */
     const struct model_state *held_state;
     unsigned threads; /* that build parts; 0: one */
+
+    struct sent sent; /* by the setup; it belongs to the run that was prepared */
+    bool sent_here;
 
     /* Called each time that what is allowed has changed; may be NULL. */
     void (*changed)(void *context, const struct run *run);

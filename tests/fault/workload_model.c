@@ -210,6 +210,32 @@ const struct model_state *state_carried_back(struct run *run, const struct model
     return to;
 }
 
+static bool lives(const struct model_state *s, uint32_t row)
+{
+    return s && row < s->row_count && s->rows[row].live;
+}
+
+const struct model_state *state_received(struct run *run, const struct model_state *from,
+                                         uint64_t base)
+{
+    const struct model_state *sent_from = run->sent.from, *sent_to = run->sent.to, *on = from;
+    struct op *ops = model_grow(NULL, 2 * (size_t)sent_to->row_count * sizeof *ops);
+    size_t count = 0;
+    for (uint32_t i = 0; i < sent_to->row_count; i++) {
+        const struct model_row *row = &sent_to->rows[i];
+        if (lives(sent_to, i) && !lives(sent_from, i))
+            ops[count++] = (struct op){PUT, row->id, row->content, row->metadata_len};
+        if (lives(sent_from, i) && !lives(sent_to, i) && !find(sent_to, row->id, true))
+            ops[count++] = (struct op){DELETE, row->id, 0, 0};
+    }
+    if (base != from->commit) on = state_rolled_back(run, from, base);
+    struct model_state *to = state_new(run, state_after(run, on, ops, count));
+    free(ops);
+    to->before = from;
+    to->commit = from->commit + 1;
+    return to;
+}
+
 const struct model_state *state_named(struct run *run, const struct model_state *from,
                                       uint32_t number)
 {

@@ -45,6 +45,11 @@ const struct model_state *state_carried_back(struct run *run, const struct model
                                              const struct model_state *before,
                                              const struct model_state *after);
 
+/* The state after a commit that receives the run's stream on what there was at the commit `base`.
+ */
+const struct model_state *state_received(struct run *run, const struct model_state *from,
+                                         uint64_t base);
+
 /* The state with its newest commit named, and without that name. */
 const struct model_state *state_named(struct run *run, const struct model_state *from,
                                       uint32_t number);
