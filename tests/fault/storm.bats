@@ -34,7 +34,11 @@ storm() {
 }
 
 @test "a storm on a flat index loses nothing, shows no half of a batch and blocks nobody" {
-    storm "$(kills 80)" --index flat
+    storm "$(kills 60)" --index flat
+}
+
+@test "a storm on an index whose commits have names, which compaction keeps" {
+    storm "$(kills 20)" --index flat --names
 }
 
 @test "a storm on an index of graphs" {

@@ -1,6 +1,6 @@
 /* storm.c: eight writers, eight readers and a compactor on one index, killed and stopped at random.
  *
- *     storm [--kills N] [--seed N] [--index flat|graph] [--pace MS] DIRECTORY
+ *     storm [--kills N] [--seed N] [--index flat|graph] [--names] [--pace MS] DIRECTORY
  *
  * The parent is the oracle. It never opens the index for writing; it hears of every batch before it
  * is committed and after, through pipes that outlive their writers, and knows from that what each
@@ -57,7 +57,7 @@ struct storm {
     const char *folder;
     char path[4096];
     uint64_t seed;
-    bool flat;
+    bool flat, names;
     struct storm_shared *shared;
     struct storm_oracle *oracle;
     struct process process[PROCESSES];
@@ -140,6 +140,7 @@ static void start(struct storm *s, int p)
         .seed = storm_random(&s->seed),
         .slot = (uint32_t)(is_writer(p) ? p : p - WRITERS),
         .count = process->count,
+        .names = s->names,
         .patience = PATIENCE,
     };
     pid_t parent = getpid();
@@ -561,19 +562,18 @@ static void create(struct storm *s)
 
 static void usage(void)
 {
-    fprintf(stderr, "usage: storm [--kills N] [--seed N] [--index flat|graph] [--pace MS] "
-                    "DIRECTORY\n");
+    fprintf(stderr, "usage: storm [--kills N] [--seed N] [--index flat|graph] [--names] "
+                    "[--pace MS] DIRECTORY\n");
     exit(2);
 }
 
 int main(int argc, char **argv)
 {
     static struct storm s;
-    static const struct option options[] = {{"kills", required_argument, NULL, 'k'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"index", required_argument, NULL, 'i'},
-                                            {"pace", required_argument, NULL, 'p'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"kills", required_argument, NULL, 'k'}, {"seed", required_argument, NULL, 's'},
+        {"index", required_argument, NULL, 'i'}, {"names", no_argument, NULL, 'n'},
+        {"pace", required_argument, NULL, 'p'},  {NULL, 0, NULL, 0}};
     uint64_t kills = 100, pace = 25 * SLOWER, seed = (uint64_t)time(NULL);
     int option;
     s.flat = true;
@@ -586,6 +586,9 @@ int main(int argc, char **argv)
             break;
         case 'i':
             s.flat = strcmp(optarg, "graph") != 0;
+            break;
+        case 'n':
+            s.names = true;
             break;
         case 'p':
             pace = strtoull(optarg, NULL, 10);

@@ -22,6 +22,7 @@ enum {
     SHARED_GROUPS = 10,
     GROUPS = WRITERS * OWN_GROUPS + SHARED_GROUPS,
     BATCH_GROUPS = 3, /* at most */
+    NAMES = 3,        /* of each writer's slot */
     MARKER = 1000     /* the group of a slot's marker is MARKER + slot */
 };
 
@@ -84,8 +85,14 @@ struct storm_tell {
     char text[400];
 };
 
+/* A name's state: how often it was changed, the commit that has it, or 0 for none, and whether a
+ * change is under way, so that either may be found. */
+#define STORM_NAME(count, commit, flux) ((uint64_t)(count) << 40 | (uint64_t)(commit) << 1 | (flux))
+#define STORM_NAME_COMMIT(state)        ((state) >> 1 & 0x7fffffffff)
+
 /* Memory that all processes share; what is in it outlives each of them. */
 struct storm_shared {
+    _Atomic uint64_t names[WRITERS][NAMES]; /* each changed by the writer of its slot alone */
     _Atomic uint64_t acknowledged; /* the highest commit of which a process knows that it is done */
     _Atomic int over;              /* no more batches are wanted */
 };
@@ -99,6 +106,7 @@ struct storm_role {
     uint32_t count; /* writers: of the slot's batches so far */
     int pipe;
     bool flat;
+    bool names;      /* writers give commits names, and do not restore rows */
     double patience; /* seconds to wait for a lock */
 };
 

@@ -102,7 +102,9 @@ static enum vdb_status change(const struct storm_role *role, struct vdb_txn *txn
     return status;
 }
 
-/* The first operation that the group takes as it is now, for all of its rows. */
+/* The first operation that the group takes as it is now, for all of its rows. Where names keep rows
+ * from compaction, which of an id's deleted rows is left to be restored is not for the oracle to
+ * know. */
 static uint32_t change_group(struct storm_role *role, struct vdb_txn *txn, struct storm_row row)
 {
     static const uint32_t plans[][3] = {{OP_UPSERT, OP_UPSERT, OP_UPSERT},
@@ -114,7 +116,7 @@ static uint32_t change_group(struct storm_role *role, struct vdb_txn *txn, struc
     enum vdb_status status = VDB_OK;
     uint32_t first = row.place, op = 0;
     for (int i = 0; i < 3; i++) {
-        op = plan[i];
+        op = role->names && plan[i] == OP_RESTORE ? OP_UPSERT : plan[i];
         status = change(role, txn, op, &row, &err);
         if (!status) break;
     }
@@ -171,6 +173,45 @@ static void write_batch(struct storm_role *role, struct vdb *db)
     tell(role, &what);
 }
 
+static size_t name_text(uint32_t slot, uint32_t number, char text[STORM_ID_MAX])
+{
+    return (size_t)snprintf(text, STORM_ID_MAX, "s%u-%u", slot, number);
+}
+
+/* What has become of a name whose writer was killed while it changed it. */
+static uint64_t settle_name(const struct storm_role *role, struct vdb *db, const char *text,
+                            size_t len)
+{
+    struct vdb_info info;
+    struct vdb_name name = {0};
+    const struct vdb_snapshot *snapshot = open_snapshot(role, db, &info);
+    vdb_name_find(snapshot, text, len, &name, NULL);
+    vdb_snapshot_close(snapshot);
+    return name.commit;
+}
+
+/* Gives the newest commit one of the slot's names, or takes that away where some commit has it. */
+static void change_name(struct storm_role *role, struct vdb *db)
+{
+    uint32_t number = below(role, NAMES);
+    _Atomic uint64_t *state = &role->shared->names[role->slot][number];
+    uint64_t was = *state, count = (was >> 40) + 1, commit = STORM_NAME_COMMIT(was);
+    char text[STORM_ID_MAX];
+    struct vdb_error err;
+    size_t len = name_text(role->slot, number, text);
+    if (was & 1) commit = settle_name(role, db, text, len);
+    *state = STORM_NAME(count, commit, 1);
+    if (commit) {
+        must(role, vdb_name_remove(db, text, len, &err), "vdb_name_remove", &err);
+        commit = 0;
+    } else {
+        must(role, vdb_name_create(db, text, len, &commit, &err), "vdb_name_create", &err);
+        acknowledge(role->shared, commit);
+    }
+    *state = STORM_NAME(count, commit, 0);
+    tell_kind(role, TELL_ALIVE);
+}
+
 /* As vdb-add does after its commit, or as somebody who compacts while the compactor is at it. */
 static void maintain(struct storm_role *role, struct vdb *db)
 {
@@ -187,6 +228,7 @@ void storm_writer(struct storm_role *role)
     struct vdb *db = open_index(role, false);
     while (!role->shared->over) {
         write_batch(role, db);
+        if (role->names && below(role, 8) == 0) change_name(role, db);
         if (below(role, 16) == 0) maintain(role, db);
         if (below(role, 50) == 0) {
             vdb_close(db);
@@ -315,12 +357,77 @@ static void look_up(struct storm_role *role, const struct vdb_snapshot *snapshot
     if (row != s->row[at]) wrong(role, "id %s is found in row %u, not %u", id, row, s->row[at]);
 }
 
+static void tell_seen(const struct storm_role *role, uint64_t commit, const struct scan *s)
+{
+    struct storm_tell what = {
+        .kind = TELL_SEEN, .commit = commit, .hash = s->hash, .live = s->count};
+    tell(role, &what);
+}
+
+typedef uint64_t name_states[WRITERS][NAMES];
+
+static void look_at_names(const struct storm_role *role, name_states states)
+{
+    for (uint32_t slot = 0; slot < WRITERS; slot++)
+        for (uint32_t n = 0; n < NAMES; n++) states[slot][n] = role->shared->names[slot][n];
+}
+
+/* What was not changed while the snapshot was taken is there as its writer left it. */
+static void check_names(const struct storm_role *role, const struct vdb_snapshot *snapshot,
+                        name_states before, name_states after)
+{
+    for (uint32_t slot = 0; slot < WRITERS; slot++)
+        for (uint32_t n = 0; n < NAMES; n++) {
+            struct vdb_name name = {0};
+            uint64_t state = before[slot][n];
+            char text[STORM_ID_MAX];
+            size_t len = name_text(slot, n, text);
+            if (state != after[slot][n] || state & 1) continue;
+            vdb_name_find(snapshot, text, len, &name, NULL);
+            if (name.commit != STORM_NAME_COMMIT(state))
+                wrong(role, "name %s is of commit %llu, it was given to %llu", text,
+                      (unsigned long long)name.commit,
+                      (unsigned long long)STORM_NAME_COMMIT(state));
+        }
+}
+
+/* A commit with a name, which must be there, or any one. */
+static void read_past(struct storm_role *role, const struct vdb_snapshot *snapshot,
+                      const struct vdb_info *newest, struct scan *s)
+{
+    const struct vdb_snapshot *past;
+    struct vdb_error err;
+    struct vdb_info info;
+    struct vdb_name name = {0};
+    uint64_t span = newest->commit - newest->oldest_commit + 1;
+    uint64_t commit = newest->oldest_commit + storm_random(&role->seed) % span;
+    bool named = below(role, 2) && !vdb_name_at(snapshot, below(role, WRITERS), &name);
+    if (named) commit = name.commit;
+    enum vdb_status status = vdb_snapshot_at(snapshot, commit, &past, &err);
+    if (!named && status == VDB_NOT_FOUND) return;
+    must(role, status, "vdb_snapshot_at", &err);
+    vdb_snapshot_info(past, &info);
+    scan(role, past, commit, s);
+    if (info.commit != commit || info.live != s->count || (named && name.live != s->count))
+        wrong(role, "commit %llu had %u live rows, %llu are counted, %llu at its name",
+              (unsigned long long)commit, s->count, (unsigned long long)info.live,
+              (unsigned long long)name.live);
+    search(role, past, s, true);
+    search(role, past, s, false);
+    tell_seen(role, commit, s);
+    vdb_snapshot_close(past);
+}
+
 static void read_state(struct storm_role *role, struct vdb *db, uint64_t *newest,
                        struct scan scans[2])
 {
     struct vdb_info info;
+    name_states before, after;
     uint64_t floor = role->shared->acknowledged;
+    look_at_names(role, before);
     const struct vdb_snapshot *snapshot = open_snapshot(role, db, &info);
+    look_at_names(role, after);
+    check_names(role, snapshot, before, after);
     if (info.commit < floor)
         wrong(role, "a snapshot is at commit %llu, after %llu was acknowledged",
               (unsigned long long)info.commit, (unsigned long long)floor);
@@ -339,9 +446,8 @@ static void read_state(struct storm_role *role, struct vdb *db, uint64_t *newest
     if (info.live != scans[0].count)
         wrong(role, "commit %llu has %u live rows and counts %llu", (unsigned long long)info.commit,
               scans[0].count, (unsigned long long)info.live);
-    struct storm_tell what = {
-        .kind = TELL_SEEN, .commit = info.commit, .hash = scans[0].hash, .live = scans[0].count};
-    tell(role, &what);
+    tell_seen(role, info.commit, &scans[0]);
+    read_past(role, snapshot, &info, &scans[1]);
     vdb_snapshot_close(snapshot);
 }
 
