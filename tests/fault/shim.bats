@@ -42,6 +42,10 @@ under() {
 @test "vdb-compact in place: every call fails or is the last" { sweep compact; }
 @test "vdb-compact --output: every call fails or is the last" { sweep output; }
 
+@test "vdb-snap create: every call fails or is the last" { sweep snapshot; }
+@test "vdb-snap restore: every call fails or is the last" { sweep restore; }
+@test "vdb-snap recv: every call fails or is the last" { sweep receive; }
+
 @test "a file system without locks: reads go, writes refuse" {
     make_abc
     ALWAYS=1

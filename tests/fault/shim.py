@@ -57,7 +57,8 @@ def rows(first, end, dim, value):
 class Workload:
     """A command over the index x.vdb, the states it may leave, and the files that it may add."""
 
-    def __init__(self, name, command, dim=4, old=40, new="", index=(), made=(), memory_stride=1):
+    def __init__(self, name, command, dim=4, old=40, new="", index=(), made=(), memory_stride=1,
+                 before=()):
         self.name, self.command, self.new = name, command, new
         self.made, self.memory_stride = set(made), memory_stride
         self.room = tempfile.TemporaryDirectory(prefix="shim-", dir=FAST)
@@ -70,6 +71,9 @@ class Workload:
             done = tool("vdb-add", "-q", "--create", *index, "x.vdb", "old.jsonl", cwd=self.base)
             assert done.returncode == 0, done.stderr
             tool("vdb-rm", "x.vdb", "r1", "r2", cwd=self.base)
+        for words in before:
+            done = tool("sh", "-c", words, cwd=self.base)
+            assert done.returncode == 0, done.stderr
         self.checked = {}
 
     def write(self, name, text):
@@ -84,7 +88,9 @@ class Workload:
 
     def run(self, folder, env):
         words = [os.path.join(folder, w) if w.endswith(".vdb") else w for w in self.command]
-        return tool(*words, cwd=folder, env={**os.environ, **env})
+        stream = os.path.join(folder, "stream")
+        with open(stream if os.path.exists(stream) else os.devnull, "rb") as stdin:
+            return tool(*words, cwd=folder, env={**os.environ, **env}, stdin=stdin)
 
     def state(self, folder):
         """What the index says, None where there is none; it has to be sound."""
@@ -98,7 +104,10 @@ class Workload:
             assert sound.returncode == 0, "not sound: " + sound.stdout + sound.stderr
             live = tool("vdb-get", path)
             assert live.returncode == 0, live.stderr
-            self.checked[sum_of] = live.stdout
+            named = tool("vdb-snap", path)
+            assert named.returncode == 0, named.stderr
+            self.checked[sum_of] = live.stdout + "".join(
+                re.sub("\t[^\t]*", "", line, count=1) for line in named.stdout.splitlines(True))
         return self.checked[sum_of]
 
     def states(self):
@@ -219,6 +228,12 @@ WORKLOADS = {
     "compact": lambda: Workload("compact", ["vdb-compact", "-q", "-j1", "x.vdb"]),
     "output": lambda: Workload("output", ["vdb-compact", "-q", "-j1", "-o", "out.vdb", "x.vdb"],
                                made=["out.vdb"]),
+    "snapshot": lambda: Workload("snapshot", ["vdb-snap", "-q", "x.vdb", "create", "now"]),
+    "restore": lambda: Workload("restore", ["vdb-snap", "-q", "x.vdb", "restore", "2"]),
+    "receive": lambda: Workload("receive", ["vdb-snap", "-q", "x.vdb", "recv"], before=[
+        "vdb-snap x.vdb create a && vdb-snap x.vdb send a >whole && vdb-rm x.vdb r5",
+        "vdb-snap x.vdb create b && vdb-snap x.vdb send --from a b >stream",
+        "rm x.vdb && vdb-snap x.vdb recv <whole && rm whole"]),
 }
 
 if __name__ == "__main__":
