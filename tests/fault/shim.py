@@ -156,7 +156,8 @@ def judge(work, folder, done, call, what, statuses, states):
     if status == 0:
         # Only an index part may be missing for it, and that is said.
         # The old file's mark that another has taken its place is a hint, and not missed either.
-        hint = work.name == "compact" and call == "pwrite"
+        # Nor is the lock that it takes once all is done, to stand behind those who waited.
+        hint = work.name == "compact" and call in ("pwrite", "lock")
         needed = not hint and call in ("pwrite", "fdatasync", "fsync", "fallocate", "rename", "lock")
         assert not needed or what in ("EINTR", "short") or ": warning: " in done.stderr, "not seen"
         assert state == states[-1], "it says that it is done, and the index is not as after it"
