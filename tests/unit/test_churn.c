@@ -15,7 +15,12 @@
 #include "search/searcher.h"
 #include "store_fixture.h"
 
-enum { DIM = 16, CLUSTERS = 20, ROWS = 5000, QUERIES = 150, K = 10 };
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { QUERIES = 50, MERGES = 5 };
+#else
+enum { QUERIES = 150, MERGES = 20 };
+#endif
+enum { DIM = 16, CLUSTERS = 20, ROWS = 5000, K = 10 };
 
 static struct points rows;
 
@@ -314,7 +319,7 @@ static void recall_stays(void **state)
     struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
     put_range(db, 0, 3000);
     merge(db, 1);
-    for (uint32_t row = 3000; row < ROWS; row += 100) {
+    for (uint32_t row = 3000; row < 3000 + MERGES * 100; row += 100) {
         struct vdb_txn *txn = store_begin(db);
         for (uint32_t i = 0; i < 100; i++) {
             put(txn, row + i);

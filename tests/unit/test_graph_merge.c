@@ -173,7 +173,11 @@ static void threads_make_no_difference(void **state)
 static double recall(const struct points *points, const struct graph *graph, uint32_t clusters,
                      uint32_t ef)
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    enum { QUERIES = 200, K = 10 };
+#else
     enum { QUERIES = 500, K = 10 };
+#endif
     struct walk *walk = walk_create();
     uint32_t right = 0, truth[K];
     float query[16];
@@ -191,12 +195,12 @@ static double recall(const struct points *points, const struct graph *graph, uin
     return right / (double)(QUERIES * K);
 }
 
-/* In many steps of a twenty-fifth, and in one; the rows of a step lie as the others do, or all in
+/* In many steps of a sixteenth, and in one; the rows of a step lie as the others do, or all in
  * clusters that were not there before. */
 static void recall_is_that_of_a_new_graph(void **state)
 {
     (void)state;
-    enum { ROWS = 5000, DIM = 16, CLUSTERS = 20 };
+    enum { ROWS = 4000, DIM = 16, CLUSTERS = 20 };
     for (int sorted = 0; sorted < 2; sorted++) {
         struct points points;
         struct graph_params params = {.degree = 16, .ef_construction = 60};
@@ -219,7 +223,7 @@ static void recall_is_that_of_a_new_graph(void **state)
         struct made once = build(&points, ROWS, &params, &half.graph);
         struct made steps = half;
         for (uint32_t rows = ROWS / 2; rows < ROWS;) {
-            rows = rows + rows / 25 < ROWS ? rows + rows / 25 : ROWS;
+            rows = rows + rows / 16 < ROWS ? rows + rows / 16 : ROWS;
             struct made next = build(&points, rows, &params, &steps.graph);
             made_free(&steps);
             steps = next;
