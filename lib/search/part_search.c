@@ -176,11 +176,7 @@ static void scan(const struct part_search *s, const struct part *part, const str
         scan_part(s->s, part, s->options->include_deleted, query, 1);
         return;
     }
-    uint32_t row = part->row_begin;
-    while ((row = liveness_next_live(&s->s->dead, row, part->row_end)) < part->row_end) {
-        query_offer(query, s->s, row, part->vectors + (row - part->row_begin) * part->stride);
-        row++;
-    }
+    scan_part_live(s->s, part, query);
 }
 
 struct counted { /* what a walk's filter looks at */

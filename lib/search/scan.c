@@ -88,6 +88,30 @@ void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, boo
     }
 }
 
+/* Where the rows from `row` on, which is live, are no longer live, or a block ends. */
+static uint32_t live_run(const struct vdb_snapshot *s, uint32_t row, uint32_t end)
+{
+    uint32_t begin = row;
+    while (row < end && row - begin < BLOCK_ROWS && !liveness_deleted(&s->dead, row)) row++;
+    return row;
+}
+
+void scan_part_live(const struct vdb_snapshot *s, const struct part *part, struct query *query)
+{
+    struct flat_query flat;
+    bool is_flat = prepare_flat(s, part, query, &flat);
+    uint32_t row = part->row_begin;
+    while ((row = liveness_next_live(&s->dead, row, part->row_end)) < part->row_end) {
+        uint32_t local = row - part->row_begin, n = live_run(s, row, part->row_end) - row;
+        struct block block = {part->vectors + local * part->stride, part->stride, row, n};
+        if (is_flat)
+            offer_flat(s, part, local, n, false, &flat, query);
+        else
+            offer_block(s, &block, false, query);
+        row += n;
+    }
+}
+
 /* ---- the tail ------------------------------------------------------------------------------ */
 
 static struct tail_rows tail_rows_of(const struct vdb_snapshot *s, size_t queries)

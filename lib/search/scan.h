@@ -22,6 +22,11 @@ static inline uint32_t scan_part_rows(const struct vdb_snapshot *snapshot, const
 void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, bool deleted,
                struct query *queries, size_t count);
 
+/* The same for one query and live rows, passing over the others: for a part that has few of them.
+ */
+void scan_part_live(const struct vdb_snapshot *snapshot, const struct part *part,
+                    struct query *query);
+
 /* Offers the rows of the tail. */
 void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
                size_t count);
