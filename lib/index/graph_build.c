@@ -13,7 +13,8 @@
  * are set apart before the build, and every row is made reachable after it (graph_repair.c).
  *
  * Into a finished graph rows are inserted in the same way, as in FreshDiskANN (Singh et al., arXiv
- * 2105.09613, 2021): lists that get edges back are pruned where those are too many, all others stay.
+ * 2105.09613, 2021): lists that get edges back are pruned where those are too many, all others
+ * stay.
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
