@@ -235,8 +235,14 @@ crash-long:                                     ## a million crash images and mo
 	+@VDB_CRASH_SCALE=$(or $(VDB_CRASH_SCALE),8) $(MAKE) --no-print-directory MODE=$(MODE) check \
 	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
+.PHONY: model-long
+model-long:                                     ## a long random history: VDB_MODEL_SEED= another one
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) $(B)/tests/test_model
+	+@VDB_MODEL_STEPS=$(or $(VDB_MODEL_STEPS),10000) $(MAKE) --no-print-directory MODE=$(MODE) check \
+	  T=$(B)/tests/test_model
+
 # What has threads in it and does not take a sanitizer hours.
-RACES := sharing tail_scan filelock snapshot crew par changelog failures_memory
+RACES := sharing rewind tail_scan filelock snapshot crew par changelog failures_memory
 VALGRIND := sharing filelock snapshot changelog log manifest superblock tombstone metadata history
 .PHONY: race valgrind
 race: deps                                      ## what has threads in it, under ThreadSanitizer
