@@ -776,5 +776,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_given_meanwhile_are_carried_over, store_setup,
                                         store_teardown),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,5 +120,6 @@ int main(void)
         cmocka_unit_test(there_is_a_most),
         cmocka_unit_test(many_changes_take_little_time),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("names", tests, NULL, NULL);
 }

@@ -720,5 +720,6 @@ int main(void)
         cmocka_unit_test(a_later_generation_goes_on_with_the_codes),
         test(searches_beside_a_writer),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
