@@ -155,8 +155,8 @@ def judge(work, folder, done, call, what, statuses, states):
     assert status == 0 or status in statuses, "exit status"
     if status == 0:
         # Only an index part may be missing for it, and that is said.
-        # The old file's mark that another has taken its place is a hint, and not missed either.
-        # Nor is the lock that it takes once all is done, to stand behind those who waited.
+        # Nor is what is left to do once the new file has its name: to mark the old one, and to stand
+        # in line behind those who wait for its lock.
         hint = work.name == "compact" and call in ("pwrite", "lock")
         needed = not hint and call in ("pwrite", "fdatasync", "fsync", "fallocate", "rename", "lock")
         assert not needed or what in ("EINTR", "short") or ": warning: " in done.stderr, "not seen"
