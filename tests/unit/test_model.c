@@ -573,13 +573,13 @@ static void a_history_of_flat_parts(void **state)
 static void a_history_of_graphs(void **state)
 {
     (void)state;
-    history(0xdecafbad, 500, VDB_INDEX_GRAPH);
+    history(0xdecafbad, 350, VDB_INDEX_GRAPH);
 }
 
 static void a_history_of_recent_and_old_rows(void **state)
 {
     (void)state;
-    history(77777777, 500, VDB_INDEX_HYBRID);
+    history(77777777, 350, VDB_INDEX_HYBRID);
 }
 
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
