@@ -35,7 +35,7 @@
 /* A row that is inserted costs so many times what it does in a graph that is built in bulk, with
  * lists of up to 32 and with longer ones. */
 #define TIMES      3
-#define DEAR_TIMES 8
+#define DEAR_TIMES 5
 /* Who has won a race keeps the part until its rows are four times as many. */
 #define RACE_HALVES    8
 #define MEASURE_HALVES 3
