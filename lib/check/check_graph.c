@@ -70,14 +70,14 @@ static enum vdb_status check_degrees(const struct vdb_snapshot *s, const struct 
                                      const struct level *level, uint64_t file_off,
                                      struct vdb_error *finding)
 {
-    uint32_t least = level->degree / 2;
-    if (least > level->rows - 1) least = level->rows - 1;
+    uint32_t most = level->degree < level->rows - 1 ? level->degree : level->rows - 1;
+    uint32_t least = most / 2;
     for (uint32_t row = 0; row < level->rows; row++) {
         uint32_t n = length_of(level, row);
         if (n < least && !liveness_deleted(&s->dead, part->row_begin + row))
             return error_set_corrupt(finding, SEGMENT, file_off,
                                      "row %u has %u neighbours, fewer than half of %u",
-                                     part->row_begin + row, n, level->degree);
+                                     part->row_begin + row, n, most);
     }
     return VDB_OK;
 }

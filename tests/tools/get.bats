@@ -211,8 +211,8 @@ for i in range(0, 0x7c00, 256):
 
 @test "wrong usage: a format that is none, binary for a terminal, the index as output" {
     refused 2 "*--format*'csv'*" vdb-get --format csv abc.vdb
-    refused 2 "--centroids goes with no ID and no --include-deleted*" vdb-get --centroids abc.vdb a
-    refused 2 "--centroids goes with no ID and no --include-deleted*" vdb-get --centroids --include-deleted abc.vdb
+    refused 2 "--centroids goes with no ID, no --include-deleted and no --at*" vdb-get --centroids abc.vdb a
+    refused 2 "--centroids goes with no ID, no --include-deleted and no --at*" vdb-get --centroids --include-deleted abc.vdb
     cp abc.vdb before
     ln abc.vdb same.vdb
     refused 2 "*is the index itself*" vdb-get --output abc.vdb abc.vdb

@@ -383,7 +383,7 @@ for line in open("many.jsonl"):
         "--with-metadata --format ivecs" "--query-format paper" "-j 0" "--wait -1" \
         "--recall 0" "--recall 1.01" "--recall -0.5" "--recall nan" "--recall most" "--recall 1e-400" \
         "--recall 0.9 --ef 10" "--ef 10 --recall 0.9" "--recall 0.9 --exact" "--exact --recall 1" \
-        "--where x==1" "--at 1" "--codes i8" "--nonsense" "-Z"; do
+        "--where x==1" "--codes i8" "--nonsense" "-Z"; do
         # shellcheck disable=SC2086 # options, one word each
         echo "$options"
         refused 2 "*" vdb-search "$T/line.vdb" $options
@@ -396,7 +396,7 @@ for line in open("many.jsonl"):
 }
 
 @test "options that later versions have are unknown, not ignored" {
-    for option in --where --at; do
+    for option in --where; do
         refused 2 "*unknown option $option*" vdb-search "$T/line.vdb" $option 1
     done
 }
