@@ -95,6 +95,9 @@ AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)) shim.so)
 BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
 REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
+ifneq ($(MODE),release) # what does not depend on how the code is compiled is tested once
+BATS      := $(filter-out tests/lint/% tests/bench/%,$(BATS))
+endif
 MAN1      := $(sort $(wildcard tools/*.1))
 MAN3      := $(sort $(wildcard lib/*.3))
 C_FILES   := $(wildcard lib/*.[ch] lib/*/*.[ch] tools/*.[ch] tools/*/*.[ch] fuzz/*.[ch] \
