@@ -640,14 +640,15 @@ struct vdb_receive_info {
  * The whole stream is read to its end and verified before anything is written; memory holds a few
  * MiB of it, and what is more lies in an unlinked file beside the index. `open` says how the index
  * is opened.
- * Receiving a state that the index has, as its newest or by a name, changes nothing. A stream of
- * changes goes onto its base, found by where it came from and not by its name here: where the
- * newest state was received as well, it is left for the base by the same commit. A whole stream
- * goes into an index without rows, or takes the place of a state that came from the same sender.
- * Errors: VDB_CORRUPT (a stream that is damaged or cut off, or rows that no index could have),
- * VDB_UNSUPPORTED (one of another version, metric, type or dimension than the index), VDB_NOT_FOUND
- * (its base is not in the index: the message names it), VDB_EXISTS (the index has changed since the
- * base, or has rows of its own and the stream is whole, or another state has a name of the
+ * Receiving a state that is the index's newest changes nothing, nor does one that it has by a name
+ * where all that it had since was received too. A stream of changes goes onto its base, found by
+ * where it came from and not by its name here: where the newest state was received as well, it is
+ * left for the base by the same commit. A whole stream goes into an index without rows, or takes
+ * the place of a state that came from the same sender. Errors: VDB_CORRUPT (a stream that is
+ * damaged or cut off, or rows that no index could have), VDB_UNSUPPORTED (one of another version,
+ * metric, type or dimension than the index), VDB_NOT_FOUND (its base is not in the index: the
+ * message names it), VDB_EXISTS (the index has changed since the base, or since it had the stream's
+ * state, or has rows of its own and the stream is whole, or another state has a name of the
  * stream's: see `force`), VDB_IO, and as vdb_create, vdb_open and vdb_txn_commit. */
 VDB_API enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *open,
                                     const struct vdb_receive_options *options, vdb_read_fn read,
@@ -681,10 +682,11 @@ struct vdb_maintain_options {
      * so many of the rows in parts are a tail to build one of; 0: 100, and as below. With less
      * there are fewer parts to search, and the file grows by a copy of the part more often. */
     unsigned merge_percent;
+    double wait; /* seconds to wait for another process that is at it; 0: try once */
 };
 #define VDB_MAINTAIN_OPTIONS_INIT                                                                  \
     {                                                                                              \
-        sizeof(struct vdb_maintain_options), 0, NULL, NULL, 0, 0                                   \
+        sizeof(struct vdb_maintain_options), 0, NULL, NULL, 0, 0, 0.0                              \
     }
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller

@@ -113,8 +113,10 @@ static void start_maintenance(const struct cli *cli, int64_t now_us)
 {
     char program[PATH_MAX], threads[16], seconds[32];
     if (!find_compact(program)) return;
-    char *argv[12] = {(char *)"vdb-compact", (char *)"--maintain", (char *)"--quiet"};
-    int argc = 3;
+    /* Who is at it already makes another one needless. */
+    char *argv[12] = {(char *)"vdb-compact", (char *)"--maintain", (char *)"--quiet",
+                      (char *)"--wait=0"};
+    int argc = 4;
     if (cli->threads) {
         snprintf(threads, sizeof threads, "-j%u", cli->threads);
         argv[argc++] = threads;

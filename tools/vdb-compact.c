@@ -292,6 +292,7 @@ static int build_only(const struct cli *cli, struct vdb *db, int64_t now_us)
     how.progress = cli_progress;
     how.context = &progress;
     how.now_us = now_us;
+    how.wait = cli->wait;
     enum vdb_status status = vdb_maintain(db, &how, &err);
     cli_progress_end(&progress);
     return status == VDB_OK ? CLI_OK : cli_report(cli, &err);

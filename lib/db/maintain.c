@@ -250,7 +250,7 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     bool wanted = needed(snapshot, chosen.merge_percent, now_us);
     snapshot_unref(snapshot);
     if (!wanted) return VDB_OK;
-    status = db_lock_maintain(db, 0, err);
+    status = db_lock_maintain(db, chosen.wait, err);
     if (status) return status;
     status = db_refresh(db, &snapshot, err); /* another may just have done it */
     if (!status) {

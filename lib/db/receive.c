@@ -200,6 +200,25 @@ static uint64_t named_state(const struct vdb_snapshot *newest, const struct stre
     return commit;
 }
 
+/* The newest commit that has a name which the stream has for a state too, from the same index; 0:
+ * none. A state may come by several names, and be known by another one than it is told by. */
+static uint64_t shared_name(const struct vdb_snapshot *newest, const struct buf *names,
+                            uint32_t live)
+{
+    const struct snapshot_entry *sent = (const void *)names->data;
+    uint64_t commit = 0;
+    for (size_t i = 0; i < names->len / sizeof *sent; i++) {
+        bool there;
+        uint32_t place = names_place(newest->names, sent[i].name, sent[i].name_len, &there);
+        if (!there) continue;
+        const struct snapshot_entry *entry = newest->names->entries[place];
+        if (entry->created_us == sent[i].created_us && entry->live_count == live &&
+            same_origin(&entry->origin, &sent[i].origin) && entry->commit > commit)
+            commit = entry->commit;
+    }
+    return commit;
+}
+
 /* It may have been received, have names that were, and be a commit of its own. */
 static bool newest_is(const struct vdb_snapshot *newest, const struct stream_state *state,
                       const struct buf *names)
@@ -209,7 +228,8 @@ static bool newest_is(const struct vdb_snapshot *newest, const struct stream_sta
     uint32_t live = newest->live_count;
     return (same_state(&own, live, state) && same_time(newest->commit_time_us, state)) ||
            (newest_received(newest) && same_state(&newest->names->origin, live, state)) ||
-           named_state(newest, state, names) == newest->commit;
+           named_state(newest, state, names) == newest->commit ||
+           shared_name(newest, names, live) == newest->commit;
 }
 
 /* The commit whose state that is; *commit is 0 where none is known: a commit can also be one that
@@ -220,6 +240,7 @@ static enum vdb_status find_state(const struct vdb_snapshot *newest,
 {
     const struct names *names = newest->names;
     *commit = newest_is(newest, state, sent) ? newest->commit : named_state(newest, state, sent);
+    if (!*commit) *commit = shared_name(newest, sent, state->live);
     uint64_t maybe = 0;
     if (names->received_commit && same_origin(&names->origin, &state->origin))
         maybe = names->received_commit;
@@ -328,9 +349,13 @@ static enum vdb_status make_plan(const struct receiver *r, const struct vdb_snap
     if (status) return status;
     const struct stream_state *target = &r->header.target;
     plan->at_target = newest_is(newest, target, &r->names);
-    plan->known =
-        plan->at_target ? !missing : !r->force && named_state(newest, target, &r->names) != 0;
+    uint64_t was = r->force || plan->at_target ? 0 : named_state(newest, target, &r->names);
+    plan->known = plan->at_target ? !missing : was && newest_received(newest);
     if (plan->at_target || plan->known) return VDB_OK;
+    if (was)
+        return error_set(
+            err, VDB_EXISTS,
+            "the index has the stream's state, as commit %" PRIu64 ", and has changed since", was);
     return r->header.incremental ? plan_changes(r, newest, plan, err)
                                  : plan_whole(r, newest, plan, err);
 }

@@ -117,3 +117,18 @@ holds() { # the commits that can be gone back to
     [ "$(value rows x.vdb)" = 300 ]
     vdb-check --deep x.vdb
 }
+
+@test "--if-needed and --maintain wait for who is at it" {
+    load lock.bash
+    python3 -c 'print("".join("r%d\t%d\t1\n" % (i, i) for i in range(3000)), end="")' |
+        vdb-add -q --no-maintain --create --format tsv w.vdb
+    for option in --if-needed --maintain; do
+        hold_maintain_lock w.vdb
+        ends 75 vdb-compact -q $option --wait 0.1 w.vdb
+        (sleep 0.5; kill $LOCK_PID) 3>&- &
+        ends 0 vdb-compact -q $option --wait 20 w.vdb
+        wait
+        rm -f locked
+        vdb-add -q --no-maintain --format tsv w.vdb < <(vdb-get --format tsv w.vdb)
+    done
+}

@@ -177,6 +177,21 @@ END
     same "$(vdb-get --include-deleted a.vdb)" "$before"
 }
 
+@test "a name that was dropped is not made anew within its second" {
+    echo '{"id":"a","vector":[1,2]}' | vdb-add -q --create a.vdb
+    for i in 1 2 3 4 5 6; do
+        vdb-snap --keep 1 --prefix k- a.vdb create >>made
+    done
+    same "$(sort -u made | wc -l)" 6
+}
+
+@test "digits alone are no name, however many" {
+    echo '{"id":"a","vector":[1,2]}' | vdb-add -q --create a.vdb
+    for name in 7 18446744073709551615 18446744073709551616 99999999999999999999; do
+        refused 2 "'$name' reads as a commit's number*" vdb-snap a.vdb create $name
+    done
+}
+
 @test "many at once: each is made, and with --keep no more stay than that" {
     make_life
     for i in $(seq 12); do vdb-snap a.vdb create many-$i >/dev/null & done

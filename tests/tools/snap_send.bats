@@ -82,3 +82,46 @@ is() {
     is two b.vdb
     same "$(vdb-stat b.vdb | grep '^commit	')" "commit	3"
 }
+
+@test "a state that was received before, by who has changed since, is refused and not passed over" {
+    printf 'a\t1\t2\nb\t3\t4\n' | vdb-add -q --create --format tsv x.vdb
+    vdb-snap -q x.vdb create mon
+    vdb-snap x.vdb send mon >mon
+    vdb-snap -q y.vdb recv <mon
+    for changed in x y; do
+        vdb-rm -q $changed.vdb a
+        before=$(sha256sum <$changed.vdb)
+        ends 65 vdb-snap $changed.vdb recv <mon
+        [[ $stderr == *"$changed.vdb: "*"has the stream's state, as commit 2, and has changed since" ]]
+        same "$(sha256sum <$changed.vdb)" "$before"
+        ends 0 vdb-snap --force $changed.vdb recv <mon
+        same "$(sorted $changed.vdb)" "$(sorted --at mon x.vdb)"
+    done
+    # A name that is new there is not lost.
+    vdb-snap -q x.vdb create wed
+    vdb-rm -q y.vdb b
+    vdb-snap --from mon x.vdb send wed >wed
+    ends 65 vdb-snap y.vdb recv <wed
+    ends 0 vdb-snap --force y.vdb recv <wed
+    same "$(vdb-snap y.vdb | cut -f 1)" $'mon\nwed'
+    same "$(sorted y.vdb)" "$(sorted x.vdb)"
+}
+
+@test "along three hosts, where the first changed and changed back between two snapshots" {
+    printf 'a\t1\t2\n' | vdb-add -q --create --format tsv x.vdb
+    vdb-snap -q x.vdb create mon
+    vdb-snap x.vdb send mon | vdb-snap -q y.vdb recv
+    vdb-snap y.vdb send mon | vdb-snap -q z.vdb recv
+    printf 'c\t1\t2\n' | vdb-add -q --format tsv x.vdb
+    vdb-snap -q x.vdb restore mon
+    vdb-snap -q x.vdb create tue
+    vdb-snap --from mon x.vdb send tue | vdb-snap -q y.vdb recv
+    vdb-snap --from mon y.vdb send tue | vdb-snap -q z.vdb recv
+    same "$(vdb-snap z.vdb | cut -f 1)" $'mon\ntue'
+    printf 'd\t1\t2\n' | vdb-add -q --format tsv x.vdb
+    vdb-snap -q x.vdb create wed
+    vdb-snap --from tue x.vdb send wed | vdb-snap -q y.vdb recv
+    vdb-snap --from mon y.vdb send wed | vdb-snap -q z.vdb recv
+    same "$(vdb-snap z.vdb | cut -f 1)" $'mon\ntue\nwed'
+    same "$(sorted z.vdb)" "$(sorted x.vdb)"
+}

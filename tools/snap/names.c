@@ -110,6 +110,8 @@ static void check_name(const struct snap *snap, const char *name)
         [WHEN_COMMIT] = "a commit's number", [WHEN_TIME] = "a time"};
     const struct cli *cli = &snap->cli;
     enum when_kind kind = when_parse(name).kind;
+    if (*name && strspn(name, "0123456789") == strlen(name))
+        kind = WHEN_COMMIT; /* or above them all */
     if (kind != WHEN_NAME)
         cli_usage_error(cli, "'%s' reads as %s: give the snapshot another name", name,
                         read_as[kind]);
@@ -119,6 +121,7 @@ static void check_name(const struct snap *snap, const char *name)
 }
 
 #define NAME_ROOM (VDB_NAME_MAX + 64)
+#define TRIES     1000 /* where others create in the same second */
 
 /* The prefix and the time in UTC, with hyphens in place of the colons, so that it is a name and no
  * WHEN of another kind; from the second one of a second on, with its number. A prefix that leaves
@@ -133,6 +136,28 @@ static void make_name(const char *prefix, time_t now, unsigned number, char name
     if (number > 1 && len < NAME_ROOM) snprintf(name + len, NAME_ROOM - (size_t)len, "-%u", number);
 }
 
+/* Behind the last of that second that is there, so that a name which was dropped in the same second
+ * is not given to another state. */
+static unsigned next_number(const struct vdb_snapshot *snapshot, const char *prefix, time_t now)
+{
+    char first[NAME_ROOM];
+    struct vdb_name name;
+    unsigned next = 1;
+    make_name(prefix, now, 1, first);
+    size_t len = strlen(first);
+    for (uint32_t i = 0; vdb_name_at(snapshot, i, &name) == VDB_OK; i++) {
+        if (!begins_with(&name, first)) continue;
+        char suffix[8] = "";
+        size_t rest = name.name_len - len;
+        if (rest >= sizeof suffix) continue;
+        memcpy(suffix, name.name + len, rest);
+        unsigned number = suffix[0] ? 0 : 1;
+        if (suffix[0] == '-') number = (unsigned)strtoul(suffix + 1, NULL, 10);
+        if (number >= next) next = number + 1;
+    }
+    return next;
+}
+
 static enum vdb_status create(struct snap *snap, char name[NAME_ROOM], uint64_t *commit,
                               struct vdb_error *err)
 {
@@ -140,11 +165,14 @@ static enum vdb_status create(struct snap *snap, char name[NAME_ROOM], uint64_t 
         snprintf(name, NAME_ROOM, "%s", snap->operands[0]);
         return vdb_name_create(snap->db, name, strlen(snap->operands[0]), commit, err);
     }
+    const char *prefix = snap->prefix ? snap->prefix : "";
     time_t now = time(NULL);
-    for (unsigned number = 1;; number++) {
-        make_name(snap->prefix ? snap->prefix : "", now, number, name);
+    for (unsigned tries = 1;; tries++) {
+        make_name(prefix, now, next_number(snap->snapshot, prefix, now), name);
         enum vdb_status status = vdb_name_create(snap->db, name, strlen(name), commit, err);
-        if (status != VDB_EXISTS || number == 1000) return status;
+        if (status != VDB_EXISTS || tries == TRIES) return status;
+        status = vdb_refresh(snap->db, &snap->snapshot, err);
+        if (status != VDB_OK) return status;
     }
 }
 
