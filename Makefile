@@ -95,8 +95,14 @@ AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)) shim.so)
 BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
 REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
-ifneq ($(MODE),release) # what does not depend on how the code is compiled is tested once
-BATS      := $(filter-out tests/lint/% tests/bench/%,$(BATS))
+# What does not depend on how the code is compiled is tested once, and so is what measures quality
+# on many rows: minutes under a sanitizer, through code that others go through as well.
+ONCE      := tests/lint/% tests/bench/% tests/spec/reader.bats \
+             $(addprefix tests/tools/,install.bats man.bats readme.bats recall.bats)
+ONCE_UNIT := calibrate churn dimension ivf_life
+ifneq ($(MODE),release)
+BATS      := $(filter-out $(ONCE),$(BATS))
+TESTS     := $(filter-out $(ONCE_UNIT:%=$(B)/tests/test_%),$(TESTS))
 endif
 MAN1      := $(sort $(wildcard tools/*.1))
 MAN3      := $(sort $(wildcard lib/*.3))
