@@ -95,11 +95,11 @@ AIDS      := $(addprefix $(B)/tests/aid/,$(notdir $(AID_SRC:.c=)) shim.so)
 BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
 REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
-# What does not depend on how the code is compiled is tested once, and so is what measures quality
-# on many rows: minutes under a sanitizer, through code that others go through as well.
+# What does not depend on how the code is compiled is tested once, and so is what goes over many
+# rows: minutes under a sanitizer, through code that others go through as well.
 ONCE      := tests/lint/% tests/bench/% tests/spec/reader.bats \
              $(addprefix tests/tools/,install.bats man.bats readme.bats recall.bats)
-ONCE_UNIT := calibrate churn dimension ivf_life
+ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search
 ifneq ($(MODE),release)
 BATS      := $(filter-out $(ONCE),$(BATS))
 TESTS     := $(filter-out $(ONCE_UNIT:%=$(B)/tests/test_%),$(TESTS))
