@@ -98,8 +98,8 @@ BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # What does not depend on how the code is compiled is tested once, and so is what goes over many
 # rows: minutes under a sanitizer, through code that others go through as well.
 ONCE      := tests/lint/% tests/bench/% tests/spec/reader.bats \
-             $(addprefix tests/tools/,install.bats man.bats readme.bats recall.bats)
-ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search
+             $(patsubst %,tests/tools/%.bats,bench codes hnsw hybrid install man readme recall)
+ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search searcher
 ifneq ($(MODE),release)
 BATS      := $(filter-out $(ONCE),$(BATS))
 TESTS     := $(filter-out $(ONCE_UNIT:%=$(B)/tests/test_%),$(TESTS))
