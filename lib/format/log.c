@@ -49,7 +49,7 @@ static bool commit_get(const uint8_t *record, uint64_t length, uint64_t file_len
     };
     uint64_t names_len = (uint64_t)out->names.count * sizeof(struct disk_name_change);
     if (names_len > length - sizeof head - sizeof body) return false;
-    out->names.off = length - names_len; /* of the record, for now */
+    out->names.off = length - names_len; /* within the record: log_next adds where that lies */
     return block_inside(&out->vectors, file_len) && block_inside(&out->ids, file_len) &&
            block_inside(&out->metadata, file_len) && block_inside(&out->events, file_len) &&
            out->vectors.len == (uint64_t)out->row_count * out->stride &&

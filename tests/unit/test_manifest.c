@@ -420,6 +420,28 @@ static void hostile_bytes(void **state)
     buf_release(&bytes);
 }
 
+static void no_more_names_than_there_can_be(void **state)
+{
+    (void)state;
+    for (uint32_t count = 16384; count <= 16385; count++) {
+        struct manifest m, got;
+        struct buf bytes = {0};
+        sample(&m);
+        m.snapshot_count = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            struct snapshot_entry entry = {.commit = 40, .name_len = 5};
+            snprintf(entry.name, sizeof entry.name, "%05u", i);
+            assert_int_equal(manifest_add_snapshot(&m, &entry, NULL), VDB_OK);
+        }
+        assert_int_equal(manifest_encode(&m, &bytes, NULL), VDB_OK);
+        assert_int_equal(manifest_decode(bytes.data, bytes.len, OFF, (uint64_t)1 << 40, &got, NULL),
+                         count == 16384 ? VDB_OK : VDB_CORRUPT);
+        manifest_release(&got);
+        manifest_release(&m);
+        buf_release(&bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +452,7 @@ int main(void)
         cmocka_unit_test(graph_part_without_codes),
         cmocka_unit_test(a_measure_of_recent_rows),
         cmocka_unit_test(names),
+        cmocka_unit_test(no_more_names_than_there_can_be),
         cmocka_unit_test(hostile_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
