@@ -267,8 +267,8 @@ class File:
             if not slot.startswith(MAGIC) or len(slot) < 512:
                 continue
             head = SUPERBLOCK[1]._make(SUPERBLOCK[0].unpack(slot))
-            if (head.major, head.minor) != (0, 3):
-                raise Unsupported("version %d.%d; this reader knows 0.3" % (head.major, head.minor))
+            if head.major != 0 or head.minor < 9:
+                raise Unsupported("version %d.%d; this reader knows 0.9" % (head.major, head.minor))
             if head.check != xxh3_64(slot[:504]):
                 continue
             if head.incompat:
@@ -290,7 +290,7 @@ class File:
             raise Damaged("superblock: the manifest cannot lie at %d" % head.manifest_off)
         view = self.view(head.manifest_off, head.manifest_len, "manifest")
         self.manifest = m = view.read(MANIFEST)
-        if m.magic != b"VMAN" or m.header_len != 256 or m.length != head.manifest_len:
+        if m.magic != b"VMAN" or m.header_len < 256 or m.header_len % 64 or m.length != head.manifest_len:
             raise Damaged("manifest: magic or length are wrong")
         if m.check != check_without(view.bytes(), 248):
             raise Damaged("manifest: checksum does not match")
@@ -308,10 +308,12 @@ class File:
             raise Damaged("manifest: recent_seconds or quiet hours are out of range")
 
         def table(off, count, size, which):
-            if size != which[0].size:
-                raise Damaged("manifest: a table has entries of %d bytes" % size)
+            if size < which[0].size or size % 8 or off < m.header_len:
+                raise Damaged("manifest: a table at %d has entries of %d bytes" % (off, size))
             return [view.read(which, off + size * i) for i in range(count)]
 
+        if m.parts_count > 4096:
+            raise Damaged("manifest: there are %d parts" % m.parts_count)
         self.parts = table(m.parts_off, m.parts_count, m.parts_size, PART)
         self.segments = table(m.segments_off, m.segments_count, m.segments_size, SEGMENT)
         self.extents = table(m.extents_off, m.extents_count, m.extents_size, EXTENT)
@@ -387,14 +389,20 @@ class File:
             return None
         view = self.view(off, end - off, "log record")
         head = view.read(RECORD)
-        if head.magic != b"VREC" or head.version != 1 or head.kind not in (1, 2, 3):
+        if head.magic != b"VREC" or head.prev_check != chain:
             return None
-        least = 192 if head.kind == 1 else 128
-        if head.length < least or head.length % 64 or head.length > view.len:
+        if head.length < 64 or head.length % 64 or head.length > view.len:
             return None
-        if head.prev_check != chain or head.commit != last + (head.kind == 1):
+        if head.check != check_without(view.bytes(0, head.length), 40):
             return None
-        return head if head.check == check_without(view.bytes(0, head.length), 40) else None
+        known = head.version == 1 and head.kind in (1, 2, 3)
+        if not known and not head.kind & 0x8000:
+            raise Unsupported("log record at %d of kind %d version %d" % (off, head.kind, head.version))
+        least = (192 if head.kind == 1 else 128) if known else 64
+        room = view.len - head.length
+        if head.length < least or head.commit != last + (known and head.kind == 1) or room < 128 and head.kind != 2:
+            raise Damaged("log record at %d: length or commit cannot be" % off)
+        return head
 
     def read_log(self):
         m = self.manifest
@@ -415,6 +423,9 @@ class File:
                 if link.next_off < end or link.next_off % 64 or link.next_off + link.next_len > len(self.data):
                     raise Damaged("link record at %d: the extent cannot lie at %d" % (off, link.next_off))
                 off, end = link.next_off, link.next_off + link.next_len
+                continue
+            if head.kind & 0x8000:
+                off += head.length
                 continue
             if head.kind == 3:
                 count = body_view.read(NAMES).count

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""vdb_reader.py: a reader of vdb files, version 0.3, written from format-spec/ alone.
+"""vdb_reader.py: a reader of vdb files, version 0.9, written from format-spec/ alone.
 
 It exists to prove the specification: it shares nothing with the library, aims at clearness and not
 at speed, and uses Python's standard library only. It opens a file, follows the log to its end, and
@@ -40,7 +40,7 @@ def command_info(file, arguments):
     m, sb, states = file.manifest, file.super, file.kept_states()
     kept = [state.commit for state in states.states] if states else []
     print(json.dumps({
-        "format": "0.3", "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
+        "format": "%d.%d" % (sb.major, sb.minor), "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
         "dim": m.dim, "metric": METRICS[m.metric], "type": TYPES[m.type][0], "rows": file.rows,
         "live": file.live_count, "deleted": file.rows - file.live_count, "commit": file.commit,
         "commit_time_us": file.time_us, "created_us": m.created_us, "horizon_commit": m.horizon_commit,
@@ -110,7 +110,7 @@ def command_search(file, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.3.")
+    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.9.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, run, about in (("info", command_info, "what is in the file, as JSON"),
                              ("list", command_list, "the snapshots as JSON Lines"),

@@ -237,7 +237,7 @@ static enum vdb_status commit_locked(struct vdb_txn *txn, const struct rows *row
                                      struct vdb_error *err)
 {
     struct vdb_snapshot *newest;
-    enum vdb_status status = db_refresh(txn->db, &newest, err);
+    enum vdb_status status = db_refresh_to_write(txn->db, &newest, err);
     if (status) return status;
     const struct vdb_snapshot *base = txn->changes.now.base;
     status = check_same_index(txn, newest, err);

@@ -350,8 +350,8 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
 {
     enum vdb_status status = db_lock_maintain(db, db->wait, err);
     if (status) return status;
-    struct vdb_snapshot *snapshot = NULL;
-    status = db_refresh(db, &snapshot, err);
+    struct vdb_snapshot *snapshot;
+    status = db_refresh_to_write(db, &snapshot, err);
     if (!status) status = write_successor(db, snapshot, o, err);
     db_unlock_maintain(db); /* a lock that is held is not let go of */
     if (!status) let_go_first(db);

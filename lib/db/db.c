@@ -194,6 +194,20 @@ enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struc
     return status;
 }
 
+enum vdb_status db_refresh_to_write(struct vdb *db, struct vdb_snapshot **snapshot,
+                                    struct vdb_error *err)
+{
+    *snapshot = NULL;
+    enum vdb_status status = db_refresh(db, snapshot, err);
+    if (status) return status;
+    status = db_takes_writes(db, err);
+    if (status) {
+        snapshot_unref(*snapshot);
+        *snapshot = NULL;
+    }
+    return status;
+}
+
 enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
                                   struct vdb_error *err)
 {

@@ -54,6 +54,11 @@ struct vdb {
 /* The newest snapshot as a reference of the caller's; looks at the file for what came since. */
 enum vdb_status db_refresh(struct vdb *db, struct vdb_snapshot **snapshot, struct vdb_error *err);
 
+/* The same for who has locked the file and is about to write: VDB_READ_ONLY where another version
+ * of the library has given it a feature meanwhile that must not be written beside (ro_compat). */
+enum vdb_status db_refresh_to_write(struct vdb *db, struct vdb_snapshot **snapshot,
+                                    struct vdb_error *err);
+
 /* With state_lock held. Where the path names another file than the one open, goes over to it. */
 enum vdb_status db_reopen_if_replaced(struct vdb *db, struct vdb_error *err);
 

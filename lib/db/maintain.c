@@ -252,7 +252,7 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     if (!wanted) return VDB_OK;
     status = db_lock_maintain(db, chosen.wait, err);
     if (status) return status;
-    status = db_refresh(db, &snapshot, err); /* another may just have done it */
+    status = db_refresh_to_write(db, &snapshot, err); /* another may just have done it */
     if (!status) {
         if (needed(snapshot, chosen.merge_percent, now_us))
             status = build_and_publish(db, snapshot, &chosen, now_us, err);

@@ -132,7 +132,7 @@ static enum vdb_status change_name(struct vdb *db, struct log_name_change *chang
     enum vdb_status status = db_takes_writes(db, err);
     if (!status) status = db_lock_write(db, err);
     bool locked = !status;
-    if (!status) status = db_refresh(db, &newest, err);
+    if (!status) status = db_refresh_to_write(db, &newest, err);
     if (!status) status = naming_write(db, newest, &asked, err);
     if (locked) db_unlock_write(db);
     if (!status && commit) *commit = newest->commit;

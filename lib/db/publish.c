@@ -93,7 +93,7 @@ static enum vdb_status add_new_extents(const struct generation *current, struct 
     while (at.off != cursor->off && !status) {
         enum log_step step =
             log_next(current->view->base, current->view->cap, &at, &commit, &names);
-        if (step == LOG_ENDS || step == LOG_DAMAGED)
+        if (!log_went_on(step))
             return error_set_corrupt(err, "log", at.off, "the log ends before commit %llu",
                                      (unsigned long long)cursor->commit);
         if (step == LOG_COMMIT) time_us = commit.time_us;

@@ -12,7 +12,7 @@
 
 #define VDB_MAGIC              "\x8fVDB\r\n\x1a\n"
 #define VDB_VERSION_MAJOR      0
-#define VDB_VERSION_MINOR      3
+#define VDB_VERSION_MINOR      9    /* and later ones: what they add, the masks tell */
 #define VDB_SUPERBLOCK_SIZE    512  /* one sector, so that no crash tears it */
 #define VDB_SUPERBLOCK_STRIDE  4096 /* from a slot to the next: a page each */
 #define VDB_SUPERBLOCK_SLOTS   2
@@ -26,10 +26,15 @@
 #define VDB_LOCK_WRITE    0x4000000000000000
 #define VDB_LOCK_MAINTAIN 0x4000000000000001
 
-/* Feature masks: the bits that this version knows. */
-#define VDB_COMPAT_KNOWN    0u
-#define VDB_RO_COMPAT_KNOWN 0u
-#define VDB_INCOMPAT_KNOWN  0u
+/* Feature masks: the bits that this version knows, and those that have a name but no meaning yet.
+ */
+#define VDB_COMPAT_KNOWN             0u
+#define VDB_RO_COMPAT_KNOWN          0u
+#define VDB_INCOMPAT_KNOWN           0u
+#define VDB_COMPAT_COLUMNS           1u
+#define VDB_INCOMPAT_BINARY_VECTORS  1u
+#define VDB_INCOMPAT_MULTI_VECTOR    2u
+#define VDB_INCOMPAT_LONG_ROW_NUMBER 4u
 
 /* Superblock flags: a compaction has put another file in this one's place. */
 #define VDB_SUPERBLOCK_SUPERSEDED 1u
@@ -58,6 +63,7 @@ struct disk_superblock {
 /* ---- the manifest -------------------------------------------------------------------------- */
 
 #define VDB_MANIFEST_MAGIC "VMAN"
+#define VDB_PARTS_MAX      4096 /* each search and each look-up of an id goes through all of them */
 
 enum { DISK_METRIC_L2 = 1, DISK_METRIC_COSINE = 2, DISK_METRIC_IP = 3 };
 enum { DISK_TYPE_F32 = 1, DISK_TYPE_F16 = 2, DISK_TYPE_I8 = 3, DISK_TYPE_U8 = 4 };
@@ -193,6 +199,7 @@ struct disk_snapshot {
 #define VDB_RECORD_MAGIC "VREC"
 
 enum { DISK_RECORD_COMMIT = 1, DISK_RECORD_LINK = 2, DISK_RECORD_NAMES = 3 };
+enum { DISK_RECORD_OPTIONAL = 0x8000 }; /* in a kind: who does not know it passes over the record */
 
 struct disk_record { /* the head of every log record */
     uint8_t magic[4];

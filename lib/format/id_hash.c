@@ -19,7 +19,7 @@
 
 static const char SEGMENT[] = "id-hash";
 
-#define BUCKET_BITS_MAX    31
+#define BUCKET_BITS_MAX    30
 #define ENTRIES_A_BUCKET   4
 #define INSERTION_SORT_MAX 32
 

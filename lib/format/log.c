@@ -57,29 +57,40 @@ static bool commit_get(const uint8_t *record, uint64_t length, uint64_t file_len
            out->row_count < VDB_NO_ROW - out->row_base;
 }
 
+static bool is_known(const struct disk_record *head)
+{
+    unsigned kind = le16_get(head->kind);
+    return kind >= DISK_RECORD_COMMIT && kind <= DISK_RECORD_NAMES && le16_get(head->version) == 1;
+}
+
 /* The length of the record at the cursor if its head is the next one of the chain, else 0. */
 static uint64_t head_fits(const uint8_t *file, uint64_t file_len, const struct log_cursor *cursor,
                           struct disk_record *head)
 {
     uint64_t end = cursor->end < file_len ? cursor->end : file_len;
-    /* A commit leaves room for a link: else the log could not go on behind it. */
-    uint64_t behind = cursor->off <= end ? cursor->end - cursor->off : 0;
     if (cursor->off % VDB_ARRAY_ALIGN != 0 || cursor->off > end || end - cursor->off < sizeof *head)
         return 0;
     memcpy(head, file + cursor->off, sizeof *head);
     uint64_t length = le64_get(head->length);
-    unsigned kind = le16_get(head->kind);
-    uint64_t commit = cursor->commit + (kind == DISK_RECORD_COMMIT);
-    size_t least = sizeof *head + (kind == DISK_RECORD_COMMIT ? sizeof(struct disk_commit)
-                                   : kind == DISK_RECORD_LINK ? sizeof(struct disk_link)
-                                                              : sizeof(struct disk_names));
     bool fits = memcmp(head->magic, VDB_RECORD_MAGIC, sizeof head->magic) == 0 &&
-                kind >= DISK_RECORD_COMMIT && kind <= DISK_RECORD_NAMES &&
-                le16_get(head->version) == 1 && length >= least && length % VDB_ARRAY_ALIGN == 0 &&
-                length <= end - cursor->off &&
-                (kind == DISK_RECORD_LINK || length + LOG_LINK_LEN <= behind) &&
-                le64_get(head->prev_check) == cursor->check && le64_get(head->commit) == commit;
+                le64_get(head->prev_check) == cursor->check && length >= sizeof *head &&
+                length % VDB_ARRAY_ALIGN == 0 && length <= end - cursor->off;
     return fits ? length : 0;
+}
+
+/* What a record of the chain must be besides: it follows the last commit, has room for its body,
+ * and leaves room for a link, without which the log could not go on behind it. */
+static bool head_obeys(const struct disk_record *head, uint64_t length,
+                       const struct log_cursor *cursor)
+{
+    unsigned kind = is_known(head) ? le16_get(head->kind) : 0;
+    size_t body = kind == DISK_RECORD_COMMIT  ? sizeof(struct disk_commit)
+                  : kind == DISK_RECORD_LINK  ? sizeof(struct disk_link)
+                  : kind == DISK_RECORD_NAMES ? sizeof(struct disk_names)
+                                              : 0;
+    uint64_t behind = cursor->end - cursor->off - length;
+    return length >= sizeof *head + body && (kind == DISK_RECORD_LINK || behind >= LOG_LINK_LEN) &&
+           le64_get(head->commit) == cursor->commit + (kind == DISK_RECORD_COMMIT);
 }
 
 /* Extents only ever lie behind the ones before, so following links ends. */
@@ -114,6 +125,13 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
     const uint8_t *record = file + cursor->off;
     uint64_t check = checksum_without(record, length, offsetof(struct disk_record, check));
     if (check != le64_get(head.check)) return LOG_ENDS;
+    if (!is_known(&head) && !(le16_get(head.kind) & DISK_RECORD_OPTIONAL)) return LOG_UNKNOWN;
+    if (!head_obeys(&head, length, cursor)) return LOG_DAMAGED;
+    if (!is_known(&head)) {
+        cursor->off += length;
+        cursor->check = check;
+        return LOG_PASSED;
+    }
     if (le16_get(head.kind) == DISK_RECORD_LINK) {
         if (!link_follow(record, file_len, cursor)) return LOG_DAMAGED;
         cursor->check = check;
@@ -135,6 +153,20 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
     cursor->check = check;
     cursor->commit = commit->commit;
     return LOG_COMMIT;
+}
+
+enum vdb_status log_unknown(const uint8_t *file, const struct log_cursor *cursor,
+                            struct vdb_error *err)
+{
+    struct disk_record head;
+    memcpy(&head, file + cursor->off, sizeof head);
+    error_set(err, VDB_UNSUPPORTED, "record of kind %u version %u is not known here",
+              le16_get(head.kind), le16_get(head.version));
+    if (err) {
+        err->segment = "log";
+        err->offset = cursor->off;
+    }
+    return VDB_UNSUPPORTED;
 }
 
 static struct disk_record head_put(unsigned kind, uint64_t commit, int64_t time_us,

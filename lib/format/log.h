@@ -51,20 +51,32 @@ struct log_name_change {
 #define LOG_LINK_LEN (sizeof(struct disk_record) + sizeof(struct disk_link))
 
 enum log_step {
-    LOG_COMMIT, /* *commit is filled, the cursor stands behind it */
-    LOG_NAMES,  /* *names is filled, the cursor stands behind it */
-    LOG_LINKED, /* a link was followed: the cursor stands in the next extent */
-    LOG_ENDS,   /* no valid record here */
-    LOG_DAMAGED /* a whole record of the chain, but what it names does not lie in the file */
+    LOG_COMMIT,  /* *commit is filled, the cursor stands behind it */
+    LOG_NAMES,   /* *names is filled, the cursor stands behind it */
+    LOG_LINKED,  /* a link was followed: the cursor stands in the next extent */
+    LOG_PASSED,  /* an optional record of an unknown kind: the cursor stands behind it */
+    LOG_ENDS,    /* no valid record here */
+    LOG_UNKNOWN, /* a whole record of the chain, of a kind or version that is not known here */
+    LOG_DAMAGED  /* a whole record of the chain, but what it names does not lie in the file */
 };
+
+/* Whether the cursor went on. */
+static inline bool log_went_on(enum log_step step)
+{
+    return step < LOG_ENDS;
+}
 
 /* Judges the record at the cursor in the file's bytes [0, file_len) at `file`. A record that is
  * not whole, not valid or not the next one of the chain is the end of the log: that is how a
  * commit in flight or torn by a crash looks. Blocks of a valid commit lie inside the file: they
  * were there before the record was, so that where they are not the file was cut off, or file_len
- * is older than the record. The cursor stays where it is for LOG_ENDS and LOG_DAMAGED. */
+ * is older than the record. The cursor stays where it is unless log_went_on. */
 enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor *cursor,
                        struct log_commit *commit, struct log_names *names);
+
+/* Fills in *err for LOG_UNKNOWN: what the record at the cursor is. Returns VDB_UNSUPPORTED. */
+enum vdb_status log_unknown(const uint8_t *file, const struct log_cursor *cursor,
+                            struct vdb_error *err);
 
 /* Change `index` of a record of names in the file's bytes. false: its operation is not known, or
  * its name is none (that of DISK_NAME_RECEIVED is empty). */

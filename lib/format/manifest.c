@@ -233,26 +233,44 @@ enum vdb_status manifest_encode(const struct manifest *from, struct buf *to, str
 
 struct source { /* the manifest's bytes, for the functions below */
     const uint8_t *p;
-    size_t len;
+    size_t len, header_len;
     uint64_t off, file_len;
 };
 
-/* Where a table lies, after its bounds were checked; *count is 0 for an empty one. */
-static enum vdb_status table_get(const struct source *from, const struct disk_table *table,
-                                 size_t entry_size, const char *name, const uint8_t **entries,
-                                 uint32_t *count, struct vdb_error *err)
+struct table {
+    const uint8_t *entries;
+    uint32_t count;
+    size_t stride; /* from entry to entry; a later version's may be longer than those here */
+    uint64_t off;  /* in the file */
+};
+
+/* Where a table lies, after its bounds were checked. */
+static enum vdb_status table_get(const struct source *from, const struct disk_table *disk,
+                                 size_t entry_size, const char *name, struct table *to,
+                                 struct vdb_error *err)
 {
-    uint64_t off = le64_get(table->off);
-    *count = le32_get(table->count);
-    if (le32_get(table->entry_size) != entry_size)
+    uint64_t off = le64_get(disk->off);
+    *to = (struct table){.count = le32_get(disk->count), .stride = le32_get(disk->entry_size)};
+    if (to->stride < entry_size || to->stride % 8 != 0)
         return error_set_corrupt(err, SEGMENT, from->off,
-                                 "%s table has entries of %u bytes, expected %zu", name,
-                                 le32_get(table->entry_size), entry_size);
-    if (off > from->len || *count > (from->len - off) / entry_size)
-        return error_set_corrupt(err, SEGMENT, from->off, "%s table goes beyond the manifest",
-                                 name);
-    *entries = from->p + off;
+                                 "%s table has entries of %zu bytes, expected at least %zu", name,
+                                 to->stride, entry_size);
+    if (off < from->header_len || off > from->len || to->count > (from->len - off) / to->stride)
+        return error_set_corrupt(err, SEGMENT, from->off,
+                                 "%s table does not lie in the manifest, behind its header", name);
+    to->entries = from->p + off;
+    to->off = from->off + off;
     return VDB_OK;
+}
+
+static uint64_t entry_off(const struct table *table, uint32_t index)
+{
+    return table->off + (uint64_t)index * table->stride;
+}
+
+static void entry_get(const struct table *table, uint32_t index, void *to, size_t size)
+{
+    memcpy(to, table->entries + index * table->stride, size);
 }
 
 static void *table_alloc(uint32_t count, size_t size)
@@ -260,17 +278,18 @@ static void *table_alloc(uint32_t count, size_t size)
     return calloc(count ? count : 1, size);
 }
 
-static enum vdb_status get_segments(const struct source *from, const uint8_t *entries,
-                                    uint32_t count, struct manifest *out, struct vdb_error *err)
+static enum vdb_status get_segments(const struct source *from, const struct table *table,
+                                    struct manifest *out, struct vdb_error *err)
 {
+    uint32_t count = table->count;
     out->segments = table_alloc(count, sizeof *out->segments);
     if (!out->segments) return error_no_memory(err);
     out->segment_count = count;
     uint64_t total = 0; /* segments do not overlap: what they share would be work without end */
     for (uint32_t i = 0; i < count; i++) {
         struct disk_segment disk;
-        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
-        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
+        entry_get(table, i, &disk, sizeof disk);
+        uint64_t at = entry_off(table, i);
         struct segment_entry *segment = &out->segments[i];
         *segment = (struct segment_entry){
             .type = le16_get(disk.type),
@@ -339,17 +358,21 @@ static enum vdb_status check_part(const struct manifest *manifest, const struct 
     return VDB_OK;
 }
 
-static enum vdb_status get_parts(const struct source *from, const uint8_t *entries, uint32_t count,
+static enum vdb_status get_parts(const struct source *from, const struct table *table,
                                  struct manifest *out, struct vdb_error *err)
 {
+    uint32_t count = table->count;
+    if (count > VDB_PARTS_MAX)
+        return error_set_corrupt(err, SEGMENT, from->off, "there are %u parts, at most %d can be",
+                                 count, VDB_PARTS_MAX);
     out->parts = table_alloc(count, sizeof *out->parts);
     if (!out->parts) return error_no_memory(err);
     out->part_count = count;
     uint32_t covered = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct disk_part disk;
-        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
-        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
+        entry_get(table, i, &disk, sizeof disk);
+        uint64_t at = entry_off(table, i);
         struct part_entry *part = &out->parts[i];
         *part = (struct part_entry){
             .kind = le16_get(disk.kind),
@@ -377,15 +400,16 @@ static enum vdb_status get_parts(const struct source *from, const uint8_t *entri
     return VDB_OK;
 }
 
-static enum vdb_status get_log_extents(const struct source *from, const uint8_t *entries,
-                                       uint32_t count, struct manifest *out, struct vdb_error *err)
+static enum vdb_status get_log_extents(const struct source *from, const struct table *table,
+                                       struct manifest *out, struct vdb_error *err)
 {
+    uint32_t count = table->count;
     out->log_extents = table_alloc(count, sizeof *out->log_extents);
     if (!out->log_extents) return error_no_memory(err);
     out->log_extent_count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct disk_log_extent disk;
-        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        entry_get(table, i, &disk, sizeof disk);
         out->log_extents[i] = (struct log_extent_entry){
             .off = le64_get(disk.off),
             .len = le64_get(disk.len),
@@ -424,9 +448,10 @@ static bool names_rise(const struct snapshot_entry *a, const struct snapshot_ent
     return order < 0 || (order == 0 && a->name_len < b->name_len);
 }
 
-static enum vdb_status get_snapshots(const struct source *from, const uint8_t *entries,
-                                     uint32_t count, struct manifest *out, struct vdb_error *err)
+static enum vdb_status get_snapshots(const struct source *from, const struct table *table,
+                                     struct manifest *out, struct vdb_error *err)
 {
+    uint32_t count = table->count;
     if (count > VDB_NAMES_MAX)
         return error_set_corrupt(err, SEGMENT, from->off,
                                  "there are %u snapshots, at most %d can be", count, VDB_NAMES_MAX);
@@ -436,8 +461,8 @@ static enum vdb_status get_snapshots(const struct source *from, const uint8_t *e
     for (uint32_t i = 0; i < count; i++) {
         struct disk_snapshot disk;
         struct snapshot_entry *snapshot = &out->snapshots[i];
-        uint64_t at = from->off + (uint64_t)(entries - from->p) + i * sizeof disk;
-        memcpy(&disk, entries + i * sizeof disk, sizeof disk);
+        uint64_t at = entry_off(table, i);
+        entry_get(table, i, &disk, sizeof disk);
         if (!manifest_snapshot_get(&disk, snapshot))
             return error_set_corrupt(err, SEGMENT, at, "name of snapshot %u is none", i);
         if (i && !names_rise(snapshot - 1, snapshot))
@@ -501,9 +526,9 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
     if (out->dim < 1 || out->dim > VDB_DIM_MAX)
         return error_set_corrupt(err, SEGMENT, from->off, "dimension is %u", out->dim);
     if (out->metric < VDB_METRIC_L2 || out->metric > VDB_METRIC_IP)
-        return error_set_corrupt(err, SEGMENT, from->off, "metric is %d", (int)out->metric);
+        return error_set(err, VDB_UNSUPPORTED, "metric %d is not known here", (int)out->metric);
     if (out->type < VDB_TYPE_F32 || out->type > VDB_TYPE_U8)
-        return error_set_corrupt(err, SEGMENT, from->off, "vector type is %d", (int)out->type);
+        return error_set(err, VDB_UNSUPPORTED, "vector type %d is not known here", (int)out->type);
     if (out->codes > VDB_CODES_B1)
         return error_set(err, VDB_UNSUPPORTED, "codes of kind %d are not known here",
                          (int)out->codes);
@@ -522,23 +547,21 @@ static enum vdb_status get_header(const struct source *from, const struct disk_m
 static enum vdb_status get_tables(const struct source *from, const struct disk_manifest *disk,
                                   struct manifest *out, struct vdb_error *err)
 {
-    const uint8_t *entries;
-    uint32_t count;
-    enum vdb_status status = table_get(from, &disk->segments, sizeof(struct disk_segment),
-                                       "segment", &entries, &count, err);
-    if (!status) status = get_segments(from, entries, count, out, err);
+    struct table table;
+    enum vdb_status status =
+        table_get(from, &disk->segments, sizeof(struct disk_segment), "segment", &table, err);
+    if (!status) status = get_segments(from, &table, out, err);
     if (!status)
-        status =
-            table_get(from, &disk->parts, sizeof(struct disk_part), "part", &entries, &count, err);
-    if (!status) status = get_parts(from, entries, count, out, err);
+        status = table_get(from, &disk->parts, sizeof(struct disk_part), "part", &table, err);
+    if (!status) status = get_parts(from, &table, out, err);
     if (!status)
         status = table_get(from, &disk->log_extents, sizeof(struct disk_log_extent), "log extent",
-                           &entries, &count, err);
-    if (!status) status = get_log_extents(from, entries, count, out, err);
+                           &table, err);
+    if (!status) status = get_log_extents(from, &table, out, err);
     if (!status)
-        status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot",
-                           &entries, &count, err);
-    if (!status) status = get_snapshots(from, entries, count, out, err);
+        status = table_get(from, &disk->snapshots, sizeof(struct disk_snapshot), "snapshot", &table,
+                           err);
+    if (!status) status = get_snapshots(from, &table, out, err);
     return status;
 }
 
@@ -553,13 +576,18 @@ enum vdb_status manifest_decode(const uint8_t *p, size_t len, uint64_t off, uint
     memcpy(&disk, p, sizeof disk);
     if (memcmp(disk.magic, VDB_MANIFEST_MAGIC, sizeof disk.magic) != 0)
         return error_set_corrupt(err, SEGMENT, off, "manifest has no magic");
-    if (le32_get(disk.header_len) != sizeof disk || le64_get(disk.length) != len)
+    uint32_t header_len = le32_get(disk.header_len);
+    if (header_len < sizeof disk || header_len % VDB_ARRAY_ALIGN != 0 || header_len > len)
+        return error_set_corrupt(err, SEGMENT, off,
+                                 "manifest has a header of %u bytes, expected %zu", header_len,
+                                 sizeof disk);
+    if (le64_get(disk.length) != len)
         return error_set_corrupt(err, SEGMENT, off,
                                  "manifest gives its length as %llu, expected %zu",
                                  (unsigned long long)le64_get(disk.length), len);
     if (le64_get(disk.check) != checksum_without(p, len, offsetof(struct disk_manifest, check)))
         return error_set_corrupt(err, SEGMENT, off, "manifest checksum does not match");
-    struct source from = {p, len, off, file_len};
+    struct source from = {p, len, header_len, off, file_len};
     enum vdb_status status = get_header(&from, &disk, out, err);
     if (!status) status = get_tables(&from, &disk, out, err);
     if (status) manifest_release(out);

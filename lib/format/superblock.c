@@ -36,11 +36,12 @@ void superblock_encode(const struct superblock *from, struct disk_superblock *to
     to->check = le64_put(checksum(to, offsetof(struct disk_superblock, check)));
 }
 
+/* What a later minor version adds, its masks tell. */
 static enum vdb_status check_version(const struct disk_superblock *sb, uint64_t slot_off,
                                      struct vdb_error *err)
 {
     unsigned major = le16_get(sb->version_major), minor = le16_get(sb->version_minor);
-    if (major == VDB_VERSION_MAJOR && minor == VDB_VERSION_MINOR) return VDB_OK;
+    if (major == VDB_VERSION_MAJOR && minor >= VDB_VERSION_MINOR) return VDB_OK;
     error_set(err, VDB_UNSUPPORTED, "format version %u.%u is not known here (this is %d.%d)", major,
               minor, VDB_VERSION_MAJOR, VDB_VERSION_MINOR);
     if (err) {
@@ -50,14 +51,27 @@ static enum vdb_status check_version(const struct disk_superblock *sb, uint64_t 
     return VDB_UNSUPPORTED;
 }
 
-/* No incompatible feature has a name yet, so the lowest unknown bit's number is its name. */
+static const char *incompat_name(uint64_t bit)
+{
+    switch (bit) {
+    case VDB_INCOMPAT_BINARY_VECTORS:
+        return "binary vectors";
+    case VDB_INCOMPAT_MULTI_VECTOR:
+        return "rows of several vectors";
+    case VDB_INCOMPAT_LONG_ROW_NUMBER:
+        return "row numbers of 64 bits";
+    default:
+        return "a feature";
+    }
+}
+
 static enum vdb_status check_features(const struct disk_superblock *sb, uint64_t slot_off,
                                       struct vdb_error *err)
 {
     uint64_t unknown = le64_get(sb->incompat) & ~(uint64_t)VDB_INCOMPAT_KNOWN;
     if (!unknown) return VDB_OK;
-    error_set(err, VDB_UNSUPPORTED, "incompatible feature incompat bit %d is not known here",
-              __builtin_ctzll(unknown));
+    error_set(err, VDB_UNSUPPORTED, "the file has %s (incompat bit %d), which is not known here",
+              incompat_name(unknown & -unknown), __builtin_ctzll(unknown));
     if (err) {
         err->segment = SEGMENT;
         err->offset = slot_off + offsetof(struct disk_superblock, incompat);

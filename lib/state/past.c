@@ -114,7 +114,8 @@ static enum vdb_status next_in_extents(struct past *p, struct log_commit *commit
         enum log_step step = LOG_ENDS;
         if (!last || p->cursor.off < g->superblock.log_off)
             step = log_next(g->view->base, p->snapshot->file_len, &p->cursor, commit, &names);
-        if (step == LOG_ENDS || step == LOG_DAMAGED)
+        if (step == LOG_UNKNOWN) return log_unknown(g->view->base, &p->cursor, err);
+        if (!log_went_on(step))
             return error_set_corrupt(err, "log", p->cursor.off,
                                      "the record after commit %llu is damaged",
                                      (unsigned long long)p->cursor.commit);

@@ -209,7 +209,8 @@ enum vdb_status snapshot_advance(struct vdb_snapshot *from, uint64_t file_len, u
     for (uint64_t taken = 0; taken < most && !status;) {
         enum log_step step = log_next(file, file_len, &cursor, &commit, &names);
         *beyond = step == LOG_DAMAGED;
-        if (step == LOG_ENDS || step == LOG_DAMAGED) break;
+        if (step == LOG_UNKNOWN) status = log_unknown(file, &cursor, err);
+        if (!log_went_on(step)) break;
         if (!made) status = snapshot_clone(from, &made, err);
         if (!status && step == LOG_COMMIT) {
             status = apply_commit(made, &commit, file_len, err);

@@ -658,7 +658,7 @@ def manifest_of(generation, segments, log_off):
 
 
 def superblock_of(values):
-    head = {"magic": b"\x8fVDB\r\n\x1a\n", "version_minor": 3, "header_len": 512, "file_id": FILE_ID, **values}
+    head = {"magic": b"\x8fVDB\r\n\x1a\n", "version_minor": 9, "header_len": 512, "file_id": FILE_ID, **values}
     data = encode("disk_superblock", head)
     data = patch(data, "disk_superblock", "check", xxh3(data[:504]))
     return data, listed("disk_superblock", dict(head, check=xxh3(data[:504])))

@@ -32,7 +32,7 @@ value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
     same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes used_bytes created dim metric type \
 index codes rows live deleted commit commit_time oldest_commit snapshots parts tail_rows maintenance "
     same "$(grep -E '^(format|dim|metric|type|index|rows|live|deleted|commit|parts|tail_rows)	' \
-        <<<"$output")" $'format\t0.3\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
+        <<<"$output")" $'format\t0.9\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
 deleted\t0\ncommit\t2\nparts\t0\ntail_rows\t3'
     [ "$(value file_bytes abc.vdb)" -eq "$(stat -c %s abc.vdb)" ]
 }
@@ -391,7 +391,7 @@ END
     refused 65 "*short.vdb*" vdb-stat short.vdb
     for slot in 0 4096; do layout set abc.vdb $((slot + 8)) 0001; done
     layout seal abc.vdb
-    refused 65 "*abc.vdb*version 256.3*" vdb-stat abc.vdb
+    refused 65 "*abc.vdb*version 256.9*" vdb-stat abc.vdb
 }
 
 @test "features that are not known: incompat refused by name, ro_compat and compat read" {

@@ -361,27 +361,94 @@ static void opening(void **state)
     vdb_txn_abort(NULL);
 }
 
-/* ro_compat: whoever does not know the feature may read. */
-static void unknown_features(void **state)
+/* y.vdb: x.vdb with this bit of this mask set in both slots (format-spec/superblock.md). */
+static void with_feature(const struct buf *bytes, size_t mask, unsigned bit)
 {
-    (void)state;
-    struct buf bytes = {0};
-    struct vdb_error err;
-    struct vdb_txn *txn;
-    vdb_close(create());
-    store_read("x.vdb", &bytes);
-    for (int slot = 0; slot < 2; slot++) {
-        uint8_t *p = bytes.data + slot * 4096;
-        if (memcmp(p, "\x8fVDB", 4) != 0) continue;
-        p[24 + 2] = 0x40;
+    struct buf copy = {0};
+    assert_int_equal(buf_append(&copy, bytes->data, bytes->len), 0);
+    for (size_t slot = 0; slot < 2; slot++) {
+        uint8_t *p = copy.data + slot * 4096;
+        p[mask + bit / 8] |= (uint8_t)(1u << bit % 8);
         uint64_t check = XXH3_64bits(p, 504);
         memcpy(p + 504, &check, 8);
     }
-    store_write("y.vdb", &bytes);
-    struct vdb *db = store_open("y.vdb");
-    assert_int_equal(store_info(db).read_only, 1);
-    assert_int_equal(vdb_txn_begin(db, &txn, &err), VDB_READ_ONLY);
+    store_write("y.vdb", &copy);
+    buf_release(&copy);
+}
+
+/* Each bit of each mask as README.md of format-spec/ has it: compat goes on, ro_compat reads,
+ * incompat refuses. */
+static void unknown_features(void **state)
+{
+    (void)state;
+    enum { COMPAT = 16, RO_COMPAT = 24, INCOMPAT = 32 };
+    struct buf bytes = {0}, now = {0};
+    struct vdb_error err;
+    struct vdb *db;
+    struct vdb_txn *txn;
+    vdb_close(create());
+    store_read("x.vdb", &bytes);
+    for (unsigned bit = 0; bit < 64; bit++) {
+        with_feature(&bytes, INCOMPAT, bit);
+        assert_int_equal(vdb_open(store_path("y.vdb"), NULL, &db, &err), VDB_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "incompat bit"));
+        struct vdb_open_options reading = VDB_OPEN_OPTIONS_INIT;
+        reading.read_only = 1;
+        assert_int_equal(vdb_open(store_path("y.vdb"), &reading, &db, &err), VDB_UNSUPPORTED);
+
+        with_feature(&bytes, RO_COMPAT, bit);
+        db = store_open("y.vdb");
+        assert_int_equal(store_info(db).read_only, 1);
+        assert_int_equal(vdb_txn_begin(db, &txn, &err), VDB_READ_ONLY);
+        vdb_close(db);
+        store_read("y.vdb", &now);
+        assert_int_equal(now.len, bytes.len);
+
+        with_feature(&bytes, COMPAT, bit);
+        db = store_open("y.vdb");
+        store_add_many(db, 0, bit % 63 == 0 ? 3000 : 1, DIM);
+        must(vdb_maintain(db, NULL, &err), &err); /* the first and the last publish a manifest */
+        assert_int_equal(store_info(db).parts, bit % 63 == 0);
+        vdb_close(db);
+        store_read("y.vdb", &now);
+        for (size_t slot = 0; slot < 2; slot++) /* it stays */
+            assert_int_equal(now.data[slot * 4096 + COMPAT + bit / 8], 1u << bit % 8);
+    }
+    buf_release(&now);
+    buf_release(&bytes);
+}
+
+/* A later version, at work on the same file, gives it a ro_compat feature: who had it open before
+ * must see that before the next write. */
+static void a_feature_that_comes_while_the_file_is_open(void **state)
+{
+    (void)state;
+    struct buf bytes = {0}, now = {0};
+    struct vdb_error err;
+    struct vdb_txn *txn;
+    vdb_close(create());
+    struct vdb *db = store_open("x.vdb");
+    txn = store_begin(db);
+    store_put(txn, "a", (const float[DIM]){1}, NULL);
+
+    store_read("x.vdb", &bytes);
+    uint8_t *p = bytes.data + 4096;
+    p[24] = 1; /* ro_compat */
+    p[56]++;   /* generation */
+    uint64_t check = XXH3_64bits(p, 504);
+    memcpy(p + 504, &check, 8);
+    FILE *file = fopen(store_path("x.vdb"), "r+b");
+    assert_true(fseek(file, 4096, SEEK_SET) == 0 && fwrite(p, 512, 1, file) == 1);
+    assert_int_equal(fclose(file), 0);
+
+    assert_int_equal(vdb_txn_commit(txn, NULL, &err), VDB_READ_ONLY);
+    assert_int_equal(vdb_name_create(db, "n", 1, NULL, &err), VDB_READ_ONLY);
+    assert_int_equal(vdb_compact(db, NULL, &err), VDB_READ_ONLY);
     vdb_close(db);
+    store_read("x.vdb", &now);
+    assert_int_equal(now.len, bytes.len);
+    assert_memory_equal(now.data, bytes.data, bytes.len);
+    buf_release(&now);
     buf_release(&bytes);
 }
 
@@ -547,6 +614,7 @@ int main(void)
         test(creating_with_codes),
         test(opening),
         test(unknown_features),
+        test(a_feature_that_comes_while_the_file_is_open),
         test(ids),
         test(metadata),
         test(numbers),

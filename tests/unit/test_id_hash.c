@@ -178,8 +178,8 @@ static void damage_is_named(void **state)
     } cases[] = {
         {0, 8, INIT, 0},
 
-        {4, 32, INIT, 4},
-        {4, 31, INIT, 8},
+        {4, 31, INIT, 4},
+        {4, 30, INIT, 8},
         {8, 0x42, INIT, 8},
         {12, 0x80000000, INIT, 8},
         {16, 0x5c, INIT, 16},

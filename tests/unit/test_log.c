@@ -274,7 +274,7 @@ static void counts_that_are_not_the_records_are_damage(void **state)
 }
 
 /* Of the last commit it must be, and no other. */
-static void names_after_another_commit_are_the_end(void **state)
+static void names_after_another_commit_are_damage(void **state)
 {
     (void)state;
     for (uint64_t commit = 9; commit <= 11; commit++) {
@@ -285,10 +285,52 @@ static void names_after_another_commit_are_the_end(void **state)
         struct log_commit got;
         struct log_names names;
         assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names),
-                         commit == 10 ? LOG_NAMES : LOG_ENDS);
+                         commit == 10 ? LOG_NAMES : LOG_DAMAGED);
         at = start();
         at.end = off + 64; /* no room for a link */
-        assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names), LOG_ENDS);
+        assert_int_equal(log_next(file, FILE_LEN, &at, &got, &names), LOG_DAMAGED);
+    }
+}
+
+/* A later version's record: to take the log for ended would let the next writer overwrite it. */
+static void records_of_unknown_kinds_are_no_end(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t kind, version;
+        uint64_t commit;
+        enum log_step step;
+    } cases[] = {
+        {4, 1, 10, LOG_UNKNOWN},      {0, 1, 10, LOG_UNKNOWN},     {0x7fff, 9, 10, LOG_UNKNOWN},
+        {1, 2, 11, LOG_UNKNOWN},      {3, 2, 10, LOG_UNKNOWN},     {4, 1, 11, LOG_UNKNOWN},
+        {0x8000, 0, 10, LOG_PASSED},  {0x8001, 1, 10, LOG_PASSED}, {0xffff, 7, 10, LOG_PASSED},
+        {0x8004, 1, 11, LOG_DAMAGED},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t file[FILE_LEN] = {0};
+        uint64_t off = EXTENT_A;
+        names_put(file, &off, 10, FIRST);
+        patch(file + EXTENT_A, 4, cases[i].kind, 2);
+        patch(file + EXTENT_A, 6, cases[i].version, 2);
+        patch(file + EXTENT_A, 16, cases[i].commit, 8);
+        uint64_t chain, behind = off;
+        memcpy(&chain, file + EXTENT_A + 40, sizeof chain);
+        commit_put(file, &behind, 11, chain);
+        struct log_cursor at = start();
+        struct log_commit commit;
+        struct log_names names;
+        enum log_step step = log_next(file, FILE_LEN, &at, &commit, &names);
+        if (step != cases[i].step) fail_msg("case %zu: step %d", i, (int)step);
+        assert_int_equal(at.off, step == LOG_PASSED ? off : EXTENT_A);
+        if (step == LOG_PASSED)
+            assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_COMMIT);
+        if (step != LOG_UNKNOWN) continue;
+        struct vdb_error err = {0};
+        char words[64];
+        assert_int_equal(log_unknown(file, &at, &err), VDB_UNSUPPORTED);
+        snprintf(words, sizeof words, "kind %u version %u", cases[i].kind, cases[i].version);
+        assert_non_null(strstr(err.message, words));
+        assert_int_equal(err.offset, EXTENT_A);
     }
 }
 
@@ -378,7 +420,21 @@ static void a_stale_record_behind_is_not_taken(void **state)
     assert_int_equal(at.check, check);
 }
 
-static void what_is_not_the_next_record_is_the_end(void **state)
+static enum log_step step_of(size_t at, size_t width, uint64_t value)
+{
+    uint8_t file[FILE_LEN] = {0};
+    uint64_t off = EXTENT_A;
+    commit_put(file, &off, 11, FIRST);
+    patch(file + EXTENT_A, at, value, width);
+    struct log_cursor cursor = start();
+    struct log_commit commit;
+    struct log_names names;
+    enum log_step step = log_next(file, FILE_LEN, &cursor, &commit, &names);
+    assert_int_equal(cursor.off, EXTENT_A);
+    return step;
+}
+
+static void what_is_no_record_of_the_chain_is_the_end(void **state)
 {
     (void)state;
     static const struct {
@@ -386,30 +442,34 @@ static void what_is_not_the_next_record_is_the_end(void **state)
         uint64_t value;
     } cases[] = {
         {0, 1, 'v'},
-        {4, 2, 0},
-        {4, 2, 4},
-        {4, 2, DISK_RECORD_NAMES}, /* of a commit that is still to come */
-        {6, 2, 2},
         {8, 8, 0},
-        {8, 8, HEAD},
         {8, 8, HEAD + BODY + 63},
         {8, 8, EXTENT_B - EXTENT_A + 64},
         {8, 8, (uint64_t)-64},
-        {16, 8, 10},
-        {16, 8, 12},
         {32, 8, FIRST + 1},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        uint8_t file[FILE_LEN] = {0};
-        uint64_t off = EXTENT_A;
-        commit_put(file, &off, 11, FIRST);
-        patch(file + EXTENT_A, cases[i].at, cases[i].value, cases[i].width);
-        struct log_cursor at = start();
-        struct log_commit commit;
-        struct log_names names;
-        if (log_next(file, FILE_LEN, &at, &commit, &names) != LOG_ENDS || at.off != EXTENT_A)
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (step_of(cases[i].at, cases[i].width, cases[i].value) != LOG_ENDS)
             fail_msg("case %zu is taken", i);
-    }
+}
+
+/* Chain and check are right: no crash leaves that behind. */
+static void a_record_of_the_chain_out_of_turn_is_damage(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at, width;
+        uint64_t value;
+    } cases[] = {
+        {4, 2, DISK_RECORD_NAMES},        /* of a commit that is still to come */
+        {8, 8, HEAD},                     /* no room for its body */
+        {8, 8, EXTENT_B - EXTENT_A - 64}, /* no room for a link behind it */
+        {16, 8, 10},
+        {16, 8, 12},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (step_of(cases[i].at, cases[i].width, cases[i].value) != LOG_DAMAGED)
+            fail_msg("case %zu is no damage", i);
 }
 
 /* A whole record of the chain that names what is not in the file: the file was cut or lies. */
@@ -509,8 +569,10 @@ static void a_record_does_not_leave_its_extent(void **state)
     struct log_cursor at = start();
     struct log_commit commit;
     struct log_names names;
-    at.end = off + 64;
+    at.end = off - 64;
     assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_ENDS);
+    at.end = off + 64;
+    assert_int_equal(log_next(file, FILE_LEN, &at, &commit, &names), LOG_DAMAGED);
     at.end = off + 128;
     assert_int_equal(log_next(file, off - 1, &at, &commit, &names), LOG_ENDS);
     assert_int_equal(log_next(file, off, &at, &commit, &names), LOG_COMMIT);
@@ -537,7 +599,7 @@ static void walk_any(const uint8_t *p, size_t len, void *context)
         if (step == LOG_COMMIT) take_names(p, &commit.names);
         if (step == LOG_NAMES) take_names(p, &names);
         assert_true(++steps < 1000);
-    } while (step == LOG_COMMIT || step == LOG_NAMES || step == LOG_LINKED);
+    } while (log_went_on(step));
 }
 
 static void walk_sealed(const uint8_t *p, size_t len, void *context)
@@ -577,11 +639,13 @@ int main(void)
         cmocka_unit_test(names_between_commits),
         cmocka_unit_test(names_of_a_commit),
         cmocka_unit_test(counts_that_are_not_the_records_are_damage),
-        cmocka_unit_test(names_after_another_commit_are_the_end),
+        cmocka_unit_test(names_after_another_commit_are_damage),
+        cmocka_unit_test(records_of_unknown_kinds_are_no_end),
         cmocka_unit_test(changes_that_are_none),
         cmocka_unit_test(a_name_of_198_bytes),
         cmocka_unit_test(a_stale_record_behind_is_not_taken),
-        cmocka_unit_test(what_is_not_the_next_record_is_the_end),
+        cmocka_unit_test(what_is_no_record_of_the_chain_is_the_end),
+        cmocka_unit_test(a_record_of_the_chain_out_of_turn_is_damage),
         cmocka_unit_test(blocks_outside_the_file_are_damage),
         cmocka_unit_test(links_lead_to_the_next_extent),
         cmocka_unit_test(links_to_nowhere_are_damage),

@@ -178,17 +178,21 @@ struct damage {
 
 static const struct damage DAMAGES[] = {
     {0, 1, 'v', VDB_CORRUPT, "magic"},
-    {4, 4, 252, VDB_CORRUPT, "length"},
+    {4, 4, 252, VDB_CORRUPT, "header of 252 bytes"},
+    {4, 4, 264, VDB_CORRUPT, "header of 264 bytes"},
+    {4, 4, LENGTH + 64, VDB_CORRUPT, "header of"},
+    {4, 4, HEADER + 64, VDB_CORRUPT, "part table"},
+    {88, 8, HEADER - 8, VDB_CORRUPT, "part table"},
     {8, 8, LENGTH + 1, VDB_CORRUPT, "length"},
     {8, 8, LENGTH - 1, VDB_CORRUPT, "length"},
     {40, 4, 0xffffffff, VDB_CORRUPT, "live"},
     {44, 4, 151, VDB_CORRUPT, "live"},
     {48, 4, 0, VDB_CORRUPT, "dimension"},
     {48, 4, 65536, VDB_CORRUPT, "dimension"},
-    {52, 2, 0, VDB_CORRUPT, "metric"},
-    {52, 2, 4, VDB_CORRUPT, "metric"},
-    {54, 2, 0, VDB_CORRUPT, "type"},
-    {54, 2, 5, VDB_CORRUPT, "type"},
+    {52, 2, 0, VDB_UNSUPPORTED, "metric 0"},
+    {52, 2, 4, VDB_UNSUPPORTED, "metric 4"},
+    {54, 2, 0, VDB_UNSUPPORTED, "vector type 0"},
+    {54, 2, 5, VDB_UNSUPPORTED, "vector type 5"},
     {72, 2, 6, VDB_UNSUPPORTED, "index kind 6"},
     {72, 2, 5, VDB_CORRUPT, "recent rows are told by 0 measures"},
     {74, 2, 6, VDB_UNSUPPORTED, "codes of kind 6"},
@@ -200,7 +204,8 @@ static const struct damage DAMAGES[] = {
     {88, 8, LENGTH + 1, VDB_CORRUPT, "part table"},
     {88, 8, (uint64_t)-64, VDB_CORRUPT, "part table"},
     {96, 4, 0x04000001, VDB_CORRUPT, "part table"},
-    {100, 4, 63, VDB_CORRUPT, "part table"},
+    {100, 4, 56, VDB_CORRUPT, "part table"},
+    {100, 4, 68, VDB_CORRUPT, "part table"},
     {104, 8, LENGTH + 1, VDB_CORRUPT, "segment table"},
     {112, 4, 0xffffffff, VDB_CORRUPT, "segment table"},
     {116, 4, 0, VDB_CORRUPT, "segment table"},
@@ -295,6 +300,89 @@ static void any_changed_bit_is_seen(void **state)
         bytes.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
     }
     buf_release(&bytes);
+}
+
+/* A later version's header and entries may be longer: what this one knows comes first. */
+static void longer_headers_and_entries_are_read(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t at, size;
+    } tables[] = {{88, PART}, {104, SEGMENT}, {120, EXTENT}, {136, SNAPSHOT}};
+    struct buf bytes = {0};
+    struct manifest got;
+    uint8_t longer[2 * LENGTH];
+    encoded(&bytes);
+    memset(longer, 0xa5, sizeof longer);
+    memcpy(longer, bytes.data, HEADER);
+    uint64_t end = HEADER + 64;
+    memcpy(longer + 4, &(uint32_t){HEADER + 64}, 4);
+    for (size_t t = 0; t < 4; t++) {
+        uint64_t off;
+        uint32_t count, stride = (uint32_t)tables[t].size + 8 * ((uint32_t)t + 1);
+        memcpy(&off, bytes.data + tables[t].at, 8);
+        memcpy(&count, bytes.data + tables[t].at + 8, 4);
+        memcpy(longer + tables[t].at, &end, 8);
+        memcpy(longer + tables[t].at + 12, &stride, 4);
+        for (uint32_t i = 0; i < count; i++, end += stride)
+            memcpy(longer + end, bytes.data + off + i * tables[t].size, tables[t].size);
+    }
+    memcpy(longer + 8, &end, 8);
+    seal(longer, end);
+    struct vdb_error err = {0};
+    enum vdb_status status = manifest_decode(longer, end, OFF, FILE_LEN, &got, &err);
+    if (status) fail_msg("%s", err.message);
+    struct buf again = {0};
+    assert_int_equal(manifest_encode(&got, &again, NULL), VDB_OK);
+    assert_int_equal(again.len, bytes.len);
+    assert_memory_equal(again.data, bytes.data, bytes.len);
+    buf_release(&again);
+    manifest_release(&got);
+    buf_release(&bytes);
+}
+
+/* Each search goes through all parts, and so does each look-up of an id. */
+static void there_are_not_too_many_parts(void **state)
+{
+    (void)state;
+    for (uint32_t parts = 4096; parts <= 4097; parts++) {
+        struct manifest m = {.generation = 1,
+                             .commit = 1,
+                             .row_count = parts,
+                             .dim = 1,
+                             .metric = VDB_METRIC_L2,
+                             .type = VDB_TYPE_F32};
+        static const uint16_t types[] = {DISK_SEGMENT_VECTOR, DISK_SEGMENT_ID,
+                                         DISK_SEGMENT_ID_HASH};
+        for (uint32_t i = 0; i < parts; i++) {
+            struct part_entry part = {.kind = DISK_PART_FLAT,
+                                      .row_begin = i,
+                                      .row_end = i + 1,
+                                      .segment_first = 3 * i,
+                                      .segment_count = 3};
+            assert_int_equal(manifest_add_part(&m, &part, NULL), VDB_OK);
+            for (uint32_t t = 0; t < 3; t++) {
+                struct segment_entry segment = {.type = types[t],
+                                                .version = 1,
+                                                .off = 65536,
+                                                .len = 1,
+                                                .row_begin = i,
+                                                .row_end = i + 1,
+                                                .stride = 64};
+                assert_int_equal(manifest_add_segment(&m, &segment, NULL), VDB_OK);
+            }
+        }
+        struct buf bytes = {0};
+        struct manifest got;
+        struct vdb_error err = {0};
+        assert_int_equal(manifest_encode(&m, &bytes, NULL), VDB_OK);
+        enum vdb_status status = manifest_decode(bytes.data, bytes.len, 8192, 1 << 20, &got, &err);
+        assert_int_equal(status, parts == 4096 ? VDB_OK : VDB_CORRUPT);
+        if (status) assert_non_null(strstr(err.message, "there are 4097 parts"));
+        manifest_release(&got);
+        manifest_release(&m);
+        buf_release(&bytes);
+    }
 }
 
 /* A type that is not known here but marked optional does not keep anyone from reading. */
@@ -448,6 +536,8 @@ int main(void)
         cmocka_unit_test(comes_back_as_it_went),
         cmocka_unit_test(each_damage_has_its_words),
         cmocka_unit_test(any_changed_bit_is_seen),
+        cmocka_unit_test(longer_headers_and_entries_are_read),
+        cmocka_unit_test(there_are_not_too_many_parts),
         cmocka_unit_test(optional_segments_are_passed_over),
         cmocka_unit_test(graph_part_without_codes),
         cmocka_unit_test(a_measure_of_recent_rows),
