@@ -24,6 +24,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # ---- compilers and flags --------------------------------------------------------------------
 
+comma := ,
 ifneq ($(filter default undefined,$(origin CC)),)
 CC := $(if $(filter clang fuzz,$(MODE)),clang,gcc)
 endif
@@ -48,12 +49,26 @@ OPT_fuzz     := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,un
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototypes \
         $(if $(filter 1,$(WERROR)),-Werror)
 
+# What makes a defect harder to use (tests/lint/harden.bats). Builds with sanitizers go without:
+# those see more, and -D_FORTIFY_SOURCE hides calls from them. Of the flags that not every compiler
+# and processor has, the compiler is asked once, when the first command is run.
+HARDENED := $(filter release debug clang,$(MODE))
+known     = $(shell $(CC) $(1) -Werror -x c -c -o /dev/null /dev/null 2>/dev/null && echo $(1))
+HARDEN_BY_COMPILER = $(eval HARDEN_BY_COMPILER := $(strip $(foreach f,-fstack-protector-strong \
+                     -fstack-clash-protection -fcf-protection,$(call known,$f))))$(HARDEN_BY_COMPILER)
+# A user's own level of it is not defined a second time; without optimization it only warns.
+FORTIFY   = $(if $(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(CFLAGS)),, \
+            -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN    = $(if $(HARDENED),$(FORTIFY) $(HARDEN_BY_COMPILER))
+HARDEN_LD = -Wl,-z,text,-z,noexecstack$(if $(HARDENED),$(comma)-z$(comma)relro$(comma)-z$(comma)now)
+
 # -ffp-contract=off is part of the format: with it, every build rounds alike. The user's own flags
 # come last and win.
 BASE_CPPFLAGS := -D_GNU_SOURCE -Ilib -Itools
 BASE_CFLAGS   := -std=c11 $(OPT_$(MODE)) -g -ffp-contract=off -fvisibility=hidden -fPIC -pthread
-COMPILE        = $(CC) $(BASE_CPPFLAGS) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS)
-LINK           = $(CC) $(BASE_CFLAGS) $(CFLAGS) -Wl,--as-needed $(LDFLAGS)
+COMPILE        = $(CC) $(BASE_CPPFLAGS) $(HARDEN) $(CPPFLAGS) $(BASE_CFLAGS) $(WARN) $(CFLAGS)
+LINK           = $(CC) $(BASE_CFLAGS) $(CFLAGS) -Wl,--as-needed $(HARDEN_LD) $(LDFLAGS)
+LINK_PROGRAM   = $(CC) -pie $(BASE_CFLAGS) $(CFLAGS) -Wl,--as-needed $(HARDEN_LD) $(LDFLAGS)
 
 LIB_LIBS  := -lxxhash -llz4 -lm -pthread
 
@@ -122,11 +137,13 @@ debug asan ubsan tsan clang:                    ## the same as `make MODE=debug`
 JOBS      ?= $(shell nproc 2>/dev/null || echo 2)
 JOBS_FLAG  = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(JOBS))
 
-# Objects are made anew when the flags change.
+# Objects are made anew when the flags change, but for how warnings are taken. (FORCE is phony:
+# under .SECONDARY a mere name that is no file would make nothing anew.)
+FLAGS = $(subst ','\'',$(filter-out -Werror,$(COMPILE) | $(LINK_PROGRAM)))
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@echo '$(subst ','\'',$(COMPILE) | $(LINK))' | cmp -s - $@ || \
-	  echo '$(subst ','\'',$(COMPILE) | $(LINK))' > $@
+	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
+.PHONY: FORCE
 FORCE:
 
 $(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/%.o: EXTRA = $(HDF5_CPPFLAGS)
@@ -166,11 +183,11 @@ $(B)/libtools.a: $(call objects,$(SHARE_SRC))
 $(B)/bin/%: $(OBJ)/tools/%.o $(B)/libtools.a $(B)/libvdb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+	$(Q)$(LINK_PROGRAM) -o $@ $^ $(TOOL_LIBS)
 $(B)/libexec/vdb/%: $(OBJ)/tools/%.o $(B)/libtools.a $(B)/libvdb.a
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(HDF5_LIBS) $(TOOL_LIBS)
+	$(Q)$(LINK_PROGRAM) -o $@ $^ $(HDF5_LIBS) $(TOOL_LIBS)
 
 # ---- testing --------------------------------------------------------------------------------
 
@@ -179,7 +196,6 @@ $(B)/libtest.a: $(call objects,$(UTIL_SRC))
 	$(call say,AR,$@)
 	$(Q)$(AR) rcs $@ $^
 
-comma := ,
 TEST_NEEDS = $(B)/libtest.a $(B)/libtools.a $(B)/libvdb-internal.a
 define link_test
 @mkdir -p $(@D)
