@@ -112,7 +112,7 @@ REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # What does not depend on how the code is compiled is tested once, and so is what goes over many
 # rows: minutes under a sanitizer, through code that others go through as well.
-ONCE      := tests/lint/% tests/bench/% tests/spec/reader.bats \
+ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/reader.bats \
              $(patsubst %,tests/tools/%.bats,bench codes hnsw hybrid install man readme recall)
 ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search searcher
 ifneq ($(MODE),release)
@@ -352,7 +352,7 @@ bench-peers: deps                               ## SETS= PEERS= CACHE=: measure 
 # A question mark: worth having, but nothing fails where a system has no such package.
 DEPS := gcc g++ make pkg-config libxxhash-dev liblz4-dev libjansson-dev libhdf5-dev zlib1g-dev \
         libcmocka-dev bats mandoc python3 perl dataset-fashion-mnist? libhnswlib-dev?
-DEPS_CI := $(DEPS) clang clang-format cppcheck
+DEPS_CI := $(DEPS) clang clang-format cppcheck abigail-tools?
 # npm may have come with a node that is no package of Debian's.
 DEPS_BENCH = dataset-fashion-mnist? libhnswlib-dev? libfaiss-dev? libopenblas-pthread-dev? \
              $(if $(shell command -v npm),,npm?)
@@ -384,6 +384,11 @@ $(B)/man/%.html: tools/%
 $(B)/man/%.html: lib/%
 	@mkdir -p $(@D)
 	mandoc -T html -W warning $< > $@
+
+.PHONY: abi
+abi: $(B)/libvdb.so.0                           ## write the snapshot of the binary interface anew
+	@tests/deps abigail-tools
+	tests/abi/snapshot $< tests/abi/libvdb.abi
 
 # ---- fuzzing --------------------------------------------------------------------------------
 

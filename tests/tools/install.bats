@@ -27,7 +27,7 @@ sanitizer() {
 
 public_functions() {
     sed '/^#/d' "$PREFIX_DIR/include/vdb.h" | tr '\n' ' ' | sed 's|/\*|\n/*|g; s|\*/|*/\n|g' |
-        grep -v '^/\*' | tr ';' '\n' | sed -n 's/.*VDB_API[^(]*\<\(vdb_[a-z_]*\)(.*/\1/p' | sort
+        grep -v '^/\*' | tr ';' '\n' | sed -n 's/.*\<\(vdb_[a-z0-9_]*\)(.*/\1/p' | sort
 }
 
 @test "each tool is there and runs from there, the source tree not needed" {
