@@ -79,12 +79,20 @@ as_script() {
         "$(dirname "$readme")/tools/vdb-add.1" | sort)"
 }
 
-@test "every link leads to a file, and every target of make that is named is one" {
+# The anchors of a page's headings, one a line, as the sites that show Markdown make them.
+anchors() { # PAGE
+    sed -nE 's/^#+ //p' "$1" | tr '[:upper:]' '[:lower:]' | sed -E 's/[^a-z0-9 _-]//g; s/ /-/g'
+}
+
+@test "every link leads to a file, and to a heading of it; every target of make that is named is one" {
     root=$(dirname "$readme")
     links=$(grep -o ']([^)]*)' "$readme" | tr -d ']()')
     [ "$(wc -l <<<"$links")" -ge 10 ]
     for link in $links; do
-        [ -e "$root/$link" ] || { echo "no $link"; return 1; }
+        page=${link%%#*}
+        [ -z "$page" ] || [ -e "$root/$page" ] || { echo "no $link"; return 1; }
+        [[ $link == *#* ]] || continue
+        anchors "$root/${page:-README.md}" | grep -qxF "${link#*#}" || { echo "no $link"; return 1; }
     done
     targets=$(grep -oE '(`|^    (sudo )?)make [a-z]+' "$readme" | awk '{print $NF}' | sort -u)
     [ "$(wc -l <<<"$targets")" -ge 5 ]
