@@ -287,8 +287,9 @@ struct disk_id_hash_entry { /* ordered by bucket, tag, row */
     le32 row;               /* counted from the segment's row_begin */
 };
 
-#define VDB_METADATA_BLOCK 16384 /* rows are gathered until a block holds this many bytes */
-#define VDB_METADATA_MAX   16777216
+#define VDB_METADATA_BLOCK      16384 /* rows are gathered until a block holds this many bytes */
+#define VDB_METADATA_BLOCK_ROWS 4096  /* which are four a row at least */
+#define VDB_METADATA_MAX        16777216
 
 struct disk_metadata_header {
     le32 row_count;

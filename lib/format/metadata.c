@@ -165,8 +165,13 @@ static enum vdb_status load(const struct metadata_view *view, uint32_t number,
 {
     enum vdb_status status = packed_read(&view->packed, number, block, err);
     if (status != VDB_OK) return status;
-    if (block->count <= block->raw.len / 4) return VDB_OK;
+    uint32_t rows = block->count;
+    if (rows <= VDB_METADATA_BLOCK_ROWS && rows <= block->raw.len / 4) return VDB_OK;
     block->count = 0;
+    if (rows > VDB_METADATA_BLOCK_ROWS) /* each read adds up the lengths before it */
+        return error_set_corrupt(err, SEGMENT, block->at,
+                                 "block %" PRIu32 " has %" PRIu32 " rows, at most %d can be",
+                                 number, rows, VDB_METADATA_BLOCK_ROWS);
     return error_set_corrupt(err, SEGMENT, block->at, "block %" PRIu32 " is too short for its rows",
                              number);
 }

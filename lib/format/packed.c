@@ -107,6 +107,15 @@ static uint32_t items_end(const struct packed_view *view, uint32_t block)
                                    : (uint32_t)view->items;
 }
 
+/* Where the data of the block before it end: with shared bytes, a small file would unpack to as
+ * much as its table has entries for. */
+static uint64_t data_end(const struct packed_view *view, uint32_t block)
+{
+    if (block == 0) return 0;
+    struct disk_packed_block b = block_at(view, block - 1);
+    return le64_get(b.off) + le32_get(b.packed_len);
+}
+
 uint32_t packed_count(const struct packed_view *view, uint32_t block)
 {
     return items_end(view, block) - le32_get(block_at(view, block).first);
@@ -137,6 +146,10 @@ enum vdb_status packed_read(const struct packed_view *view, uint32_t block,
     if (count == 0)
         return error_set_corrupt(err, view->segment, block_off(view, block),
                                  "block %" PRIu32 " holds no items", block);
+    if (off != data_end(view, block))
+        return error_set_corrupt(err, view->segment, block_off(view, block),
+                                 "block %" PRIu32 " does not begin where the one before it ends",
+                                 block);
     if (raw_len == 0 || raw_len >= PACKED_RAW_MAX || !range_inside(off, packed_len, view->data_len))
         return error_set_corrupt(err, view->segment, block_off(view, block),
                                  "block %" PRIu32 " has impossible bounds", block);

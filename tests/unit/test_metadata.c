@@ -325,10 +325,49 @@ static void overlap(void **state)
     assert_int_equal(view.packed.count, 2);
     assert_int_equal(metadata_validate(&view, &err), VDB_OK);
     memset(buf.data + 64 + 24 + 16, 0, 8); /* off of the second */
+    char *read = NULL;
+    size_t len;
+    assert_int_equal(metadata_get(&view, 0, &read, &len, NULL), VDB_OK);
+    free(read);
+    assert_int_equal(metadata_get(&view, 1, &read, &len, NULL), VDB_CORRUPT);
     assert_int_equal(metadata_validate(&view, &err), VDB_CORRUPT);
     assert_int_equal(err.offset, 64 + 24);
     metadata_builder_release(&b);
     buf_release(&buf);
+}
+
+/* Each of a row's four bytes at least. */
+static void rows_of_a_block(void **state)
+{
+    (void)state;
+    for (uint32_t rows = 4096; rows <= 4097; rows++) {
+        struct buf raw = {0}, blocks = {0}, data = {0}, buf = {0};
+        struct metadata_view view;
+        struct vdb_error err = {0};
+        char *text = NULL;
+        size_t len;
+        assert_int_equal(buf_append_zeros(&raw, (size_t)rows * 4), 0);
+        raw.data[4 * (rows - 1)] = 2;
+        assert_int_equal(buf_append(&raw, "{}", 2), 0);
+        assert_int_equal(packed_append(&blocks, &data, 0, 0, raw.data, raw.len, NULL), VDB_OK);
+        struct disk_metadata_header header = {.row_count = le32_put(rows),
+                                              .block_count = le32_put(1),
+                                              .blocks_off = le64_put(64),
+                                              .data_off = le64_put(88),
+                                              .data_len = le64_put(data.len)};
+        assert_int_equal(buf_append(&buf, &header, sizeof header), 0);
+        assert_int_equal(buf_append(&buf, blocks.data, blocks.len), 0);
+        assert_int_equal(buf_append(&buf, data.data, data.len), 0);
+        assert_int_equal(metadata_view_init(&view, buf.data, buf.len, rows, 0, NULL), VDB_OK);
+        enum vdb_status status = metadata_get(&view, rows - 1, &text, &len, &err);
+        assert_int_equal(status, rows == 4096 ? VDB_OK : VDB_CORRUPT);
+        if (status) assert_non_null(strstr(err.message, "has 4097 rows"));
+        free(text);
+        buf_release(&raw);
+        buf_release(&blocks);
+        buf_release(&data);
+        buf_release(&buf);
+    }
 }
 
 /* A block may hold more bytes than the longest text; a text may not. */
@@ -414,7 +453,8 @@ int main(void)
         cmocka_unit_test(one_of_many),     cmocka_unit_test(longest),
         cmocka_unit_test(builder_refuses), cmocka_unit_test(damage_is_named),
         cmocka_unit_test(disorder),        cmocka_unit_test(overlap),
-        cmocka_unit_test(too_long),        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(rows_of_a_block), cmocka_unit_test(too_long),
+        cmocka_unit_test(hostile_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
