@@ -72,10 +72,17 @@ bool liveness_deleted(const struct liveness *liveness, uint32_t row)
 static void chunk_from_spans(const struct liveness *liveness, uint32_t at,
                              struct liveness_chunk *chunk)
 {
+    uint64_t begin = (uint64_t)at * LIVENESS_CHUNK, end = begin + LIVENESS_CHUNK;
     memset(chunk->words, 0, sizeof chunk->words);
-    for (uint32_t i = 0; i < LIVENESS_CHUNK; i++)
-        if (span_deleted(liveness, at * LIVENESS_CHUNK + i))
-            chunk->words[i / 64] |= (uint64_t)1 << (i % 64);
+    for (uint32_t i = 0; i < liveness->span_count; i++) {
+        const struct liveness_span *span = &liveness->spans[i];
+        uint64_t row = span->row_begin > begin ? span->row_begin : begin;
+        for (; row < span->row_end && row < end; row++) {
+            uint64_t bit = row - span->row_begin, to = row - begin;
+            if (span->words[bit / 8] >> (bit % 8) & 1)
+                chunk->words[to / 64] |= (uint64_t)1 << (to % 64);
+        }
+    }
 }
 
 static bool grow(struct liveness *liveness, uint32_t count)
