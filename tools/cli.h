@@ -95,7 +95,9 @@ int cli_cancelled(void *context);
 /* Ends noting. If a signal was noted, the tool dies of it. */
 void cli_release_signals(void);
 
-/* Numbers in options; a bad one is wrong usage. Locale plays no part. */
+/* ---- numbers in options (cli_number.c) ----
+ *
+ * A bad one is wrong usage. Locale plays no part. */
 uint64_t cli_number(const struct cli *cli, const char *option, const char *text, uint64_t min,
                     uint64_t max);
 double cli_real(const struct cli *cli, const char *option, const char *text);

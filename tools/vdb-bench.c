@@ -13,14 +13,13 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "bench/efforts.h"
 #include "bench/plot.h"
 #include "bench/truth.h"
 #include "cli.h"
 #include "input/input.h"
 #include "query.h"
 #include "vdb.h"
-
-#define EFFORTS_MAX PLOT_POINTS_MAX
 
 enum { OPT_K = 1, OPT_EF, OPT_RECALL, OPT_QUERIES, OPT_PLOT, OPT_JSON, OPT_QUERY_FORMAT };
 
@@ -34,11 +33,6 @@ static const struct cli_option options[] = {
     {"query-format", 0, "NAME", "format of DATASET (default: by extension or content)",
      OPT_QUERY_FORMAT},
     {NULL, 0, NULL, NULL, 0},
-};
-
-struct effort {
-    uint32_t ef;   /* 0: what `recall` asks for */
-    double recall; /* to aim at */
 };
 
 struct bench {
@@ -73,39 +67,12 @@ struct bench {
 
 /* ---- options ------------------------------------------------------------------------------- */
 
-/* Takes one effort of the list that an option has; cli_number and cli_real see to bad ones. */
-static void take_effort(struct bench *b, int option, const char *text)
-{
-    struct effort *effort = &b->efforts[b->effort_count++];
-    *effort = (struct effort){0, 0};
-    if (option == OPT_EF) {
-        effort->ef = (uint32_t)cli_number(&b->cli, "--ef", text, 1, UINT32_MAX - 1);
-        return;
-    }
-    effort->recall = cli_real(&b->cli, "--recall", text);
-    if (!(effort->recall > 0 && effort->recall <= 1))
-        cli_usage_error(&b->cli, "--recall: '%s' is not above 0 and at most 1", text);
-}
-
 static void take_efforts(struct bench *b, int option, const char *list)
 {
-    const char *name = option == OPT_EF ? "--ef" : "--recall";
     if (b->effort_option != 0 && b->effort_option != option)
         cli_usage_error(&b->cli, "--ef or --recall, not both");
     b->effort_option = option;
-    b->effort_count = 0;
-    for (const char *at = list;; at++) {
-        char text[64];
-        size_t len = strcspn(at, ",");
-        if (b->effort_count == EFFORTS_MAX)
-            cli_usage_error(&b->cli, "%s: more than %d in the list", name, EFFORTS_MAX);
-        if (len >= sizeof text)
-            cli_usage_error(&b->cli, "%s: '%.*s' is too long", name, (int)len, at);
-        snprintf(text, sizeof text, "%.*s", (int)len, at);
-        take_effort(b, option, text);
-        at += len;
-        if (*at == '\0') return;
-    }
+    b->effort_count = efforts_take(&b->cli, option == OPT_RECALL, list, b->efforts);
 }
 
 static void take(struct cli *cli, void *context, int id, const char *value)
