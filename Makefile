@@ -7,7 +7,7 @@
 #
 # SPDX-License-Identifier: BSD-2-Clause
 
-MODES := release debug asan ubsan tsan clang coverage fuzz
+MODES := release debug asan ubsan tsan clang coverage fuzz afl
 MODE  := $(or $(MODE),release)
 ifeq ($(filter $(MODE),$(MODES)),)
 $(error MODE is one of: $(MODES))
@@ -26,7 +26,7 @@ MAKEFLAGS += --no-builtin-rules
 
 comma := ,
 ifneq ($(filter default undefined,$(origin CC)),)
-CC := $(if $(filter clang fuzz,$(MODE)),clang,gcc)
+CC := $(if $(filter clang fuzz,$(MODE)),clang,$(if $(filter afl,$(MODE)),afl-clang-fast,gcc))
 endif
 ifneq ($(filter default undefined,$(origin AR)),)
 AR := ar
@@ -45,6 +45,7 @@ OPT_tsan     := -O1 -fsanitize=thread
 OPT_coverage := -O0 --coverage
 OPT_fuzz     := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                 -fno-sanitize-recover=all
+OPT_afl      := $(OPT_fuzz)
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wvla -Wmissing-prototypes \
         $(if $(filter 1,$(WERROR)),-Werror)
@@ -97,8 +98,9 @@ AID_SRC   := $(wildcard tests/tools/*.c) tests/fault/storm.c tests/fault/powercu
 UTIL_SRC  := $(filter-out $(TEST_SRC) $(AID_SRC) $(SHIM_SRC),$(wildcard tests/unit/*.c tests/fault/*.c))
 BENCH_SRC := $(addprefix tests/bench/,peak.c resident.c startup.c durable.c churn.c hnsw_build.cc \
                side_by_side.cc)
-FUZZ_AID  := fuzz/replay.c fuzz/file.c
-FUZZ_SRC  := $(filter-out $(FUZZ_AID),$(wildcard fuzz/*.c))
+FUZZ_SRC  := $(wildcard fuzz/*.c)
+FUZZ_DRIVE := $(addprefix fuzz/aid/,replay.c mutate.c afl.c) # what runs targets where libFuzzer does not
+FUZZ_AID  := $(filter-out $(FUZZ_DRIVE),$(wildcard fuzz/aid/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 
@@ -122,7 +124,7 @@ endif
 MAN1      := $(sort $(wildcard tools/*.1))
 MAN3      := $(sort $(wildcard lib/*.3))
 C_FILES   := $(wildcard lib/*.[ch] lib/*/*.[ch] tools/*.[ch] tools/*/*.[ch] fuzz/*.[ch] \
-               tests/*/*.[ch])
+               fuzz/*/*.[ch] tests/*/*.[ch])
 
 LIBS := $(B)/libvdb.a $(B)/libvdb.so.0 $(B)/libvdb.so
 
@@ -393,27 +395,45 @@ abi: $(B)/libvdb.so.0                           ## write the snapshot of the bin
 # ---- fuzzing --------------------------------------------------------------------------------
 
 SECONDS ?= 60
-.PHONY: fuzz fuzz-replay seeds
+# What is called instead: memory by a count of it (aid/memory.c), wrong usage by a leap (number.c).
+FUZZ_WRAP := malloc calloc realloc aligned_alloc free mmap
+$(B)/fuzz/number $(B)/fuzz/replay-number: FUZZ_WRAP += cli_usage_error
+# Longer inputs come no further, or, of `state`, take long.
+FUZZ_MAX  := 65536
+fuzz afl: FUZZ_MAX = $(or $(FUZZ_MAX_$(T)),65536)
+FUZZ_MAX_number := 128
+FUZZ_MAX_when   := 80
+FUZZ_MAX_state  := 512
+FUZZ_MAX_open   := 262144
+FUZZ_NEEDS = $(call objects,$(FUZZ_AID)) $(TEST_NEEDS)
+define link_fuzz
+@mkdir -p $(@D)
+$(call say,LD,$@)
+$(Q)$(LINK) $(1) $(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAP)) -o $@ $^ -lcmocka $(TOOL_LIBS)
+endef
+define is_target
+@test -f 'fuzz/$(T).c' || { echo 'T is one of: $(sort $(basename $(notdir $(FUZZ_SRC))))' >&2; exit 2; }
+endef
+
+.PHONY: fuzz afl fuzz-replay fuzz-minimise seeds
 fuzz:                                           ## T=open SECONDS=60: libFuzzer on one target (needs clang)
-	@test -f 'fuzz/$(T).c' || { echo 'T is one of: $(basename $(notdir $(FUZZ_SRC)))' >&2; exit 2; }
-	+@$(MAKE) --no-print-directory MODE=fuzz $(JOBS_FLAG) build/fuzz/fuzz/$(T) seeds
-	@mkdir -p build/fuzz/corpus/$(T) build/fuzz/crash
-	build/fuzz/fuzz/$(T) -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=1048576 \
-	  -artifact_prefix=build/fuzz/crash/$(T)- build/fuzz/corpus/$(T) fuzz/corpus/$(T) \
-	  build/fuzz/seeds/$(T)
-build/fuzz/fuzz/%: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/file.o $(TEST_NEEDS)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(TOOL_LIBS)
+	$(is_target)
+	+@$(MAKE) --no-print-directory MODE=fuzz $(JOBS_FLAG) build/fuzz/fuzz/$(T)
+	+@$(MAKE) --no-print-directory $(JOBS_FLAG) seeds
+	@mkdir -p build/fuzz/corpus/$(T) build/fuzz/crash fuzz/corpus/$(T)
+	build/fuzz/fuzz/$(T) -max_total_time=$(SECONDS) -runs=$(or $(RUNS),-1) -timeout=10 \
+	  -rss_limit_mb=2048 -max_len=$(FUZZ_MAX) -print_final_stats=1 $(FUZZ_FLAGS) \
+	  -artifact_prefix=build/fuzz/crash/$(T)- build/fuzz/corpus/$(T) fuzz/corpus/$(T) build/seeds/$(T)
+build/fuzz/fuzz/% build/afl/fuzz/%: $(OBJ)/fuzz/%.o $(FUZZ_NEEDS)
+	$(call link_fuzz,-fsanitize=fuzzer)
+
 seeds: all
-	@$(TEST_ENV) python3 fuzz/seeds.py $(B)/seeds
+	@$(TEST_ENV) python3 fuzz/seeds.py build/seeds
 
 fuzz-replay: all $(REPLAYS)                     ## run each fuzz target over what is kept, without libFuzzer
 	@$(TEST_ENV) tests/run fuzz/replay.bats
-$(B)/fuzz/replay-%: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/replay.o $(OBJ)/fuzz/file.o $(TEST_NEEDS)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(LINK) -o $@ $^ $(TOOL_LIBS)
+$(B)/fuzz/replay-%: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/aid/replay.o $(OBJ)/fuzz/aid/mutate.o $(FUZZ_NEEDS)
+	$(call link_fuzz)
 
 # ---- installing -----------------------------------------------------------------------------
 

@@ -1,15 +1,23 @@
-/* open.c: the fuzz target for index files: whatever the bytes, each call ends and stays in bounds.
+/* open.c: the fuzz target for index files: whatever the bytes, each call ends, stays in bounds and
+ * asks for memory by the length of the file.
  *
  * Everything that reads an index is called: the check, then, where the file opens, all that a
- * snapshot gives. What the calls answer is of no account; that they return is.
+ * snapshot gives, of the newest state and of past ones. What the calls answer is of no account;
+ * that they return is. The input is the file without its holes: aid/image.h.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "aid/fuzz.h"
+#include "aid/image.h"
+#include "aid/mutator.h"
 #include "vdb.h"
 
-enum { ROWS_READ = 32, NEIGHBOURS = 5, STATES_READ = 4 };
+enum { ROWS_READ = 12, NEIGHBOURS = 5, STATES_READ = 3 };
+
+/* Memory that a reader may take whatever the file, and by a byte of it. */
+#define MEMORY_BASE ((size_t)16 << 20)
+#define MEMORY_BYTE 256u
 
 /* What is read of a row has to be readable memory: sum it, so that a sanitizer sees each byte. */
 static volatile unsigned touched;
@@ -73,21 +81,58 @@ static void read_log(const struct vdb_snapshot *snapshot, uint64_t last)
     vdb_log_close(log);
 }
 
+static void read_part(const struct vdb_snapshot *snapshot, uint32_t part, float *vector)
+{
+    struct vdb_part_info info;
+    struct vdb_calibration_point point;
+    uint32_t effort;
+
+    if (vdb_part_info(snapshot, part, &info) != VDB_OK) return;
+    for (uint32_t i = 0; vdb_part_calibration(snapshot, part, i, &point) == VDB_OK; i++)
+        touch(&point, sizeof point);
+    vdb_part_effort(snapshot, part, NEIGHBOURS, 0.9, &effort);
+    for (uint32_t i = 0; i < info.lists && i < ROWS_READ; i++)
+        vdb_part_centroid(snapshot, part, i, vector);
+}
+
+/* The rows that there are, and what compaction would make of the others. */
+static void count_rows(const struct vdb_snapshot *snapshot)
+{
+    struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_maintain_options maintain = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err;
+    uint64_t purged;
+    uint32_t row = 0;
+
+    for (uint32_t i = 0; i < ROWS_READ && vdb_next_live_row(snapshot, &row); i++) row++;
+    options.threads = 1;
+    options.keep_rows_seconds = UINT64_MAX;
+    vdb_compact_purges(snapshot, &options, &purged, &err);
+    vdb_maintain_wanted(snapshot, &maintain);
+}
+
+static int swallow(void *context, const void *bytes, size_t len)
+{
+    (void)context;
+    touch(bytes, len);
+    return 0;
+}
+
 static void read_snapshot(const struct vdb_snapshot *snapshot)
 {
     struct vdb_info info;
-    struct vdb_part_info part;
     struct vdb_error err;
     uint32_t found;
 
     vdb_snapshot_info(snapshot, &info);
-    for (uint32_t i = 0; i < info.parts && i < ROWS_READ; i++) vdb_part_info(snapshot, i, &part);
     vdb_find(snapshot, "no such id", 10, 1, &found, &err);
     read_log(snapshot, 0);
     read_log(snapshot, 3);
 
     float *vector = calloc(info.dim ? info.dim : 1, sizeof *vector);
     if (vector == NULL) return;
+    for (uint32_t i = 0; i < info.parts && i < ROWS_READ; i++) read_part(snapshot, i, vector);
+    count_rows(snapshot);
     /* From both ends: the last rows are the tail's, the first ones the oldest part's. */
     for (uint32_t i = 0; i < ROWS_READ; i++) {
         read_row(snapshot, i, vector, info.dim);
@@ -113,7 +158,7 @@ static void read_past(const struct vdb_snapshot *snapshot)
         vdb_name_find(snapshot, name.name, name.name_len, &name, &err);
         vdb_commit_at(snapshot, name.commit_time_us, &commit, &err);
         if (vdb_snapshot_at(snapshot, name.commit, &past, &err) != VDB_OK) continue;
-        read_snapshot(past);
+        read_log(past, 0);
         vdb_snapshot_close(past);
     }
     for (uint64_t i = 0; i < STATES_READ; i++) {
@@ -124,14 +169,14 @@ static void read_past(const struct vdb_snapshot *snapshot)
             while (vdb_diff_next(diff, &entry, &err) == VDB_OK) touch(entry.id, entry.id_len);
             vdb_diff_close(diff);
         }
+        vdb_send(past, snapshot, swallow, NULL, &err);
+        read_snapshot(past);
         vdb_snapshot_close(past);
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void read_index(const char *path)
 {
-    char path[64];
-    int fd = fuzz_file(data, size, path);
     struct vdb_check_options check = VDB_CHECK_OPTIONS_INIT;
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     const struct vdb_snapshot *snapshot;
@@ -146,14 +191,32 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.read_only = 1;
     options.wait = 0;
     options.threads = 1;
-    if (vdb_open(path, &options, &db, &err) == VDB_OK) {
-        if (vdb_snapshot_open(db, &snapshot, &err) == VDB_OK) {
-            read_snapshot(snapshot);
-            read_past(snapshot);
-            vdb_snapshot_close(snapshot);
-        }
-        vdb_close(db);
+    if (vdb_open(path, &options, &db, &err) != VDB_OK) return;
+    if (vdb_snapshot_open(db, &snapshot, &err) == VDB_OK) {
+        read_snapshot(snapshot);
+        read_past(snapshot);
+        vdb_send(NULL, snapshot, swallow, NULL, &err);
+        vdb_snapshot_close(snapshot);
     }
+    vdb_close(db);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char path[64];
+    size_t len;
+    uint8_t *file = image_unpack(data, size, &len);
+    if (file == NULL) return 0;
+    int fd = fuzz_file(file, len, path);
+    free(file);
+    fuzz_memory(MEMORY_BASE + MEMORY_BYTE * len);
+    read_index(path);
+    fuzz_memory(0);
     close(fd);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    return mutate_index(data, size, max_size, seed);
 }

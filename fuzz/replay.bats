@@ -6,27 +6,37 @@ setup_file() {
     python3 "$VDB_SOURCE_DIR/fuzz/seeds.py" "$BATS_FILE_TMPDIR"
 }
 
-# replay TARGET COUNT: COUNT damaged forms of each seed.
+# replay COUNT TARGET...: COUNT damaged forms of each seed, and of each input that is kept.
 replay() {
-    local kept
-    kept=$(find "$VDB_SOURCE_DIR/fuzz/corpus/$1" -type f ! -name .gitkeep)
-    # shellcheck disable=SC2086 # one word a file
-    run timeout 120 "$VDB_BUILD/fuzz/replay-$1" -m "$2" -o "$BATS_TEST_TMPDIR/last" \
-        "$BATS_FILE_TMPDIR/$1"/* $kept
-    echo "$output"
-    # The input at fault, for a crash that nobody can come back to.
-    [ "$status" -eq 0 ] || { gzip -9 < "$BATS_TEST_TMPDIR/last" | base64 -w 0; false; }
-    [ "${#lines[@]}" -ge 5 ]
+    local count=$1 target
+    shift
+    shopt -s nullglob
+    for target in "$@"; do
+        run timeout 120 "$VDB_BUILD/fuzz/replay-$target" -m "$count" -o "$BATS_TEST_TMPDIR/last" \
+            "$BATS_FILE_TMPDIR/$target"/* "$VDB_SOURCE_DIR/fuzz/corpus/$target"/*
+        echo "$output"
+        # The input at fault, for a crash that nobody can come back to.
+        [ "$status" -eq 0 ] || { gzip -9 < "$BATS_TEST_TMPDIR/last" | base64 -w 0; false; }
+        [ "${#lines[@]}" -ge 3 ]
+    done
 }
 
-@test "index files, sound and damaged: no crash, no hang, no read beyond the file" {
-    replay open 200
+@test "index files, sound and damaged: no crash, no hang, no read beyond the file, memory by its length" {
+    replay 20 open
 }
 
-@test "inputs of each format, sound and damaged: no crash, no hang, records as promised" {
-    replay input 2000
+@test "logs, sound and damaged: what is recovered can be written to, and nothing of it is lost" {
+    replay 20 log
 }
 
 @test "streams, sound and damaged: no crash, no hang, an index that is sound or as it was" {
-    replay stream 150
+    replay 20 stream
+}
+
+@test "inputs of each format, sound and damaged: no crash, no hang, records as promised" {
+    replay 200 npy vecs bin idx word2vec delimited jsonl
+}
+
+@test "numbers and times: worth what the C library says, and printed as what they are" {
+    replay 1000 number when
 }

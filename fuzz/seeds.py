@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 """seeds.py: sound inputs for the fuzz targets, small ones, to start from.
 
-seeds.py DIR, with the tools in PATH, writes DIR/open/*.vdb, DIR/input/* and DIR/stream/*. They are made and not
-kept, so that they are always of the format that the tools write; what once crashed a target is
-kept, in fuzz/corpus/TARGET.
+seeds.py DIR, with the tools in PATH, writes DIR/TARGET/NAME. They are made and not kept, so that they are always of the
+format that the tools write; what targets were led to by them, and what once broke one, is kept, in fuzz/corpus/TARGET.
+
+seeds.py --unpack INPUT FILE writes the index that an input of fuzz/open.c means.
 
 SPDX-License-Identifier: BSD-2-Clause
 """
 
+import gzip
 import json
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
-
-# Position in enum input_format of tools/input/input.h: the first byte of an input seed.
-FORMATS = ["auto", "jsonl", "tsv", "csv", "word2vec", "npy", "fvecs", "bvecs", "ivecs", "fbin",
-           "u8bin", "i8bin", "idx"]
+import tempfile
 
 
 def run(*command, records=()):
@@ -35,95 +35,211 @@ def records(count, dim, whole, metadata=False, first=0):
         yield record
 
 
-def indexes(folder):
+def write(folder, name, data):
     os.makedirs(folder, exist_ok=True)
-    at = lambda name: os.path.join(folder, name + ".vdb")
-    for name in ("empty", "tail", "flat", "graph", "hnsw", "parts"):
-        if os.path.exists(at(name)):
-            os.remove(at(name))
-
-    run("vdb-add", "-q", "--create", "--dim", "3", at("empty"))
-
-    run("vdb-add", "-q", "--create", at("tail"), records=records(20, 5, False, metadata=True))
-    run("vdb-add", "-q", at("tail"), records=records(5, 5, False))
-    run("vdb-rm", "-q", at("tail"), "row 1", "row 19")
-
-    run("vdb-add", "-q", "--create", "--type", "u8", "--metric", "cosine", at("flat"),
-        records=records(50, 7, True, metadata=True))
-    run("vdb-compact", "-q", "--index", "flat", at("flat"))
-
-    run("vdb-add", "-q", "--create", at("graph"), records=records(300, 8, False, metadata=True))
-    run("vdb-rm", "-q", at("graph"), "row 7")
-    run("vdb-compact", "-q", "--index", "graph", at("graph"))
-    run("vdb-rm", "-q", at("graph"), "row 8")
-
-    run("vdb-add", "-q", "--create", "--index", "hnsw", "--m", "4", at("hnsw"), records=records(300, 8, False))
-    run("vdb-compact", "-q", at("hnsw"))
-
-    run("vdb-add", "-q", "--create", "--type", "i8", "--metric", "ip", at("parts"),
-        records=records(200, 16, True))
-    run("vdb-compact", "-q", "--index", "graph", at("parts"))
-    run("vdb-add", "-q", at("parts"), records=records(30, 16, True, metadata=True, first=190))
-
-    # Snapshots in manifest and log, and a state from before a compaction.
-    here = os.path.dirname(os.path.abspath(__file__))
-    run(sys.executable, os.path.join(here, "..", "tests", "spec", "make_examples.py"), "--file", at("past"),
-        os.path.join(here, "..", "format-spec"))
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
 
 
 def inputs(folder):
-    os.makedirs(folder, exist_ok=True)
     rows = [[1.0, 2.5, -3.0], [0.5, 0.25, 4.0]]
     flat = [number for row in rows for number in row]
     floats, small = struct.pack("<6f", *flat), bytes([1, 2, 3, 4, 5, 6])
-    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
-    header += b" " * (-(10 + len(header) + 1) % 64) + b"\n"
+
+    def npy(version, descr, data, order=False, shape=(2, 3)):
+        head = repr({"descr": descr, "fortran_order": order, "shape": shape}).encode()
+        length = struct.pack("<H" if version == 1 else "<I", len(head) + 1)
+        return b"\x93NUMPY" + bytes([version, 0]) + length + head + b"\n" + data
+
     files = {
-        "jsonl": b'{"id": "a", "vector": [1, 2.5, -3e0], "metadata": {"x": [1, "\\u00f6"]}}\n'
-                 b'{"vector": [0.5, 0.25, 4], "id": "b"}\n',
-        "tsv": b"a\t1\t2.5\t-3\nb\t0.5\t0.25\t4\n",
-        "csv": b'a,1,2.5,-3\n"b, ""c""",0.5,0.25,4\n',
-        "word2vec": b"2 3\na 1 2.5 -3\nb 0.5 0.25 4\n",
-        "npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + floats,
-        "fvecs": b"".join(struct.pack("<i3f", 3, *row) for row in rows),
-        "bvecs": b"".join(struct.pack("<i3B", 3, *row) for row in ([1, 2, 3], [4, 5, 6])),
-        "ivecs": b"".join(struct.pack("<4i", 3, *row) for row in ([1, 2, 3], [4, 5, 6])),
-        "fbin": struct.pack("<II", 2, 3) + floats,
-        "u8bin": struct.pack("<II", 2, 3) + small,
-        "i8bin": struct.pack("<II", 2, 3) + small,
-        "idx": struct.pack(">HBBII", 0, 8, 2, 2, 3) + small,
+        "jsonl": [b'{"id": "a", "vector": [1, 2.5, -3e0], "metadata": {"x": [1, "\\u00f6"]}}\n'
+                  b'{"vector": [0.5, 0.25, 4], "id": "b"}\n'],
+        "delimited": [b"a\t1\t2.5\t-3\nb\t0.5\t0.25\t4\n", b'a,1,2.5,-3\n"b, ""c""",0.5,0.25,4\n'],
+        "word2vec": [b"2 3\na 1 2.5 -3\nb 0.5 0.25 4\n", b"a 1 2.5 -3\nb 0.5 0.25 4\n"],
+        "npy": [npy(1, "<f4", floats), npy(2, ">f8", struct.pack(">6d", *flat)), npy(1, "|i1", small),
+                npy(3, "<f2", struct.pack("<6e", *flat), True), npy(1, "<i8", struct.pack("<6q", *range(6)))],
+        "vecs": [b"".join(struct.pack("<i3f", 3, *row) for row in rows),
+                 b"".join(struct.pack("<i3B", 3, *row) for row in ([1, 2, 3], [4, 5, 6])),
+                 b"".join(struct.pack("<4i", 3, *row) for row in ([1, 2, 3], [4, 5, 6]))],
+        "bin": [struct.pack("<II", 2, 3) + floats] + 2 * [struct.pack("<II", 2, 3) + small],
+        "idx": [struct.pack(">HBBII", 0, 8, 2, 2, 3) + small,
+                struct.pack(">HBBIII", 0, 13, 3, 2, 3, 1) + struct.pack(">6f", *flat)],
     }
-    for name, data in files.items():
-        with open(os.path.join(folder, name), "wb") as file:
-            file.write(bytes([FORMATS.index(name)]) + data)
-        with open(os.path.join(folder, "auto-" + name), "wb") as file:
-            file.write(b"\0" + data)
+    for target, samples in files.items():
+        for number, data in enumerate(samples):
+            # How the target is to read it: as its format of that number, or, 15, by what it sees.
+            which = number if target in ("delimited", "vecs", "bin") else 0
+            into = os.path.join(folder, target)
+            write(into, f"{number}", bytes([which]) + data)
+            write(into, f"{number}-auto", b"\x0f" + data)
+            write(into, f"{number}-loose", bytes([0x30 | which]) + data)
+            write(into, f"{number}-gzip", bytes([which]) + gzip.compress(data, mtime=0))
+
+
+def texts(folder):
+    """The first byte of a number says what it is one of: fuzz/number.c."""
+    numbers = {0: ["0", "3", "18446744073709551614"], 1: ["-1.5e3", ".25"], 2: ["100", "30d", "12h"],
+               3: ["all", "none", "4w"], 4: ["none", "22:00-06:30", "00:00-24:00"], 5: ["1795292100"],
+               6: ["10,20,400"], 7: ["0.9,0.95,1"],
+               8: ["1", "+.5", "007", "nan", "1e38", "1.17549435e-38", "16777217.0000001"],
+               9: ["-0.0", "3.4028236e38", "Infinity", "1e-45", "0.1000000000000000055511151231257827"]}
+    for kind, samples in numbers.items():
+        for number, text in enumerate(samples):
+            write(os.path.join(folder, "number"), f"{kind}-{number}", bytes([kind]) + text.encode())
+    whens = ["7", "18446744073709551615", "2026-11-21T20:15:00Z", "2024-02-29t23:59:59.999999+02:00",
+             "2016-12-31 23:59:60Z", "0000-01-01T00:00:00.0000001-23:59", "before-migration"]
+    for number, text in enumerate(whens):
+        write(os.path.join(folder, "when"), f"{number}", text.encode())
+
+
+def image(data):
+    """An index as fuzz/open.c takes it: runs of 32 zeros and more are left out (fuzz/aid/image.h)."""
+    out, at = b"", 0
+    pieces = [(piece.start(), piece.end()) for piece in re.finditer(rb"(?s)[^\0](?:(?!\0{32}).)*", data)]
+    for begin, end in pieces:
+        out += struct.pack("<II", begin - at, end - begin) + data[begin:end]
+        at = end
+    return out + (struct.pack("<II", len(data) - at, 0) if at < len(data) else b"")
+
+
+def unpacked(data):
+    out, at = b"", 0
+    while len(data) - at >= 8:
+        zeros, count = struct.unpack_from("<II", data, at)
+        out += bytes(zeros) + data[at + 8:at + 8 + count]
+        at += 8 + count
+    return out
+
+
+def indexes(folder, scratch):
+    at = os.path.join(scratch, "index.vdb")
+
+    def take(name):
+        with open(at, "rb") as file:
+            write(os.path.join(folder, "open"), name, image(file.read()))
+        os.remove(at)
+
+    run("vdb-add", "-q", "--create", "--dim", "3", at)
+    take("empty")
+
+    run("vdb-add", "-q", "--create", at, records=records(20, 5, False, metadata=True))
+    run("vdb-add", "-q", at, records=records(5, 5, False))
+    run("vdb-rm", "-q", at, "row 1", "row 19")
+    run("vdb-rm", "-q", "--restore", at, "row 1")
+    run("vdb-snap", "-q", at, "create", "now")
+    take("tail")
+
+    run("vdb-add", "-q", "--create", "--type", "u8", "--metric", "cosine", at, records=records(30, 7, True, metadata=True))
+    run("vdb-compact", "-q", "--index", "flat", at)
+    take("flat")
+
+    run("vdb-add", "-q", "--create", "--codes", "i8", at, records=records(60, 6, False, metadata=True))
+    run("vdb-rm", "-q", at, "row 7")
+    run("vdb-compact", "-q", "--index", "graph", at)
+    run("vdb-rm", "-q", at, "row 8")
+    take("graph")
+
+    run("vdb-add", "-q", "--create", "--index", "graph", "--codes", "i4", at, records=records(48, 8, False))
+    run("vdb-compact", "-q", at)
+    take("graph-i4")
+
+    run("vdb-add", "-q", "--create", "--index", "hnsw", "--m", "4", at, records=records(60, 4, False))
+    run("vdb-compact", "-q", at)
+    take("hnsw")
+
+    for codes, dim in (("i4", 4), ("pq", 8), ("b1", 8)):
+        run("vdb-add", "-q", "--create", "--index", "ivf", "--codes", codes, at, records=records(64, dim, False))
+        run("vdb-compact", "-q", at)
+        take("ivf-" + codes)
+
+    run("vdb-add", "-q", "--create", "--type", "i8", "--metric", "ip", "--index", "hybrid", "--recent", "20",
+        "--quiet-hours", "22:00-06:00", at, records=records(50, 6, True))
+    run("vdb-compact", "-q", at)
+    run("vdb-add", "-q", at, records=records(12, 6, True, metadata=True, first=45))
+    take("parts")
+
+    # Snapshots in manifest and log, states and changes from before a compaction.
+    run("vdb-add", "-q", "--create", "--type", "f16", at, records=records(12, 3, False, metadata=True))
+    run("vdb-snap", "-q", at, "create", "old")
+    run("vdb-rm", "-q", at, "row 2", "row 3")
+    run("vdb-add", "-q", at, records=records(4, 3, False, first=2))
+    run("vdb-compact", "-q", "--index", "flat", "--keep-rows", "all", "--keep-history", "all", at)
+    run("vdb-add", "-q", at, records=records(3, 3, False, first=10))
+    run("vdb-snap", "-q", at, "create", "new")
+    run("vdb-snap", "-q", at, "restore", "old")
+    take("past")
+
+    # The file that format-spec/ shows byte by byte.
+    here = os.path.dirname(os.path.abspath(__file__))
+    run(sys.executable, os.path.join(here, "..", "tests", "spec", "make_examples.py"), "--file", at,
+        os.path.join(here, "..", "format-spec"))
+    take("spec")
+
+
+def logs(folder, scratch):
+    """Logs of indexes without parts, as fuzz/aid/loghead.h has them: file id, dimensions, metric, type and extent, and the log.
+    Offsets are those of format-spec/: superblock.md, manifest.md."""
+    at = os.path.join(scratch, "index.vdb")
+    log_off = 16384
+
+    def take(name, extent=0):
+        with open(at, "rb") as file:
+            data = file.read()
+        file_id, dim, kinds = data[40:56], data[8192 + 48], data[8192 + 52:8192 + 56]
+        metric, kind = struct.unpack("<HH", kinds)
+        write(os.path.join(folder, "log"), name,
+              file_id + bytes([dim, metric - 1, kind - 1, extent]) + data[log_off:].rstrip(b"\0") + bytes(64))
+        os.remove(at)
+
+    run("vdb-add", "-q", "--create", at, records=records(3, 2, False, metadata=True))
+    run("vdb-rm", "-q", at, "row 1")
+    run("vdb-snap", "-q", at, "create", "a")
+    run("vdb-rm", "-q", "--restore", at, "row 1")
+    run("vdb-add", "-q", at, records=records(2, 2, False))
+    run("vdb-snap", "-q", at, "rm", "a")
+    take("changes", extent=10)
+
+    run("vdb-add", "-q", "--create", "--type", "u8", "--metric", "cosine", at, records=records(1, 4, True))
+    run("vdb-rm", "-q", at, "row 0")
+    run("vdb-add", "-q", at, records=records(2, 4, True, metadata=True))
+    run("vdb-snap", "-q", at, "restore", "2")
+    take("rollback")
+
+    # A row at a time, so that the log is linked to a second extent.
+    run("vdb-add", "-q", "--create", "--no-maintain", "--batch", "1", at, records=records(140, 1, False))
+    take("linked")
 
 
 def stream(path, how, index, *options):
     """Behind a byte that says how it is to be received."""
     sent = subprocess.run(["vdb-snap", index, "send", *options], check=True, stdout=subprocess.PIPE).stdout
-    with open(path, "wb") as file:
-        file.write(bytes([how]) + sent)
+    write(os.path.dirname(path), os.path.basename(path), bytes([how]) + sent)
 
 
-def streams(folder):
+def streams(folder, scratch):
     """Changes are those of rows by the ids that the target makes an index of."""
-    os.makedirs(folder, exist_ok=True)
-    index = os.path.join(folder, "sender.vdb")
+    index = os.path.join(scratch, "sender.vdb")
+    folder = os.path.join(folder, "stream")
     for name, options, whole in (("f32", (), False), ("u8", ("--type", "u8", "--metric", "cosine"), True)):
         run("vdb-add", "-q", "--create", *options, index, records=records(30, 6, whole, metadata=True))
         run("vdb-snap", "-q", index, "create", "base")
         run("vdb-add", "-q", index, records=records(6, 6, whole, metadata=True, first=27))
         run("vdb-rm", "-q", index, "row 3", "row 4")
         run("vdb-snap", "-q", index, "create", "target")
-        stream(os.path.join(folder, name + "-whole"), 1, index)
-        stream(os.path.join(folder, name + "-changes"), 3, index, "--from", "base")
-        stream(os.path.join(folder, name + "-checked"), 0, index, "--from", "base")
+        stream(os.path.join(folder, name + "-whole"), 0, index)
+        stream(os.path.join(folder, name + "-changes"), 0, index, "--from", "base")
+        stream(os.path.join(folder, name + "-forced"), 1, index, "--from", "base")
         os.remove(index)
 
 
 if __name__ == "__main__":
-    indexes(os.path.join(sys.argv[1], "open"))
-    inputs(os.path.join(sys.argv[1], "input"))
-    streams(os.path.join(sys.argv[1], "stream"))
+    if sys.argv[1] == "--unpack":
+        with open(sys.argv[2], "rb") as packed, open(sys.argv[3], "wb") as index:
+            index.write(unpacked(packed.read()))
+        sys.exit()
+    inputs(sys.argv[1])
+    texts(sys.argv[1])
+    with tempfile.TemporaryDirectory() as directory:
+        indexes(sys.argv[1], directory)
+        logs(sys.argv[1], directory)
+        streams(sys.argv[1], directory)

@@ -1,77 +1,28 @@
 /* stream.c: the fuzz target for streams, as an index receives them.
  *
- * The first byte says how: by bit 0 checks are made anew, so that what they cover is come to; by
- * bit 1 with `force`; the rest is the stream. One of changes is given an index that has its base:
- * as many rows, by ids "row 0" and so on, under its origin. What is received leaves a sound index,
- * and what is refused leaves what was there. SPDX-License-Identifier: BSD-2-Clause */
+ * By bit 0 of the first byte it is received with `force`; the rest is the stream. One of changes is
+ * given an index that has its base: as many rows, by ids "row 0" and so on, under its origin. What
+ * is received leaves a sound index, and what is refused leaves what was there.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/checksum.h"
+#include "aid/fuzz.h"
+#include "aid/mutator.h"
 #include "db/txn.h"
 #include "format/stream.h"
-#include "fuzz.h"
 
 #define ROWS_MAX 64u
 #define DIM_MAX  300u
 
-static char folder[64], path[96];
+/* What receiving may take whatever the stream, spools and all; and by a byte of it. */
+#define MEMORY_BASE ((size_t)80 << 20)
+#define MEMORY_BYTE 1024u
 
-static void tidy_up(void)
-{
-    unlink(path);
-    rmdir(folder);
-}
-
-static void find_a_place(void)
-{
-    if (folder[0]) {
-        unlink(path);
-        return;
-    }
-    snprintf(folder, sizeof folder, "%s/vdb-fuzz-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        exit(1);
-    }
-    snprintf(path, sizeof path, "%s/index.vdb", folder);
-    atexit(tidy_up);
-}
-
-/* ---- checks made anew ---------------------------------------------------------------------- */
-
-static void put_check(uint8_t *at, uint64_t check)
-{
-    le64 put = le64_put(check);
-    memcpy(at, &put, sizeof put);
-}
-
-/* As far as frames can be told apart; what ends a stream is stored as it is. */
-static void seal(uint8_t *p, size_t size)
-{
-    size_t at = sizeof(struct disk_stream);
-    if (size < at) return;
-    put_check(p + offsetof(struct disk_stream, check),
-              checksum(p, offsetof(struct disk_stream, check)));
-    for (uint32_t number = 0; size - at >= sizeof(struct disk_stream_frame); number++) {
-        struct disk_stream_frame head;
-        memcpy(&head, p + at, sizeof head);
-        head.number = le32_put(number);
-        memcpy(p + at, &head, sizeof head);
-        size_t packed_len = le32_get(head.packed_len), body = at + sizeof head;
-        if (packed_len > size - body) return;
-        if (le16_get(head.kind) == DISK_FRAME_END && packed_len == sizeof(struct disk_stream_end))
-            put_check(p + body + offsetof(struct disk_stream_end, check), checksum(p, at));
-        put_check(p + at + offsetof(struct disk_stream_frame, check),
-                  checksum_without(p + at, sizeof head + packed_len,
-                                   offsetof(struct disk_stream_frame, check)));
-        at = body + packed_len;
-    }
-}
+static const char *path;
 
 /* ---- the index that receives --------------------------------------------------------------- */
 
@@ -168,17 +119,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) return 0;
     struct stream_reader reader;
     struct vdb_error err;
-    uint8_t *stream = malloc(size);
-    if (!stream) return 0;
-    memcpy(stream, data + 1, size - 1);
-    find_a_place();
-    if (data[0] & 1) seal(stream, size - 1);
-    struct input input = {stream, size - 1, 0};
-    bool based = size > sizeof(struct disk_stream) &&
-                 stream_begin(&reader, stream, &err) == VDB_OK && reader.header.incremental &&
-                 make_base(&reader.header);
+    struct input input = {data + 1, size - 1, 0};
+    uint8_t head[sizeof(struct disk_stream)];
+    bool based = false;
+    path = fuzz_path();
+    if (input.size >= sizeof head) {
+        memcpy(head, input.data, sizeof head);
+        based = stream_begin(&reader, head, &err) == VDB_OK && reader.header.incremental &&
+                make_base(&reader.header);
+    }
     if (!based) unlink(path);
-    receive(&input, based, data[0] & 2);
-    free(stream);
+    fuzz_memory(MEMORY_BASE + MEMORY_BYTE * size);
+    receive(&input, based, data[0] & 1);
+    fuzz_memory(0);
     return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    return mutate_stream(data, size, max_size, seed);
 }

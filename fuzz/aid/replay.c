@@ -12,38 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "aid/fuzz.h"
 
-/* The head of a file, where the structures are that the rest hangs on, gets half of the damage. */
-enum { HEAD = 16384 };
+#pragma weak LLVMFuzzerCustomMutator
 
-static uint64_t random_next(uint64_t *state)
+/* The target's own way to damage its inputs, or the common one. Returns how many bytes there are
+ * then, `room` at most. */
+static size_t damage(uint8_t *data, size_t size, size_t room, uint64_t *state)
 {
-    *state ^= *state << 13; /* Marsaglia, Xorshift RNGs (2003), the 64-bit triple 13, 7, 17 */
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-/* One to four places overwritten with what breaks arithmetic most; each eighth form is cut off. */
-static size_t damage(uint8_t *data, size_t size, uint64_t *state)
-{
-    static const uint8_t values[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
-    size_t places = 1 + random_next(state) % 4;
-
-    for (size_t i = 0; i < places && size > 0; i++) {
-        size_t range = size > HEAD && random_next(state) % 2 ? HEAD : size;
-        size_t at = random_next(state) % range;
-        size_t count = 1 + random_next(state) % 8;
-        uint8_t value = values[random_next(state) % sizeof values];
-        if (random_next(state) % 2) {
-            data[at] ^= (uint8_t)(1u << random_next(state) % 8);
-        } else {
-            for (size_t j = at; j < at + count && j < size; j++) data[j] = value;
-        }
-    }
-    if (size > 0 && random_next(state) % 8 == 0) size = random_next(state) % size;
-    return size;
+    if (LLVMFuzzerCustomMutator == NULL) return LLVMFuzzerMutate(data, size, room);
+    return LLVMFuzzerCustomMutator(data, size, room, (unsigned)fuzz_random(state));
 }
 
 static uint8_t *read_file(const char *path, size_t *size)
@@ -85,11 +63,15 @@ static void run(const uint8_t *data, size_t size, const char *last)
     free(copy);
 }
 
+/* By how much damage may lengthen an input. */
+enum { GROWTH = 4096 };
+
 static bool replay(const char *path, unsigned long count, const char *last)
 {
     size_t size;
     uint8_t *data = read_file(path, &size);
-    uint8_t *form = data != NULL ? malloc(size ? size : 1) : NULL;
+    size_t room = size + GROWTH;
+    uint8_t *form = data != NULL ? malloc(room) : NULL;
     uint64_t state = 0x9e3779b97f4a7c15u; /* any seed but 0 */
 
     if (form == NULL) {
@@ -102,7 +84,7 @@ static bool replay(const char *path, unsigned long count, const char *last)
     run(data, size, last);
     for (unsigned long i = 0; i < count; i++) {
         memcpy(form, data, size);
-        size_t form_size = damage(form, size, &state);
+        size_t form_size = damage(form, size, room, &state);
         run(form, form_size, last);
     }
     free(form);

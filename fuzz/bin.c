@@ -1,0 +1,11 @@
+/* bin.c: the fuzz target for fbin, u8bin and i8bin.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include "aid/fuzz.h"
+#include "aid/records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const enum input_format formats[] = {INPUT_FBIN, INPUT_U8BIN, INPUT_I8BIN};
+    fuzz_records(data, size, formats, sizeof formats / sizeof *formats);
+    return 0;
+}
