@@ -77,8 +77,8 @@ CODE_HEADER = layout("CodeHeader", "H2xIIIQIIQIIfiffQ56x", "kind flags row_count
 GRAPH_HEADER = layout("GraphHeader", "IIIIQQIIQQIIIIQQQI4xQ16x", "row_count degree pivot_count ef_construction pivots_off edges_off "
                       "alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count level_degree "
                       "member_count level_sizes_off members_off level_edges_off leader_count groups_off")
-IVF_HEADER = layout("IvfHeader", "8Ififf4I10QIIff32x", "row_count list_count slot_count code_count sub_dim out_dim flags "
-                    "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 seed centroids_off "
+IVF_HEADER = layout("IvfHeader", "8Ififf3I4x10QIIff32x", "row_count list_count slot_count code_count sub_dim out_dim flags "
+                    "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 centroids_off "
                     "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "
                     "slot_codes_off norms_off slot_code_stride norm_stride bias error")
 IVF_LIST = layout("IvfList", "III4x", "page first_block row_count")

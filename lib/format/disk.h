@@ -385,7 +385,7 @@ struct disk_ivf_header { /* offsets are from the start of the segment */
     le32 unit_b; /* f32, as is the next: what b and f of the blocks are multiplied by */
     le32 unit_f;
     le32 survivors[3]; /* for k 1, 10, 100: how many of the least estimates are looked at again */
-    le32 seed;
+    le32 reserved0;
     le64 centroids_off;      /* code_bytes a list */
     le64 centroid_norms_off; /* i32 a list */
     le64 lists_off;          /* disk_ivf_list a list */

@@ -668,7 +668,6 @@ static void ivf(void **state)
     assert_int_equal(header.code_count, example_number(&e, "code_count"));
     assert_int_equal(header.sub_dim, example_number(&e, "sub_dim"));
     assert_int_equal(header.flags, example_number(&e, "flags"));
-    assert_int_equal(header.seed, example_number(&e, "seed"));
     assert_int_equal(field_numbers(&e, "survivors", query, DIM), 3);
     for (unsigned i = 0; i < 3; i++) assert_int_equal(header.survivors[i], (unsigned)query[i]);
     assert_true(field_numbers(&e, "bias", query, DIM) == 1 && header.bias == query[0]);
