@@ -11,8 +11,10 @@
 #include "base/options.h"
 #include "base/par.h"
 #include "check/check_deep.h"
+#include "check/check_log.h"
 #include "check/check_past.h"
 #include "check/checker.h"
+#include "format/range.h"
 #include "state/verify.h"
 #include "vdb.h"
 
@@ -39,29 +41,57 @@ static bool all_zero(const uint8_t *p, size_t len)
     return true;
 }
 
+/* The manifest of the slot that is not in force is what is left where the other one is lost. */
+static void check_older_manifest(struct checker *c, const struct superblock *older)
+{
+    struct manifest manifest;
+    struct vdb_error finding;
+    uint64_t off = older->manifest_off, len = older->manifest_len;
+    if (off == c->superblock.manifest_off) return;
+    if (!range_inside(off, len, c->file_len))
+        error_set_corrupt(&finding, "manifest", off, "the older manifest does not lie in the file");
+    else if (manifest_decode(c->view->base + off, (size_t)len, off, c->file_len, &manifest,
+                             &finding) == VDB_OK) {
+        manifest_release(&manifest);
+        return;
+    }
+    checker_report(c, &finding);
+}
+
 /* Both slots must be whole, the one not in force too; a writer may leave one zero until it first
  * publishes. */
 static void check_slots(struct checker *c, const uint8_t slots[])
 {
-    struct superblock ignored;
     for (int i = 0; i < VDB_SUPERBLOCK_SLOTS; i++) {
         const uint8_t *slot = slots + (size_t)i * VDB_SUPERBLOCK_STRIDE;
+        struct superblock superblock;
         struct vdb_error finding;
         if (all_zero(slot, VDB_SUPERBLOCK_SIZE)) continue;
-        if (superblock_decode(slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_STRIDE,
-                              &ignored, &finding) == VDB_CORRUPT)
-            checker_report(c, &finding);
+        enum vdb_status status = superblock_decode(
+            slot, VDB_SUPERBLOCK_SIZE, (uint64_t)i * VDB_SUPERBLOCK_STRIDE, &superblock, &finding);
+        if (status == VDB_CORRUPT) checker_report(c, &finding);
+        if (!status && superblock.generation < c->superblock.generation)
+            check_older_manifest(c, &superblock);
     }
 }
 
 /* ---- checksums ----------------------------------------------------------------------------- */
 
-static void check_bytes(struct checker *c, const char *segment, uint64_t off, uint64_t len,
-                        uint64_t expected)
+void checker_bytes(struct checker *c, const char *segment, uint64_t off, uint64_t len,
+                   uint64_t expected)
 {
     struct vdb_error finding;
     if (verify_bytes(c->view->base, segment, off, len, expected, &finding))
         checker_report(c, &finding);
+}
+
+void checker_blocks(struct checker *c, const struct log_commit *commit)
+{
+    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
+                                        &commit->events};
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
+        if (blocks[i]->len)
+            checker_bytes(c, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check);
 }
 
 static void check_segments(struct checker *c, const struct manifest *manifest)
@@ -69,7 +99,7 @@ static void check_segments(struct checker *c, const struct manifest *manifest)
     for (uint32_t i = 0; i < manifest->segment_count; i++) {
         const struct segment_entry *s = &manifest->segments[i];
         const char *name = segment_type_name(s->type);
-        check_bytes(c, name ? name : "unknown", s->off, s->len, s->check);
+        checker_bytes(c, name ? name : "unknown", s->off, s->len, s->check);
     }
 }
 
@@ -85,59 +115,6 @@ static void check_segments_alone(struct checker *c)
         return;
     check_segments(c, &manifest);
     manifest_release(&manifest);
-}
-
-/* ---- the log ------------------------------------------------------------------------------- */
-
-void checker_blocks(struct checker *c, const struct log_commit *commit)
-{
-    const struct log_block *blocks[] = {&commit->vectors, &commit->ids, &commit->metadata,
-                                        &commit->events};
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++)
-        if (blocks[i]->len) check_bytes(c, "log", blocks[i]->off, blocks[i]->len, blocks[i]->check);
-}
-
-/* A record further on in the extent that is whole and of a later commit, or 0. */
-static uint64_t whole_record_behind(const struct checker *c, const struct log_cursor *end)
-{
-    uint64_t limit = end->end < c->file_len ? end->end : c->file_len;
-    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < limit; off += VDB_ARRAY_ALIGN) {
-        struct disk_record head;
-        if (limit - off < sizeof head) break;
-        memcpy(&head, c->view->base + off, sizeof head);
-        uint64_t length = le64_get(head.length);
-        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 && length >= sizeof head &&
-            length <= limit - off && le64_get(head.commit) > end->commit &&
-            checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) ==
-                le64_get(head.check))
-            return off;
-    }
-    return 0;
-}
-
-/* The log ends at the first record that is not valid: a commit in flight, or torn by a crash. A
- * whole record further on tells that it was not the last, and so is damage; unless a writer has
- * just put both there. */
-static void check_log_end(struct checker *c, const struct log_cursor *end)
-{
-    uint64_t behind = whole_record_behind(c, end);
-    struct log_cursor again = *end;
-    struct log_commit commit;
-    struct log_names names;
-    if (!behind) return;
-    if (log_next(c->view->base, c->file_len, &again, &commit, &names) != LOG_ENDS) return;
-    struct vdb_error finding;
-    error_set_corrupt(&finding, "log", end->off,
-                      "record after commit %llu is damaged: a later one is whole at offset %llu",
-                      (unsigned long long)end->commit, (unsigned long long)behind);
-    checker_report(c, &finding);
-}
-
-static void check_log(struct checker *c, const struct vdb_snapshot *s)
-{
-    for (uint32_t i = 0; i < s->tail_count; i++)
-        checker_blocks(c, &tail_at(&s->generation->tail, i)->log);
-    check_log_end(c, &s->cursor);
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
@@ -161,8 +138,8 @@ static enum vdb_status check_state(struct checker *c, struct vdb_error *err)
     c->view = view_ref(snapshot->generation->view);
     c->file_len = snapshot->file_len;
     check_segments(c, &snapshot->generation->manifest);
-    check_log(c, snapshot);
-    if (c->options->deep) status = check_deep(c, snapshot, err);
+    status = check_log(c, snapshot, err);
+    if (!status && c->options->deep) status = check_deep(c, snapshot, err);
     if (!status) status = check_past(c, snapshot, err);
     snapshot_unref(snapshot);
     return status;
@@ -184,8 +161,8 @@ static enum vdb_status check_file(struct checker *c, struct vdb_error *err)
         if (err) *err = finding;
         return status == VDB_CORRUPT ? checker_take(c, status, &finding) : status;
     }
-    check_slots(c, slots);
     status = view_create(&c->file, c->file_len, &c->view, err);
+    if (!status) check_slots(c, slots);
     if (!status) status = check_state(c, err);
     view_unref(c->view);
     return status;

@@ -28,6 +28,10 @@ void checker_report(struct checker *checker, const struct vdb_error *finding);
 enum vdb_status checker_take(struct checker *checker, enum vdb_status status,
                              const struct vdb_error *finding);
 
+/* Reports the bytes where they have another checksum. */
+void checker_bytes(struct checker *checker, const char *segment, uint64_t off, uint64_t len,
+                   uint64_t expected);
+
 /* Holds a commit's blocks against their checksums. */
 void checker_blocks(struct checker *checker, const struct log_commit *commit);
 

@@ -173,9 +173,12 @@ static void fail_image(const struct crash *c, const struct image *image, const c
         image_kind_name(image->kind), what);
 }
 
+#define TORN_RECORD 4 /* beside the slots that may be damaged */
+
 struct findings {
     int spoilt;       /* slots that may be damaged */
     bool two_records; /* of which the first may be damaged */
+    bool torn_record; /* at any byte: what is there of it may be all but one bit */
     uint64_t torn;    /* findings that are so explained */
     struct vdb_error first;
 };
@@ -195,6 +198,11 @@ static void keep_finding(void *context, const struct vdb_error *finding)
         all->torn++;
         return;
     }
+    if (all->torn_record && finding->segment && strcmp(finding->segment, "log") == 0 &&
+        strstr(finding->message, "whole but for bit")) {
+        all->torn++;
+        return;
+    }
     if (!all->first.status) all->first = *finding;
 }
 
@@ -202,12 +210,15 @@ static void keep_finding(void *context, const struct vdb_error *finding)
  * with garbage in it, it is damaged, and the check says so: it may do so of the slots in `spoilt`,
  * see struct image. After a failed sync the window may hold
  * two records of the log, one that was never acknowledged and one in flight; where the second
- * arrives whole and the first does not, the check cannot know that nothing is lost. */
+ * arrives whole and the first does not, the check cannot know that nothing is lost. A record torn
+ * at a byte, not a sector, may lack one bit of what it was to be, and be taken for damaged. */
 static bool is_sound(const struct crash *c, const char *path, int spoilt, char *why, size_t why_len)
 {
     struct vdb_check_options options = VDB_CHECK_OPTIONS_INIT;
     struct vdb_error err = {0};
-    struct findings all = {.spoilt = spoilt, .two_records = c->after_failure};
+    struct findings all = {.spoilt = spoilt & ~TORN_RECORD,
+                           .two_records = c->after_failure,
+                           .torn_record = spoilt & TORN_RECORD};
     uint64_t findings = 0;
     options.deep = 1;
     options.threads = 1;
@@ -370,7 +381,8 @@ static int state_of(struct crash *c, const struct image *image, unsigned which, 
     if (!added && *known != NOT_OPENED) return *known;
     if (!open) return *known = NOT_OPENED;
     image_put(image, which, &c->disks[which]);
-    *known = open_image(c, c->disks[which].path, image->spoilt, why, sizeof why);
+    int spoilt = image->spoilt | (image->kind == IMAGE_BYTES ? TORN_RECORD : 0);
+    *known = open_image(c, c->disks[which].path, spoilt, why, sizeof why);
     if (*known == NO_STATE) fail_image(c, image, "%s %s", which ? "the output" : "the index", why);
     return *known;
 }
