@@ -262,6 +262,11 @@ crash-long:                                     ## a million crash images and mo
 	+@VDB_CRASH_SCALE=$(or $(VDB_CRASH_SCALE),8) $(MAKE) --no-print-directory MODE=$(MODE) check \
 	  T='$(filter $(B)/tests/test_crash%,$(TESTS))'
 
+.PHONY: flips-long
+flips-long:                                     ## every bit of a small file turned, one at a time
+	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) $(B)/tests/test_flips
+	+@VDB_FLIPS=all $(MAKE) --no-print-directory MODE=$(MODE) check T=$(B)/tests/test_flips
+
 .PHONY: model-long
 model-long:                                     ## a long random history: VDB_MODEL_SEED= another one
 	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) $(B)/tests/test_model
