@@ -310,6 +310,9 @@ static enum vdb_status get_segments(const struct source *from, const struct tabl
         if (segment->off > from->file_len || segment->len > from->file_len - segment->off)
             return error_set_corrupt(err, SEGMENT, at, "%s segment goes beyond the end of the file",
                                      name ? name : "unknown");
+        if (segment->off < VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE)
+            return error_set_corrupt(err, SEGMENT, at, "%s segment lies in the superblocks",
+                                     name ? name : "unknown");
         if (segment->off % VDB_ARRAY_ALIGN != 0)
             return error_set_corrupt(err, SEGMENT, at, "%s segment is not aligned to %d bytes",
                                      name ? name : "unknown", VDB_ARRAY_ALIGN);
@@ -404,6 +407,7 @@ static enum vdb_status get_log_extents(const struct source *from, const struct t
                                        struct manifest *out, struct vdb_error *err)
 {
     uint32_t count = table->count;
+    if (count == 0) return error_set_corrupt(err, SEGMENT, from->off, "there is no log extent");
     out->log_extents = table_alloc(count, sizeof *out->log_extents);
     if (!out->log_extents) return error_no_memory(err);
     out->log_extent_count = count;

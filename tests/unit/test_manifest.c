@@ -231,7 +231,8 @@ static const struct damage DAMAGES[] = {
     {PARTS_AT + PART + 8, 4, 99, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 12, 4, 100, VDB_CORRUPT, "rows"},
     {PARTS_AT + PART + 20, 4, 2, VDB_CORRUPT, "no id-hash segment"},
-    /* segments */
+    /* a table without entries; segments */
+    {128, 4, 0, VDB_CORRUPT, "no log extent"},
     {SEGMENTS_AT + 0, 2, 13, VDB_UNSUPPORTED, "segment type 13 version 1"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_HISTORY, VDB_CORRUPT, "history segment covers rows"},
     {SEGMENTS_AT + 0, 2, DISK_SEGMENT_STATES, VDB_CORRUPT, "states segment covers rows"},
@@ -241,6 +242,7 @@ static const struct damage DAMAGES[] = {
     {SEGMENTS_AT + 8, 8, FILE_LEN, VDB_CORRUPT, "end of the file"},
     {SEGMENTS_AT + 8, 8, (uint64_t)-4000, VDB_CORRUPT, "end of the file"},
     {SEGMENTS_AT + 8, 8, 65540, VDB_CORRUPT, "aligned"},
+    {SEGMENTS_AT + 8, 8, 4096, VDB_CORRUPT, "superblocks"},
     {SEGMENTS_AT + 16, 8, FILE_LEN - 65536 + 1, VDB_CORRUPT, "end of the file"},
     {SEGMENTS_AT + 16, 8, (uint64_t)-1, VDB_CORRUPT, "end of the file"},
     {SEGMENTS_AT + 24, 4, 101, VDB_CORRUPT, "covers rows"},
@@ -372,6 +374,8 @@ static void there_are_not_too_many_parts(void **state)
                 assert_int_equal(manifest_add_segment(&m, &segment, NULL), VDB_OK);
             }
         }
+        struct log_extent_entry extent = {16384, 49152, 2, 0};
+        assert_int_equal(manifest_add_log_extent(&m, &extent, NULL), VDB_OK);
         struct buf bytes = {0};
         struct manifest got;
         struct vdb_error err = {0};
