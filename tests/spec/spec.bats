@@ -125,6 +125,23 @@ EOF
     [ "$status" -eq 0 ]
 }
 
+@test "the checks in the table of README.md are those of XXH3-64, of each way that it goes by length" {
+    run python3 - "$root" <<'EOF'
+import re, sys
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[1] + "/format-spec/reader")
+import xxh3
+page = open(sys.argv[1] + "/format-spec/README.md", encoding="utf-8").read()
+said = re.findall(r"^\| (\d+) \| ([0-9a-f]{16}) \|$", page, re.M)
+assert len(said) == 15, said
+for length, check in said:
+    data = bytes(i % 251 for i in range(int(length)))
+    assert "%016x" % xxh3.xxh3_64(data) == check, length
+EOF
+    echo "$output"
+    [ "$status" -eq 0 ]
+}
+
 @test "the independent reader reads the worked example" {
     python3 "$root/tests/spec/make_examples.py" --file example.vdb "$root/format-spec"
     python3 "$reader" check example.vdb
