@@ -11,8 +11,8 @@
 #include "format/range.h"
 
 #define HEAD_LEN (sizeof(struct disk_record) + sizeof(struct disk_commit))
-#define ROOM_MAX ((uint64_t)8 << 20) /* no longer record is tried with another length than it has  \
-                                      */
+/* No longer record is tried with another length than it has. */
+#define ROOM_MAX ((uint64_t)8 << 20)
 #define CHECK_AT offsetof(struct disk_record, check)
 
 static unsigned differing(uint64_t a, uint64_t b)
