@@ -193,6 +193,26 @@ struct vdb_open_options {
 VDB_API enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                                    struct vdb_error *err);
 
+/* Makes a new, empty index that others find at `path` only once it is published: until then it lies
+ * under a passing name beside that, commits to it are not synced, and it cannot be compacted.
+ * vdb_close removes it where it was not published, and where the process dies, the next one that
+ * makes an index at `path` does. *db is as from vdb_open.
+ * Errors: as vdb_create and vdb_open. */
+VDB_API enum vdb_status vdb_create_unpublished(const char *path,
+                                               const struct vdb_create_options *options,
+                                               const struct vdb_open_options *open, struct vdb **db,
+                                               struct vdb_error *err);
+
+/* Gives such an index its name, with all that was committed to it, durably. No other thread may use
+ * *db meanwhile. Errors: VDB_INVALID (it has been published), VDB_EXISTS (another file has come to
+ * be at the path), VDB_CANNOT_CREATE, VDB_IO: then it is gone, and *db can only be closed; or
+ * VDB_DURABILITY_UNKNOWN: it has its name, but that may not be durable. */
+VDB_API enum vdb_status vdb_publish(struct vdb *db, struct vdb_error *err);
+
+/* Where an unpublished index lies, for who removes that when the process is ended by a signal: good
+ * until it is published or closed. NULL: it has its name. */
+VDB_API const char *vdb_passing_path(const struct vdb *db);
+
 /* Opens the index at `path` in time that does not depend on its rows. A file without write
  * permission, or with unknown ro_compat features, opens read-only.
  * *db is owned by the caller, who ends it with vdb_close.
@@ -738,11 +758,16 @@ struct vdb_compact_options {
      * last so many seconds, up to VDB_RECENT_SECONDS_MAX, so that each of these can be gone back
      * to; UINT64_MAX: at any commit there still is. 0: none. */
     uint64_t keep_rows_seconds;
+    /* Called with the path under which `output` is written, for who removes that when the process
+     * is ended meanwhile (else the next one that writes there does), and with NULL when nothing is
+     * there any more. From the thread that called vdb_compact; it must not call the library. NULL:
+     * nobody wants to know. */
+    void (*passing)(void *context, const char *path);
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \
     {                                                                                              \
         sizeof(struct vdb_compact_options), NULL, VDB_INDEX_AUTO, 0, 0, NULL, NULL,                \
-            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0                            \
+            VDB_CODES_AUTO, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL                      \
     }
 
 /* Writes the live rows, in row order, with one part over them all, into a fresh file: into

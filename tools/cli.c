@@ -311,6 +311,28 @@ struct vdb_open_options cli_open_options(const struct cli *cli, bool read_only)
     return options;
 }
 
+void cli_watch(const char *path)
+{
+    opened.path = stat(path, &opened.st) == 0 ? path : NULL;
+}
+
+struct vdb *cli_create(const struct cli *cli, const char *path,
+                       const struct vdb_create_options *how, int *exit_status)
+{
+    struct vdb_open_options options = cli_open_options(cli, false);
+    struct vdb *db;
+    struct vdb_error err = {0};
+    enum vdb_status status = vdb_create_unpublished(path, how, &options, &db, &err);
+    if (status == VDB_OK) return db;
+    if (status == VDB_UNSUPPORTED && options.isa) {
+        cli_message(cli, "VDB_ISA: %s", err.message);
+        *exit_status = CLI_USAGE;
+    } else {
+        *exit_status = cli_report(cli, &err);
+    }
+    return NULL;
+}
+
 struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status)
 {
     struct vdb_open_options options = cli_open_options(cli, read_only);
@@ -318,7 +340,7 @@ struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, in
     struct vdb_error err = {0};
     enum vdb_status status = vdb_open(path, &options, &db, &err);
     if (status == VDB_OK) {
-        opened.path = stat(path, &opened.st) == 0 ? path : NULL;
+        cli_watch(path);
         return db;
     }
     if (status == VDB_UNSUPPORTED && options.isa) {

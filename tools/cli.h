@@ -110,6 +110,14 @@ struct vdb_open_options cli_open_options(const struct cli *cli, bool read_only);
  * is not to be had here. */
 struct vdb *cli_open(const struct cli *cli, const char *path, bool read_only, int *exit_status);
 
+/* Makes an index that has yet to be published; likewise. */
+struct vdb *cli_create(const struct cli *cli, const char *path,
+                       const struct vdb_create_options *how, int *exit_status);
+
+/* The index's length from now on is what a lost page is explained by; cli_open sees to that. `path`
+ * stays in place. */
+void cli_watch(const char *path);
+
 /* A vdb_progress_fn that draws one line on stderr with rate and time left, at most some 10 times a
  * second, when cli->progress is set; context is a struct cli_progress. Returns what
  * cli_cancelled does. */

@@ -1,8 +1,8 @@
 /* vdb-add.c: inserts and updates vectors, from every format that tools/input reads.
  *
- * One run is one transaction, or one every --batch records. An index that it makes is written under
- * another name and takes its own with the first commit: a run that fails leaves no empty index, and
- * removes nothing that another process may have begun to use.
+ * One run is one transaction, or one every --batch records. An index that it makes is published
+ * with the first commit: a run that fails leaves no empty index, and removes nothing that another
+ * process may have begun to use.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +16,6 @@
 #include "cli.h"
 #include "input/input.h"
 #include "kinds.h"
-#include "newfile.h"
 #include "policy.h"
 #include "upkeep.h"
 #include "vdb.h"
@@ -27,8 +26,8 @@ struct add {
 
     struct vdb *db;
     struct vdb_txn *txn;
-    struct newfile fresh; /* fresh.path is not empty until an index made here has its name */
-    uint32_t dim;         /* of the index; 0 as long as that is to be made */
+    bool fresh;   /* an index was made here and has yet to be published */
+    uint32_t dim; /* of the index; 0 as long as that is to be made */
     enum vdb_type input_type;
     enum vdb_metric input_metric;
     uint32_t input_dim;
@@ -41,18 +40,6 @@ struct add {
 };
 
 /* ---- messages ------------------------------------------------------------------------------ */
-
-/* As cli_report, with the index under the name that the user gave it. */
-static int report(const struct add *add, const struct vdb_error *err)
-{
-    struct vdb_error named = *err;
-    char *at = add->fresh.path[0] ? strstr(named.message, add->fresh.path) : NULL;
-    if (at) {
-        char *end = at + strlen(add->fresh.path);
-        memmove(at + strlen(add->fresh.name), end, strlen(end) + 1);
-    }
-    return cli_report(add->cli, &named);
-}
 
 /* A record that cannot be taken: passed over with --skip-bad, else the end of the run. */
 __attribute__((format(printf, 2, 3))) static int bad_record(struct add *add, const char *format,
@@ -86,7 +73,7 @@ static int begin(struct add *add)
 {
     struct vdb_error err = {0};
     if (vdb_txn_begin(add->db, &add->txn, &err) == VDB_OK) return CLI_OK;
-    return report(add, &err);
+    return cli_report(add->cli, &err);
 }
 
 static int open_existing(struct add *add)
@@ -96,7 +83,7 @@ static int open_existing(struct add *add)
     if (!add->db) return status;
     const struct vdb_snapshot *snapshot;
     struct vdb_error err = {0};
-    if (vdb_snapshot_open(add->db, &snapshot, &err) != VDB_OK) return report(add, &err);
+    if (vdb_snapshot_open(add->db, &snapshot, &err) != VDB_OK) return cli_report(add->cli, &err);
     struct vdb_info info;
     vdb_snapshot_info(snapshot, &info);
     vdb_snapshot_close(snapshot);
@@ -125,39 +112,31 @@ static int make_index(struct add *add, uint32_t dim)
     how.recent_seconds = o->recent_seconds;
     how.quiet_begin = o->quiet_begin;
     how.quiet_end = o->quiet_end;
-    struct vdb_error err = {0};
-    cli_note_signals(NULL); /* it has a file under a passing name of its own */
-    enum vdb_status made = vdb_create(add->fresh.path, &how, &err);
-    cli_release_signals();
-    if (made != VDB_OK) return report(add, &err);
     int status = CLI_OK;
-    add->db = cli_open(add->cli, add->fresh.path, false, &status);
+    cli_note_signals(NULL);
+    add->db = cli_create(add->cli, add->cli->index, &how, &status);
+    if (add->db) cli_at_signal(vdb_passing_path(add->db), NULL);
+    cli_release_signals();
     if (!add->db) return status;
+    add->fresh = true;
     add->dim = how.dim;
     return begin(add);
 }
 
-/* Gives an index made here its name, with which `commit` is there for all. The handle knows the
- * file by the old one, so a new handle takes its place. */
+/* Gives an index made here its name, with which `commit` is there for all. */
 static int publish(struct add *add, uint64_t commit)
 {
-    vdb_close(add->db);
-    add->db = NULL;
-    bool published = newfile_publish(&add->fresh, false);
-    add->commit = add->fresh.path[0] ? 0 : commit;
-    if (!published && add->commit) {
-        cli_message(add->cli, "%s: whether its name is durable is not known: %s", add->cli->index,
-                    strerror(errno));
-        return CLI_IOERR;
+    struct vdb_error err = {0};
+    enum vdb_status status = vdb_publish(add->db, &err);
+    cli_at_signal(NULL, NULL);
+    add->fresh = false;
+    if (status == VDB_EXISTS) {
+        cli_message(add->cli, "%s: another process made it meanwhile", add->cli->index);
+        return CLI_BUSY;
     }
-    if (!published) {
-        cli_message(add->cli, "%s: %s%s", add->cli->index, strerror(errno),
-                    errno == EEXIST ? ": another process made it meanwhile" : "");
-        return errno == EEXIST ? CLI_BUSY : CLI_CANTCREAT;
-    }
-    int status = CLI_OK;
-    add->db = cli_open(add->cli, add->cli->index, false, &status);
-    return status;
+    if (status == VDB_OK || status == VDB_DURABILITY_UNKNOWN) add->commit = commit;
+    cli_watch(add->cli->index);
+    return status == VDB_OK ? CLI_OK : cli_report(add->cli, &err);
 }
 
 /* What a producer of an endless stream goes by: so many records of its are dealt with for good. */
@@ -177,9 +156,9 @@ static int commit_pending(struct add *add)
     struct vdb_error err = {0};
     enum vdb_status done = vdb_txn_commit(add->txn, &info, &err);
     add->txn = NULL;
-    if (done != VDB_OK) return report(add, &err);
+    if (done != VDB_OK) return cli_report(add->cli, &err);
     int status = CLI_OK;
-    if (add->fresh.path[0])
+    if (add->fresh)
         status = publish(add, info.commit);
     else
         add->commit = info.commit;
@@ -238,7 +217,7 @@ static int put(struct add *add, const struct record *record, const char *place)
     case VDB_LIMIT:
         return bad_record(add, "%s: %s", place, err.message);
     default:
-        return report(add, &err);
+        return cli_report(add->cli, &err);
     }
 }
 
@@ -366,10 +345,6 @@ static int run(struct add *add)
     if (missing && recent && !hybrid) cli_usage_error(add->cli, "--recent is for --index hybrid");
     if (missing && hybrid && !recent)
         cli_usage_error(add->cli, "--index hybrid takes --recent AGE or --recent ROWS");
-    if (missing && !newfile_init(&add->fresh, add->cli->index)) {
-        cli_message(add->cli, "%s: %s", add->cli->index, strerror(errno));
-        return CLI_CANTCREAT;
-    }
     int status = missing ? CLI_OK : open_existing(add);
     if (status == CLI_OK) status = read_inputs(add);
     if (status == CLI_OK && !add->db) {
@@ -421,6 +396,5 @@ int main(int argc, char **argv)
                     add.commit);
     if (add.txn) vdb_txn_abort(add.txn);
     vdb_close(add.db);
-    newfile_discard(&add.fresh);
     return cli_finish(&cli, status);
 }

@@ -5,7 +5,6 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -313,21 +312,17 @@ static int compact_to_spool(const struct cli *cli, struct vdb *db, struct vdb_co
 }
 
 /* The library removes the file that it writes under a passing name, unless it never comes back. */
-static void remove_at_end(const char *output)
+static void remove_at_end(void *context, const char *passing)
 {
-    char passing[PATH_MAX + 32];
-    char *resolved = realpath(output, NULL);
-    snprintf(passing, sizeof passing, "%s.tmp-%ld-0", resolved ? resolved : output, (long)getpid());
-    free(resolved);
+    (void)context;
     cli_at_signal(passing, NULL);
 }
 
 static int compact_to_file(const struct cli *cli, struct vdb *db, struct vdb_compact_options *how,
                            struct vdb_info *after)
 {
-    if (how->output != NULL) remove_at_end(how->output);
+    how->passing = remove_at_end;
     int status = compact(cli, db, how);
-    cli_at_signal(NULL, NULL);
     if (status != CLI_OK) return status;
     cli_at_signal(NULL, how->output != NULL ? "the output is complete" : "the index is compacted");
     return look_at(cli, how->output != NULL ? how->output : cli->index, after);

@@ -113,6 +113,11 @@ int osfile_stat_path(const char *path, struct osfile_stat *out)
     return stat_at(AT_FDCWD, path, 0, out);
 }
 
+int osfile_stat_name(const char *path, struct osfile_stat *out)
+{
+    return stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, out);
+}
+
 int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got)
 {
     size_t done = 0;

@@ -49,6 +49,9 @@ int osfile_reopen(const struct osfile *file, struct osfile *again);
 int osfile_stat(const struct osfile *file, struct osfile_stat *out);
 int osfile_stat_path(const char *path, struct osfile_stat *out);
 
+/* Of what the name itself stands for: of a symbolic link, the link. */
+int osfile_stat_name(const char *path, struct osfile_stat *out);
+
 /* *got is below len only at the end of the file. */
 int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got);
 int osfile_write(const struct osfile *file, uint64_t off, const void *from, size_t len);

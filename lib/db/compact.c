@@ -255,8 +255,11 @@ static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_
     if (!status) status = newname_create(&name, path, 0666, err);
     free(resolved);
     if (status) return status;
+    if (o->passing) o->passing(o->context, name.passing);
     status = write_fresh(&name.file, name.path, s, o, err);
-    return newname_finish(&name, status, true, err);
+    status = newname_finish(&name, status, true, err);
+    if (o->passing) o->passing(o->context, NULL);
+    return status;
 }
 
 static enum vdb_status check_links(const struct vdb *db, struct vdb_error *err)
@@ -348,10 +351,12 @@ static void let_go_first(struct vdb *db)
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
                                         struct vdb_error *err)
 {
+    if (db->fresh) return error_set(err, VDB_INVALID, "the index has not been published");
     enum vdb_status status = db_lock_maintain(db, db->wait, err);
     if (status) return status;
-    struct vdb_snapshot *snapshot;
-    status = db_refresh_to_write(db, &snapshot, err);
+    struct vdb_snapshot *snapshot = NULL;
+    status = newname_clear(db->path, err);
+    if (!status) status = db_refresh_to_write(db, &snapshot, err);
     if (!status) status = write_successor(db, snapshot, o, err);
     db_unlock_maintain(db); /* a lock that is held is not let go of */
     if (!status) let_go_first(db);

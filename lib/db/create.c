@@ -116,18 +116,93 @@ enum vdb_status create_empty(const struct osfile *file, const struct vdb_create_
     return status ? status : write_empty(file, &chosen, err);
 }
 
+/* An empty index, durable but for its name. */
+static enum vdb_status begin_new(struct newname *name, const char *path,
+                                 const struct vdb_create_options *options, struct vdb_error *err)
+{
+    struct vdb_create_options chosen;
+    struct osfile_stat there;
+    enum vdb_status status = take_options(options, &chosen, err);
+    if (status) return status;
+    if (osfile_stat_path(path, &there) == 0)
+        return error_set(err, VDB_EXISTS, "the file exists already");
+    status = newname_create(name, path, 0666, err);
+    if (status) return status;
+    status = write_empty(&name->file, &chosen, err);
+    return status ? newname_finish(name, status, false, err) : VDB_OK;
+}
+
 enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                            struct vdb_error *err)
 {
-    struct vdb_create_options chosen;
-    enum vdb_status status = take_options(options, &chosen, err);
-    if (status) return status;
-    struct osfile_stat there;
-    if (osfile_stat_path(path, &there) == 0)
-        return error_set(err, VDB_EXISTS, "the file exists already");
     struct newname name;
-    status = newname_create(&name, path, 0666, err);
-    if (status) return status;
-    status = write_empty(&name.file, &chosen, err);
-    return newname_finish(&name, status, false, err);
+    enum vdb_status status = begin_new(&name, path, options, err);
+    return status ? status : newname_finish(&name, VDB_OK, false, err);
+}
+
+enum vdb_status vdb_create_unpublished(const char *path, const struct vdb_create_options *options,
+                                       const struct vdb_open_options *open, struct vdb **out,
+                                       struct vdb_error *err)
+{
+    struct newname *fresh = malloc(sizeof *fresh);
+    if (!fresh) return error_no_memory(err);
+    enum vdb_status status = begin_new(fresh, path, options, err);
+    if (!status) {
+        status = vdb_open(fresh->passing, open, out, err);
+        if (status) newname_finish(fresh, status, false, NULL);
+    }
+    if (status) {
+        free(fresh);
+        return status;
+    }
+    (*out)->unsynced = true;
+    (*out)->fresh = fresh;
+    return VDB_OK;
+}
+
+const char *vdb_passing_path(const struct vdb *db)
+{
+    return db->fresh ? db->fresh->passing : NULL;
+}
+
+/* Cuts what makes it a passing name off the resolved path. */
+static char *published_path(const struct vdb *db)
+{
+    return strndup(db->path, strlen(db->path) - strlen(strrchr(db->path, '.')));
+}
+
+/* Of one that could not get its name: its file is gone, and what would be written is lost. */
+static void take_no_more(struct vdb *db, int why)
+{
+    pthread_mutex_lock(&db->state_lock);
+    db->read_only = true;
+    db->not_writable = why;
+    pthread_mutex_unlock(&db->state_lock);
+}
+
+enum vdb_status vdb_publish(struct vdb *db, struct vdb_error *err)
+{
+    struct newname *fresh = db->fresh;
+    if (!fresh) return error_set(err, VDB_INVALID, "the index has been published");
+    char *path = published_path(db);
+    enum vdb_status status = path ? VDB_OK : error_no_memory(err);
+    int failed = status ? 0 : osfile_sync_all(&fresh->file);
+    if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the new index");
+    bool synced = !status;
+    status = newname_finish(fresh, status, false, err);
+    bool unsure = synced && status == VDB_IO; /* it has its name, if that is not durable */
+    free(fresh);
+    db->fresh = NULL;
+    if (status && !unsure) {
+        free(path);
+        take_no_more(db, ENOENT);
+        return status;
+    }
+    free(db->path);
+    db->path = path;
+    db->unsynced = false;
+    if (!status) db->named = db->identity;
+    if (!unsure) return VDB_OK;
+    if (err) err->status = VDB_DURABILITY_UNKNOWN;
+    return VDB_DURABILITY_UNKNOWN;
 }

@@ -108,6 +108,8 @@ void vdb_close(struct vdb *db)
     pthread_mutex_destroy(&db->state_lock);
     pthread_mutex_destroy(&db->write_lock);
     pthread_mutex_destroy(&db->maintain_lock);
+    if (db->fresh) newname_finish(db->fresh, VDB_CANCELLED, false, NULL);
+    free(db->fresh);
     free(db->path);
     free(db);
 }

@@ -19,6 +19,7 @@
 #include "base/cancel.h"
 #include "base/filelock.h"
 #include "base/osfile.h"
+#include "db/newname.h"
 #include "state/snapshot.h"
 #include "vdb.h"
 
@@ -33,9 +34,10 @@ struct vdb {
     struct osfile file;
     struct osfile_identity identity;
     bool read_only;
-    int not_writable; /* errno of the open for writing that failed, or 0 */
-    bool unsynced;    /* nobody knows of the file yet; who gives it its name syncs it */
-    bool poisoned;    /* under sync_lock: a sync failed: no more writes through this handle */
+    int not_writable;      /* errno of the open for writing that failed, or 0 */
+    struct newname *fresh; /* of an index that has not been published; else NULL */
+    bool unsynced;         /* nobody knows of the file yet; who gives it its name syncs it */
+    bool poisoned;         /* under sync_lock: a sync failed: no more writes through this handle */
     double wait;
     struct cancel cancel;
     struct snapshot_options options;

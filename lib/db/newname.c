@@ -11,94 +11,216 @@
 #include "base/error.h"
 #include "format/disk.h"
 
-#define TRIES 100
+/* Where the lock of a new file is held by who is about to remove it, that is over in no time. */
+#define HOLD_SECONDS 0.1
 
-static enum vdb_status create_failed(struct newname *name, int failed, struct vdb_error *err)
-{
-    free(name->passing);
-    free(name->path);
-    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
-}
+static const struct filelock_place new_place = {VDB_LOCK_NEW, 0};
 
-enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
-                               struct vdb_error *err)
-{
-    *name = (struct newname){.file = {-1}};
-    name->path = strdup(path);
-    if (!name->path) return error_no_memory(err);
-    int failed = EEXIST;
-    for (int i = 0; i < TRIES && failed == EEXIST; i++) {
-        free(name->passing);
-        name->passing = NULL;
-        if (asprintf(&name->passing, "%s.tmp-%ld-%d", path, (long)getpid(), i) < 0) {
-            name->passing = NULL;
-            failed = ENOMEM;
-            break;
-        }
-        failed = osfile_create(&name->file, name->passing, mode);
-    }
-    if (!failed) return VDB_OK;
-    return create_failed(name, failed, err);
-}
+/* ---- what lies there ------------------------------------------------------------------------ */
 
-/* Whether the file is one that a compaction was writing: nothing but zeros where the superblocks
- * will be, or the index's own id in them. */
-static bool is_leftover(const char *path, const uint8_t file_id[16])
+/* Whether the file is one that was being written: nothing but zeros where the superblocks will be,
+ * or an index, with this file_id if that is not NULL. */
+static bool is_leftover(const struct osfile *file, const uint8_t file_id[16])
 {
     struct {
         struct disk_superblock slot;
         uint8_t padding[VDB_SUPERBLOCK_STRIDE - VDB_SUPERBLOCK_SIZE];
     } head, zero = {0};
-    struct osfile file;
     size_t got = 0;
-    if (osfile_open(&file, path, false) != 0) return false;
-    int failed = osfile_read(&file, 0, &head, sizeof head, &got);
-    osfile_close(&file);
-    if (failed) return false;
+    if (osfile_read(file, 0, &head, sizeof head, &got)) return false;
     if (memcmp(&head, &zero, got) == 0) return true;
     return got == sizeof head && memcmp(head.slot.magic, VDB_MAGIC, sizeof head.slot.magic) == 0 &&
-           memcmp(head.slot.file_id, file_id, sizeof head.slot.file_id) == 0;
+           (!file_id || memcmp(head.slot.file_id, file_id, sizeof head.slot.file_id) == 0);
+}
+
+/* Whether the name stands for this very file. */
+static int leads_to(const char *path, const struct osfile *file, bool *does)
+{
+    struct osfile_stat there, is;
+    int failed = osfile_stat_name(path, &there);
+    if (!failed) failed = osfile_stat(file, &is);
+    *does = !failed && there.identity.inode == is.identity.inode &&
+            there.identity.device == is.identity.device;
+    return failed == ENOENT ? 0 : failed;
+}
+
+/* With the lock in hand the name is looked at again: its file may have taken its own name and let
+ * go of the lock meanwhile. */
+static void remove_unheld(const char *passing, const struct osfile *file)
+{
+    struct filelock lock;
+    bool same;
+    if (filelock_open(&lock, file)) return;
+    if (!filelock_take(&lock, new_place, 0, NULL) && !leads_to(passing, file, &same) && same)
+        osfile_unlink(passing);
+    filelock_close(&lock);
+}
+
+static void clear(const char *passing)
+{
+    struct osfile file;
+    struct osfile_stat there;
+    if (osfile_stat_name(passing, &there) || !there.regular || there.owner != geteuid()) return;
+    if (osfile_open(&file, passing, true)) return;
+    if (is_leftover(&file, NULL)) remove_unheld(passing, &file);
+    osfile_close(&file);
+}
+
+/* ---- passing names -------------------------------------------------------------------------- */
+
+_Static_assert(NEWNAME_COUNT <= 10, "a passing name ends in one digit");
+
+static char *first_passing(const char *path)
+{
+    char *passing;
+    return asprintf(&passing, "%s.tmp-0", path) < 0 ? NULL : passing;
+}
+
+static void set_number(char *passing, int n)
+{
+    passing[strlen(passing) - 1] = (char)('0' + n);
+}
+
+static void clear_from(char *passing, int n)
+{
+    for (; n < NEWNAME_COUNT; n++) {
+        set_number(passing, n);
+        clear(passing);
+    }
+}
+
+enum vdb_status newname_clear(const char *path, struct vdb_error *err)
+{
+    char *passing = first_passing(path);
+    if (!passing) return error_no_memory(err);
+    clear_from(passing, 0);
+    free(passing);
+    return VDB_OK;
+}
+
+/* Locks the file that was just made; EEXIST where it was removed before that, by somebody who came
+ * upon it unlocked. A file system without locks has nobody who could remove it either. */
+static int hold(struct newname *name)
+{
+    bool same = true;
+    int failed = filelock_open(&name->lock, &name->file);
+    if (failed) return failed;
+    failed = filelock_take(&name->lock, new_place, HOLD_SECONDS, NULL);
+    if (failed == EAGAIN) return EEXIST;
+    failed = leads_to(name->passing, &name->file, &same);
+    return failed ? failed : same ? 0 : EEXIST;
+}
+
+static int create_held(struct newname *name, mode_t mode)
+{
+    int failed = osfile_create(&name->file, name->passing, mode);
+    if (failed) return failed;
+    failed = hold(name);
+    if (!failed) return 0;
+    if (failed != EEXIST) osfile_unlink(name->passing);
+    filelock_close(&name->lock);
+    osfile_close(&name->file);
+    return failed;
+}
+
+/* The passing name is told where it is what stands in the way. */
+static enum vdb_status create_failed(struct newname *name, int failed, struct vdb_error *err)
+{
+    error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create %s",
+                    failed == EEXIST ? name->passing : "the file");
+    free(name->passing);
+    free(name->path);
+    return VDB_CANNOT_CREATE;
+}
+
+static enum vdb_status init(struct newname *name, const char *path, char *passing,
+                            struct vdb_error *err)
+{
+    *name = (struct newname){
+        .file = {-1}, .lock = {.file = {-1}}, .path = strdup(path), .passing = passing};
+    if (name->path && passing) return VDB_OK;
+    free(name->path);
+    free(passing);
+    return error_no_memory(err);
+}
+
+enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
+                               struct vdb_error *err)
+{
+    enum vdb_status status = init(name, path, first_passing(path), err);
+    if (status) return status;
+    int n = 0, failed = EEXIST;
+    for (; n < NEWNAME_COUNT && failed == EEXIST; n++) {
+        set_number(name->passing, n);
+        clear(name->passing);
+        failed = create_held(name, mode);
+    }
+    if (failed) return create_failed(name, failed, err);
+    clear_from(name->passing, n);
+    set_number(name->passing, n - 1);
+    name->shared = true;
+    return VDB_OK;
+}
+
+/* Removes what a killed compaction left. */
+static int clear_successor(const char *passing, const uint8_t file_id[16])
+{
+    struct osfile file;
+    if (osfile_open(&file, passing, false)) return 0;
+    bool is = is_leftover(&file, file_id);
+    osfile_close(&file);
+    return is ? osfile_unlink(passing) : 0;
 }
 
 enum vdb_status newname_create_successor(struct newname *name, const char *path,
                                          const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err)
 {
-    *name = (struct newname){.file = {-1}};
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash - path) + 1 : 0;
-    name->path = strdup(path);
-    if (!name->path ||
-        asprintf(&name->passing, "%.*s.%s.compact", folder, path, path + folder) < 0) {
-        free(name->path);
-        return error_no_memory(err);
-    }
-    int failed = is_leftover(name->passing, file_id) ? osfile_unlink(name->passing) : 0;
-    if (!failed) failed = osfile_create(&name->file, name->passing, mode);
+    char *passing;
+    if (asprintf(&passing, "%.*s.%s.compact", folder, path, path + folder) < 0) passing = NULL;
+    enum vdb_status status = init(name, path, passing, err);
+    if (status) return status;
+    int failed = clear_successor(passing, file_id);
+    if (!failed) failed = osfile_create(&name->file, passing, mode);
+    return failed ? create_failed(name, failed, err) : VDB_OK;
+}
+
+/* Gives the file its name, unless somebody has put another one under its passing name. */
+static enum vdb_status take_name(const struct newname *name, bool replace, struct vdb_error *err)
+{
+    bool same;
+    int failed = leads_to(name->passing, &name->file, &same);
+    if (!failed && !same)
+        return error_set(err, VDB_CANNOT_CREATE, "%s was removed meanwhile", name->passing);
+    if (!failed)
+        failed = replace ? osfile_rename(name->passing, name->path)
+                         : osfile_rename_new(name->passing, name->path);
     if (!failed) return VDB_OK;
-    error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create %s", name->passing);
-    return create_failed(name, failed, NULL);
+    if (failed == EEXIST) return error_set(err, VDB_EXISTS, "the file exists already");
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot give the new file its name");
+}
+
+static void discard(const struct newname *name)
+{
+    bool same;
+    if (name->shared && name->lock.file.fd < 0) return;
+    if (!leads_to(name->passing, &name->file, &same) && same) osfile_unlink(name->passing);
 }
 
 enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
                                struct vdb_error *err)
 {
-    osfile_close(&name->file);
-    if (!status) {
-        int failed = replace ? osfile_rename(name->passing, name->path)
-                             : osfile_rename_new(name->passing, name->path);
-        if (failed == EEXIST)
-            status = error_set(err, VDB_EXISTS, "the file exists already");
-        else if (failed)
-            status = error_set_errno(err, VDB_CANNOT_CREATE, failed,
-                                     "cannot give the new file its name");
-    }
+    if (!status) status = take_name(name, replace, err);
     if (status) {
-        osfile_unlink(name->passing);
+        discard(name);
     } else {
         int failed = osfile_sync_directory_of(name->path);
         if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the directory");
     }
+    filelock_close(&name->lock);
+    osfile_close(&name->file);
     free(name->passing);
     free(name->path);
     return status;

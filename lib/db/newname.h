@@ -1,4 +1,7 @@
 /* newname.h: a file that is written under a passing name and then takes its own.
+ *
+ * Whoever dies meanwhile leaves the file. A lock, which dies with him, tells such a one from those
+ * that are being written.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STORE_NEWNAME_H
 #define VDB_STORE_NEWNAME_H
@@ -7,16 +10,23 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/filelock.h"
 #include "base/osfile.h"
 #include "vdb.h"
 
+#define NEWNAME_COUNT 8 /* passing names that a file may have */
+
+/* Must not move while it is in use. */
 struct newname {
     struct osfile file;
-    char *path;    /* the name to take */
-    char *passing; /* in the same directory */
+    struct filelock lock; /* of the file, where others may come upon it */
+    bool shared;          /* locked; in a child of fork, where the lock is lost, not our file */
+    char *path;           /* the name to take */
+    char *passing;        /* in the same directory */
 };
 
-/* Under the passing name PATH.tmp-PID-N. Errors: VDB_CANNOT_CREATE. */
+/* Under the first passing name PATH.tmp-N, N from 0 to 7, that is not taken; what others left under
+ * these is removed. Errors: VDB_CANNOT_CREATE. */
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err);
 
@@ -25,6 +35,11 @@ enum vdb_status newname_create(struct newname *name, const char *path, mode_t mo
 enum vdb_status newname_create_successor(struct newname *name, const char *path,
                                          const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err);
+
+/* Removes what killed processes left under the passing names of `path`: files of this user that are
+ * empty, half written or indexes, and that nobody has locked. What cannot be removed stays.
+ * Errors: VDB_NO_MEMORY. */
+enum vdb_status newname_clear(const char *path, struct vdb_error *err);
 
 /* With `status` VDB_OK gives the file its name, durably: in the place of one that has it where
  * `replace` is set, else only if none has (VDB_EXISTS). With another status, or where that fails,

@@ -25,6 +25,7 @@
 #define VDB_LOCK_QUEUE    0x3ffffffffffffff0
 #define VDB_LOCK_WRITE    0x4000000000000000
 #define VDB_LOCK_MAINTAIN 0x4000000000000001
+#define VDB_LOCK_NEW      0x4000000000000002
 
 /* Feature masks: the bits that this version knows, and those that have a name but no meaning yet.
  */

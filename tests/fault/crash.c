@@ -92,6 +92,8 @@ struct crash {
     struct run run;
     struct seam_trace trace;
     unsigned tracked;
+    bool has_output; /* out.vdb is written by the workload, or was by the one that is recovered from
+                      */
     bool after_failure; /* a sync failed, and another writer went on */
 
     const struct model_state **states; /* no two the same */
@@ -413,25 +415,50 @@ static void maintain(const struct crash *c, const struct image *image, struct ru
     run_close(run);
 }
 
-/* What a compaction left goes with the next one; what a creation left has a process's number in
- * its name and stays. */
-static void look_for_leftovers(struct crash *c, const struct image *image, const char *directory)
+static bool is_foreign(const char *directory, const char *name)
+{
+    char path[600], bytes[sizeof WORKLOAD_FOREIGN] = "";
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    bool is = fread(bytes, 1, sizeof bytes, file) == sizeof bytes &&
+              memcmp(bytes, WORKLOAD_FOREIGN, sizeof bytes) == 0;
+    fclose(file);
+    return is;
+}
+
+/* What was being written goes with the next creation of that file, or the next compaction. */
+static void look_for_leftovers(const struct crash *c, const struct image *image,
+                               const char *directory)
 {
     DIR *entries = opendir(directory);
     const struct dirent *entry;
-    bool left = false;
     assert_non_null(entries);
     while ((entry = readdir(entries)) != NULL) {
         const char *name = entry->d_name;
         bool expected = !strcmp(name, ".") || !strcmp(name, "..") || !strcmp(name, "x.vdb") ||
                         !strcmp(name, "out.vdb");
-        if (expected) continue;
-        if (!strstr(name, ".tmp-"))
+        if (!expected && !is_foreign(directory, name))
             fail_image(c, image, "recovery leaves %s in the directory", name);
-        left = true;
     }
     closedir(entries);
-    c->counts->leftovers += left;
+}
+
+/* The output is written again. */
+static void compact_to_output(const struct crash *c, const struct image *image,
+                              const struct run *run)
+{
+    struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
+    char path[300];
+    struct vdb *db;
+    struct vdb_error err;
+    snprintf(path, sizeof path, "%s/out.vdb", run->directory);
+    options.output = path;
+    options.threads = 1;
+    enum vdb_status status = vdb_open(run->index.path, NULL, &db, &err);
+    if (!status) status = vdb_compact(db, &options, &err);
+    if (status) fail_image(c, image, "recovery: compacting to the output: %s", err.message);
+    vdb_close(db);
 }
 
 /* A writer commits, and the index is maintained and compacted, from whatever the crash left. */
@@ -444,6 +471,7 @@ static void recover(struct crash *c, const struct image *image, int state)
     crash_init(&r, c->name, c->depth + 1, c->scale, c->counts);
     image_put_all(image, r.run.directory);
     r.tracked = 1;
+    r.has_output = c->has_output;
     r.run.current = c->states[state];
     r.run.index.allowed[0] = c->states[state];
     r.run.index.allowed_count = 1;
@@ -462,6 +490,7 @@ static void recover(struct crash *c, const struct image *image, int state)
     must_run(c, image, &r.run, "compact");
     run_close(&r.run);
     if (record) seam_record_end(&r.trace);
+    if (c->has_output) compact_to_output(c, image, &r.run);
     if (!is_sound(&r, r.run.index.path, 0, why, sizeof why) ||
         !workload_matches(r.run.index.path, r.run.current, why, sizeof why))
         fail_image(c, image, "after recovery the index %s", why);
@@ -626,7 +655,8 @@ static void begin(struct crash *c, const struct workload *workload, struct run *
     run_begin(&c->run, prepared);
     c->run.changed = changed;
     c->run.context = c;
-    c->tracked = c->run.output.path[0] ? 2 : 1;
+    c->has_output = c->run.output.path[0];
+    c->tracked = c->has_output ? 2 : 1;
     seam_record_begin(directory);
     changed(c, &c->run);
 }
@@ -732,7 +762,6 @@ void crash_add(struct crash_counts *to, const struct crash_counts *from)
     for (int s = 0; s < 2; s++) to->slots[s] += from->slots[s];
     to->recoveries += from->recoveries;
     to->second += from->second;
-    to->leftovers += from->leftovers;
     to->repeated += from->repeated;
     to->explained += from->explained;
 }

@@ -25,7 +25,6 @@ struct crash_counts {
     uint64_t kinds[IMAGE_KINDS]; /* the same, by how each came about first */
     uint64_t slots[2];           /* torn slots of either number among them */
     uint64_t recoveries, second; /* images that were recovered; images of crashes within that */
-    uint64_t leftovers;          /* recoveries that left a file beside the index */
     uint64_t explained; /* findings of the check about what was torn: see is_sound in crash.c */
     uint64_t repeated;  /* images that had been seen before */
 };

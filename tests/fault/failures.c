@@ -164,6 +164,7 @@ struct trial {
     uint64_t struck;                 /* calls that were failed */
     const char *call;                /* the first of them */
     bool late;                       /* then a new file had taken the name of the index already */
+    bool passing;                    /* then a new file had a passing name */
     ino_t index_inode, output_inode; /* when what is allowed changed last; 0: not there */
     const struct model_state *found; /* what the index holds */
 };
@@ -209,6 +210,7 @@ static bool documented(enum workload_call call, enum vdb_status status)
 {
     static const unsigned may[CALL_COUNT] = {
         [CALL_CREATE] = ON(CANNOT_CREATE) | ON(IO),
+        [CALL_PUBLISH] = ON(CANNOT_CREATE) | ON(CANNOT_OPEN) | ON(IO) | ON(DURABILITY_UNKNOWN),
         [CALL_OPEN] = ON(CANNOT_OPEN) | ON(IO),
         [CALL_SNAPSHOT_OPEN] = ON(CANNOT_OPEN) | ON(IO),
         [CALL_TXN_BEGIN] = ON(CANNOT_OPEN) | ON(READ_ONLY) | ON(IO),
@@ -256,7 +258,9 @@ static unsigned index_states(const struct trial *t, const struct model_state *st
     const struct run *run = &t->run;
     unsigned count = 0;
     bool renamed = inode_of(run->index.path) != t->index_inode;
-    if ((run->failed_call == CALL_CREATE || run->failed_call == CALL_RECEIVE) && renamed)
+    bool makes = run->failed_call == CALL_CREATE || run->failed_call == CALL_RECEIVE ||
+                 run->failed_call == CALL_PUBLISH;
+    if (makes && renamed)
         states[count++] = run->next;
     else if (run->successor && renamed)
         states[count++] = run->successor;
@@ -301,10 +305,23 @@ static void check_deeply(const struct trial *t, const char *path)
         complain(t, "%s is damaged: %s", path, all.first.message);
 }
 
+static bool has_passing(const char *path)
+{
+    char name[300];
+    bool has = false;
+    for (int i = 0; i < 8 && !has; i++) {
+        snprintf(name, sizeof name, "%s.tmp-%d", path, i);
+        has = access(name, F_OK) == 0;
+    }
+    return has;
+}
+
 static void note_strike(void *context)
 {
     struct trial *t = context;
-    if (!t->struck++) t->late = inode_of(t->run.index.path) != t->index_inode;
+    if (t->struck++) return;
+    t->late = inode_of(t->run.index.path) != t->index_inode;
+    t->passing = has_passing(t->run.index.path) || has_passing(t->run.output.path);
 }
 
 /* Once a compacted file has the index's name, and that is durable, nothing is left to do but to
@@ -315,9 +332,15 @@ static bool is_hint(const struct trial *t)
     return t->late && (strcmp(t->call, "pwrite") == 0 || strcmp(t->call, "fcntl") == 0);
 }
 
+/* Nor is a file system without locks one on which nothing can be made. */
+static bool is_lock_of_new(const struct trial *t)
+{
+    return t->passing && strcmp(t->call, "fcntl") == 0;
+}
+
 static bool is_unnoticed(const struct trial *t)
 {
-    return is_hint(t) || (t->late && t->failure->kinds == SEAM_MEMORY);
+    return is_hint(t) || is_lock_of_new(t) || (t->late && t->failure->kinds == SEAM_MEMORY);
 }
 
 /* No lock is left behind: nobody who opens the file finds one. */
@@ -475,7 +498,7 @@ static uint64_t trial_run(struct trial *t)
     run_begin(&t->run, &t->prepared->run);
     note_inodes(t, &t->run);
     t->struck = 0;
-    t->late = false;
+    t->late = t->passing = false;
     t->run.changed = note_inodes;
     t->run.context = t;
     t->run.threads = t->failure->kinds == SEAM_THREAD ? 3 : 1;

@@ -15,10 +15,12 @@
 const char *workload_call_name(enum workload_call call)
 {
     static const char *const names[CALL_COUNT] = {
-        "none",           "vdb_create",      "vdb_open",        "vdb_snapshot_open",
-        "vdb_txn_begin",  "vdb_txn_put",     "vdb_txn_delete",  "vdb_txn_restore",
-        "vdb_txn_commit", "vdb_name_create", "vdb_name_remove", "vdb_rollback",
-        "vdb_receive",    "vdb_maintain",    "vdb_compact",
+        "none",           "vdb_create",        "vdb_publish",
+        "vdb_open",       "vdb_snapshot_open", "vdb_txn_begin",
+        "vdb_txn_put",    "vdb_txn_delete",    "vdb_txn_restore",
+        "vdb_txn_commit", "vdb_name_create",   "vdb_name_remove",
+        "vdb_rollback",   "vdb_receive",       "vdb_maintain",
+        "vdb_compact",
     };
     return names[call];
 }
@@ -338,16 +340,21 @@ static enum vdb_status load(struct run *run, struct vdb *db, uint32_t first, uin
     return status;
 }
 
-static enum vdb_status create(struct run *run, struct vdb_create_options options)
+static const struct model_state *state_created(struct run *run, struct vdb_create_options options)
 {
-    struct vdb_error err;
     struct model_state like = {
         .commit = 1,
         .dim = options.dim,
         .metric = options.metric ? options.metric : VDB_METRIC_L2,
         .type = options.type ? options.type : VDB_TYPE_F32,
     };
-    run->next = state_new(run, &like);
+    return state_new(run, &like);
+}
+
+static enum vdb_status create(struct run *run, struct vdb_create_options options)
+{
+    struct vdb_error err;
+    run->next = state_created(run, options);
     tell(run);
     unfill(&err);
     enum vdb_status status =
@@ -365,6 +372,42 @@ static struct vdb_create_options options_of(uint32_t dim, enum vdb_index_kind in
     options.dim = dim;
     options.index = index;
     return options;
+}
+
+/* Puts the ops into an index that nobody sees yet, whose state is not that of the run's. */
+static enum vdb_status fill(struct run *run, struct vdb *db, const struct model_state *empty,
+                            const struct op *ops, size_t count)
+{
+    const struct model_state *seen = run->current;
+    struct vdb_txn *txn;
+    struct vdb_error err;
+    run->current = empty;
+    enum vdb_status status = gather(run, db, ops, count, &txn);
+    run->current = seen;
+    unfill(&err);
+    if (!status) status = note(run, CALL_TXN_COMMIT, vdb_txn_commit(txn, NULL, &err), &err, NULL);
+    run->failed_handle = NULL; /* it is closed */
+    return status;
+}
+
+/* An index that is there with these ops done, or not at all. */
+static enum vdb_status create_filled(struct run *run, struct vdb_create_options options,
+                                     const struct op *ops, size_t count)
+{
+    struct vdb *db;
+    struct vdb_error err;
+    const struct model_state *empty = state_created(run, options);
+    run->next = state_after(run, empty, ops, count);
+    tell(run);
+    unfill(&err);
+    enum vdb_status status = vdb_create_unpublished(run->index.path, &options, NULL, &db, &err);
+    if (status) return note(run, CALL_PUBLISH, status, &err, NULL);
+    status = fill(run, db, empty, ops, count);
+    unfill(&err);
+    if (!status) status = note(run, CALL_PUBLISH, vdb_publish(db, &err), &err, NULL);
+    vdb_close(db);
+    if (!status) arrive(run);
+    return status;
 }
 
 static enum vdb_status create_and_open(struct run *run, struct vdb_create_options options)
@@ -431,14 +474,38 @@ static enum vdb_status run_create(struct run *run)
     return create(run, options_of(4, VDB_INDEX_AUTO));
 }
 
-static enum vdb_status setup_create_leftover(struct run *run)
+static enum vdb_status put_file(const char *path, const char *suffix, const char *bytes, size_t len)
 {
     char name[300];
-    snprintf(name, sizeof name, "%s.tmp-%ld-0", run->index.path, (long)getpid());
+    snprintf(name, sizeof name, "%s%s", path, suffix);
     FILE *file = fopen(name, "wb");
     if (!file) return VDB_CANNOT_CREATE;
-    fputs("half of an index", file);
+    fwrite(bytes, 1, len, file);
     return fclose(file) ? VDB_IO : VDB_OK;
+}
+
+/* Of what has a passing name, somebody else's file stays and what killed processes left goes:
+ * nothing but zeros so far, an index, an empty file. */
+static enum vdb_status setup_create_leftovers(struct run *run)
+{
+    static const char zeros[9000];
+    const char *path = run->index.path;
+    char name[300];
+    struct vdb_create_options options = options_of(4, VDB_INDEX_AUTO);
+    struct vdb_error err;
+    snprintf(name, sizeof name, "%s.tmp-2", path);
+    enum vdb_status status = vdb_create(name, &options, &err);
+    if (!status) status = put_file(path, ".tmp-0", WORKLOAD_FOREIGN, sizeof WORKLOAD_FOREIGN);
+    if (!status) status = put_file(path, ".tmp-1", zeros, sizeof zeros);
+    return status ? status : put_file(path, ".tmp-6", zeros, 0);
+}
+
+static enum vdb_status run_create_filled(struct run *run)
+{
+    static const struct op ops[] = {{PUT, 1, 1, 0}, {PUT, 2, 2, 30}, {PUT, 3, 3, 0}};
+    enum vdb_status status = create_filled(run, options_of(4, VDB_INDEX_AUTO), ops, 3);
+    if (!status) status = open_db(run);
+    return status ? status : COMMIT(run, run->db, {DELETE, 2, 0, 0});
 }
 
 static enum vdb_status create_of(struct run *run, enum vdb_metric metric, enum vdb_type type,
@@ -893,17 +960,16 @@ static enum vdb_status run_compact_twice(struct run *run)
     return status ? status : compact(run, NULL);
 }
 
-/* What a killed compaction left under its passing name: nothing but zeros so far. */
+/* What a killed compaction left under its passing name, and another that wrote this file as its
+ * output: nothing but zeros so far. */
 static enum vdb_status setup_compact_leftover(struct run *run)
 {
     static const char zeros[9000];
-    char name[300];
+    char passing[300];
     enum vdb_status status = setup_deleted(run);
-    snprintf(name, sizeof name, "%s/.x.vdb.compact", run->directory);
-    FILE *file = fopen(name, "wb");
-    if (!file) return VDB_CANNOT_CREATE;
-    fwrite(zeros, 1, sizeof zeros, file);
-    return fclose(file) ? VDB_IO : status;
+    snprintf(passing, sizeof passing, "%s/.x.vdb.compact", run->directory);
+    if (!status) status = put_file(passing, "", zeros, sizeof zeros);
+    return status ? status : put_file(run->index.path, ".tmp-1", zeros, sizeof zeros);
 }
 
 static void absent_output(struct run *run)
@@ -914,8 +980,10 @@ static void absent_output(struct run *run)
 
 static enum vdb_status setup_output(struct run *run)
 {
+    static const char zeros[5000];
     absent_output(run);
-    return setup_deleted(run);
+    enum vdb_status status = put_file(run->output.path, ".tmp-0", zeros, sizeof zeros);
+    return status ? status : setup_deleted(run);
 }
 
 static enum vdb_status run_output(struct run *run)
@@ -1120,7 +1188,8 @@ static enum vdb_status setup_changed(struct run *run)
 
 const struct workload workloads[] = {
     {"create", 0, NULL, run_create},
-    {"create beside a leftover", 0, setup_create_leftover, run_create},
+    {"create filled", 0, setup_create_leftovers, run_create_filled},
+    {"create beside leftovers", 0, setup_create_leftovers, run_create},
     {"create l2 u8 flat", 0, NULL, run_l2_u8},
     {"create ip f16 graph", 0, NULL, run_ip_f16},
     {"create cosine i8 ivf", 0, NULL, run_cosine_i8},

@@ -15,6 +15,9 @@
 
 #include "vdb.h"
 
+/* What is in a file that is not of the library's making, whatever its name. */
+#define WORKLOAD_FOREIGN "somebody else's file"
+
 /* ---- the model ----------------------------------------------------------------------------- */
 
 /* Id, vector and metadata follow from these numbers. */
@@ -63,6 +66,7 @@ bool workload_same_state(const struct model_state *a, const struct model_state *
 enum workload_call {
     CALL_NONE,
     CALL_CREATE,
+    CALL_PUBLISH, /* and making what is to be published */
     CALL_OPEN,
     CALL_SNAPSHOT_OPEN,
     CALL_TXN_BEGIN,

@@ -546,7 +546,7 @@ END
 @test "an index that cannot be created: exit 73" {
     nothing_made refused 73 "nowhere/new.vdb*: *No such file*" \
         vdb-add --create nowhere/new.vdb <<<'{"id": "a", "vector": [1]}'
-    [[ $stderr != *.new-* ]]
+    [[ $stderr != *.tmp-* ]]
 }
 
 @test "an index without write permission: exit 73, nothing changed" {
@@ -635,7 +635,7 @@ only the index part over them was not built: "*": File too large" ]]
         interruptible vdb-add --create --format tsv new.vdb pipe 2>err 9>&- &
         pid=$!
         printf 'the-first\t1\t2\n' >&9
-        until_true bash -c 'ls new.vdb.new-*'
+        until_true test -e new.vdb.tmp-0
         [ ! -e new.vdb ]
         kill -$signal $pid
         status=0
@@ -674,7 +674,7 @@ only the index part over them was not built: "*": File too large" ]]
     vdb-add --create --format tsv new.vdb pipe 2>slow.err 9>&- &
     pid=$!
     printf 'slow\t1\t2\n' >&9
-    until_true bash -c 'ls new.vdb.new-*'
+    until_true test -e new.vdb.tmp-0
     ends 0 vdb-add --create --format tsv new.vdb <<<$'fast\t3\t4'
     exec 9>&-
     status=0
@@ -683,6 +683,24 @@ only the index part over them was not built: "*": File too large" ]]
     grep -q '^vdb-add: new.vdb: ' slow.err
     [ "$(vdb-get --format tsv new.vdb)" = $'fast\t3\t4' ]
     [ "$(ls -A)" = $'new.vdb\npipe\nslow.err' ]
+}
+
+@test "what a killed run was making goes with the next; what is not an index stays" {
+    mkfifo pipe
+    exec 9<>pipe
+    vdb-add --create --format tsv new.vdb pipe 2>err 9>&- &
+    pid=$!
+    printf 'the-first\t1\t2\n' >&9
+    until_true test -e new.vdb.tmp-0
+    kill -KILL $pid
+    status=0
+    wait $pid || status=$?
+    exec 9>&-
+    [ $status -eq 137 ]
+    [ "$(ls -A)" = $'err\nnew.vdb.tmp-0\npipe' ]
+    echo "somebody's notes" >new.vdb.tmp-1
+    ends 0 vdb-add --create --format tsv new.vdb <<<$'a\t3\t4'
+    [ "$(ls -A)" = $'err\nnew.vdb\nnew.vdb.tmp-1\npipe' ]
 }
 
 @test "ten thousand rows get an index part; fewer stay a tail" {

@@ -255,6 +255,36 @@ make_many() {
     [ -n "$ended" ]
 }
 
+@test "what a killed run was writing goes with the next that writes or compacts it" {
+    python3 "$brute" make 6000 32 1 >big.jsonl
+    vdb-add -q --create big.vdb big.jsonl
+    for next in "vdb-compact -q --index flat --output out.vdb big.vdb" "vdb-compact -q --index flat out.vdb"; do
+        vdb-compact -q -j 1 --index graph --output out.vdb big.vdb 3>&- &
+        pid=$!
+        until_true test -s out.vdb.tmp-0
+        kill -KILL $pid
+        status=0
+        wait $pid || status=$?
+        [ $status -eq 137 ]
+        [ -e out.vdb.tmp-0 ]
+        ends 0 $next
+        [ "$(ls -A)" = $'big.jsonl\nbig.vdb\nout.vdb' ]
+    done
+}
+
+@test "two at once to one output: the file is one of theirs, whole" {
+    python3 "$brute" make 4000 16 1 >big.jsonl
+    vdb-add -q --create big.vdb big.jsonl
+    vdb-compact -q -j 1 --index graph --output graph.vdb big.vdb
+    vdb-compact -q -j 1 --index ivf --output ivf.vdb big.vdb
+    vdb-compact -q -j 1 --index graph --output out.vdb big.vdb 3>&- &
+    pid=$!
+    ends 0 vdb-compact -q -j 1 --index ivf --output out.vdb big.vdb
+    wait $pid
+    cmp out.vdb graph.vdb || cmp out.vdb ivf.vdb
+    [ "$(ls -A)" = $'big.jsonl\nbig.vdb\ngraph.vdb\nivf.vdb\nout.vdb' ]
+}
+
 @test "--progress tells how far it is" {
     make_many
     ends 0 vdb-compact -q --progress --index graph many.vdb
