@@ -812,6 +812,66 @@ struct vdb_check_options {
 VDB_API enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
                                   uint64_t *findings, struct vdb_error *err);
 
+/* ---- salvage ------------------------------------------------------------------------------- */
+
+enum vdb_salvage_what {
+    VDB_SALVAGE_ROW = 1,     /* the row `first` is lost, whose id is known */
+    VDB_SALVAGE_ROWS = 2,    /* the rows first to last that were live are lost; their ids too */
+    VDB_SALVAGE_COMMITS = 3, /* what the commits first to last changed is lost; last is 0 where it
+                                is not known how many there were */
+    VDB_SALVAGE_DOUBTFUL = 4 /* the row `first`, with its id, is in the output: it may have been
+                                deleted or replaced */
+};
+
+struct vdb_salvage_loss {
+    enum vdb_salvage_what what;
+    uint64_t first, last;
+    const char *id; /* without final NUL, good during the call; NULL where it is not known */
+    size_t id_len;
+    struct vdb_error why; /* what is damaged, by segment and offset in the file */
+};
+
+struct vdb_salvage_options {
+    size_t size;
+    unsigned threads; /* for the index of the output; 0: one a processor */
+    /* Called once for each loss, in the order commits, rows by their numbers, doubtful rows. */
+    void (*report)(void *context, const struct vdb_salvage_loss *loss);
+    vdb_progress_fn progress;
+    void *context;
+};
+#define VDB_SALVAGE_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        sizeof(struct vdb_salvage_options), 0, NULL, NULL, NULL                                    \
+    }
+
+struct vdb_salvage_info {
+    uint64_t commit;   /* whose state the output has */
+    uint64_t rows;     /* in the output, doubtful ones included */
+    uint64_t lost;     /* rows that were live, or may have been, and are not in it */
+    uint64_t doubtful; /* rows in it that may have been deleted or replaced */
+    uint64_t mended;   /* structures and segments in which one wrong bit was put right */
+    int behind;        /* 1: there were later commits than `commit` */
+};
+
+/* Writes what can be proven sound of a damaged index at `path` into a new one at `output`, which
+ * must not exist: the live rows at the newest state that can be told, in row order, each only where
+ * checksums vouch for its id, vector and metadata; with the dimension, metric, type and index
+ * options of the damaged one. Where the newest superblock or manifest is damaged, an older one and
+ * the log behind it do; a row whose part is damaged is taken from the log's record that brought it,
+ * or from an older part, where they are still in the file; and in structures and segments of up to
+ * 16 KiB one wrong bit is put right where the checksum shows which. Rows of which it cannot be told
+ * whether they were deleted are taken too, behind the others, the newest of each id, and reported.
+ * Names, history, past states and the times of rows are not carried over: it is one commit.
+ * `path` is only read, without a lock; nobody should write to it meanwhile. On success the output
+ * and its name are durable; else it is not there. With `output` NULL nothing is written, and what
+ * would be is counted and what would be lost is reported; doubtful rows are then all that there
+ * are, also where several have one id. *info, or NULL, is filled in on success.
+ * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT (no index, or no manifest of it is left), VDB_UNSUPPORTED,
+ * VDB_EXISTS (the output is there), VDB_CANNOT_CREATE, VDB_CANCELLED, VDB_IO, VDB_NO_MEMORY. */
+VDB_API enum vdb_status vdb_salvage(const char *path, const char *output,
+                                    const struct vdb_salvage_options *options,
+                                    struct vdb_salvage_info *info, struct vdb_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -215,6 +215,14 @@ int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_
     return 0;
 }
 
+int osfile_map_private(const struct osfile *file, size_t len, uint8_t **mapping)
+{
+    uint8_t *at = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE, file->fd, 0);
+    if (at == MAP_FAILED) return errno;
+    *mapping = at;
+    return 0;
+}
+
 void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
 {
     uintptr_t begin = ((uintptr_t)mapping + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1),

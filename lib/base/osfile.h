@@ -72,6 +72,10 @@ void osfile_write_out(const struct osfile *file, uint64_t off, uint64_t len);
 int osfile_map(const struct osfile *file, uint64_t off, size_t len, const uint8_t **mapping);
 void osfile_unmap(const uint8_t *mapping, size_t len);
 
+/* The first `len` bytes, which are all in the file, readable and writable: what is written stays
+ * with the caller and never comes to the file. Ended by osfile_unmap. */
+int osfile_map_private(const struct osfile *file, size_t len, uint8_t **mapping);
+
 /* Asks for huge pages (2 MiB) for what the whole ones among them in a mapping will hold: a walk
  * touches rows anywhere, and misses of the TLB cost it a fifth of its speed. The system gives them
  * to pages that are read in afterwards, not to those that lie in its cache already. Mappings lie at

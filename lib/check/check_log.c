@@ -6,30 +6,8 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "check/check_log.h"
 
-#include <stddef.h>
-#include <string.h>
-
-#include "base/checksum.h"
 #include "base/error.h"
 #include "check/mend_record.h"
-
-/* A record further on in the extent that is whole and of a later commit, or 0. */
-static uint64_t whole_record_behind(const struct checker *c, const struct log_cursor *end)
-{
-    uint64_t limit = end->end < c->file_len ? end->end : c->file_len;
-    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < limit; off += VDB_ARRAY_ALIGN) {
-        struct disk_record head;
-        if (limit - off < sizeof head) break;
-        memcpy(&head, c->view->base + off, sizeof head);
-        uint64_t length = le64_get(head.length);
-        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 && length >= sizeof head &&
-            length <= limit - off && le64_get(head.commit) > end->commit &&
-            checksum_without(c->view->base + off, length, offsetof(struct disk_record, check)) ==
-                le64_get(head.check))
-            return off;
-    }
-    return 0;
-}
 
 /* A writer may have just put both there. */
 static bool goes_on(const struct checker *c, const struct log_cursor *end)
@@ -45,7 +23,7 @@ static enum vdb_status check_log_end(struct checker *c, const struct log_cursor 
 {
     struct vdb_error finding;
     bool mended = false;
-    uint64_t bit, behind = whole_record_behind(c, end);
+    uint64_t bit, behind = mend_whole_behind(c->view->base, c->file_len, end);
     enum vdb_status status = VDB_OK;
     if (!behind) status = mend_record(c->view->base, c->file_len, end, &mended, &bit, NULL, err);
     if (status || (!behind && !mended) || goes_on(c, end)) return status;

@@ -174,3 +174,20 @@ enum vdb_status mend_record(const uint8_t *file, uint64_t file_len, const struct
     buf_release(&m.record);
     return status;
 }
+
+uint64_t mend_whole_behind(const uint8_t *file, uint64_t file_len, const struct log_cursor *end)
+{
+    uint64_t limit = end->end < file_len ? end->end : file_len;
+    for (uint64_t off = end->off + VDB_ARRAY_ALIGN; off < limit; off += VDB_ARRAY_ALIGN) {
+        struct disk_record head;
+        if (limit - off < sizeof head) break;
+        memcpy(&head, file + off, sizeof head);
+        uint64_t length = le64_get(head.length);
+        if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) == 0 && length >= sizeof head &&
+            length <= limit - off && le64_get(head.commit) > end->commit &&
+            checksum_without(file + off, length, offsetof(struct disk_record, check)) ==
+                le64_get(head.check))
+            return off;
+    }
+    return 0;
+}

@@ -21,4 +21,8 @@
 enum vdb_status mend_record(const uint8_t *file, uint64_t file_len, const struct log_cursor *end,
                             bool *found, uint64_t *bit, struct buf *mended, struct vdb_error *err);
 
+/* Where a record lies, further on in the extent in which the log ends, that is whole and of a later
+ * commit; 0: there is none. */
+uint64_t mend_whole_behind(const uint8_t *file, uint64_t file_len, const struct log_cursor *end);
+
 #endif

@@ -150,7 +150,7 @@ found() {
     flip_middle x.vdb vector graph
     ends 1 vdb-check x.vdb
     [ "${#lines[@]}" -eq 2 ]
-    [ "$stderr" = "vdb-check: x.vdb: damaged, 2 findings" ]
+    [ "${stderr_lines[0]}" = "vdb-check: x.vdb: damaged, 2 findings" ]
     cut -f 1 <<<"$output" | sort >names
     [ "$(cat names)" = $'graph\nvector' ]
     ends 1 vdb-check -q x.vdb
