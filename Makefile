@@ -115,7 +115,7 @@ BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # What does not depend on how the code is compiled is tested once, and so is what goes over many
 # rows: minutes under a sanitizer, through code that others go through as well.
 ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/reader.bats \
-             $(patsubst %,tests/tools/%.bats,bench codes hnsw hybrid install man readme recall)
+             $(patsubst %,tests/tools/%.bats,bench codes hdf5 hnsw hybrid install man readme recall)
 ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search searcher
 ifneq ($(MODE),release)
 BATS      := $(filter-out $(ONCE),$(BATS))
@@ -148,9 +148,11 @@ $(B)/flags: FORCE
 .PHONY: FORCE
 FORCE:
 
-$(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/%.o: EXTRA = $(HDF5_CPPFLAGS)
+$(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/hdf5_%.o: EXTRA = $(HDF5_CPPFLAGS)
+# What reads and writes files of its own beside the helper's is not to be shut out of them.
+$(OBJ)/tools/hdf5/confine.o: EXTRA = $(if $(HARDENED),,-DVDB_UNCONFINED)
 $(OBJ)/tests/%.o $(OBJ)/fuzz/%.o: EXTRA = -Itests -Ifuzz -I.
-$(OBJ)/tests/unit/test_input_hdf5.o: EXTRA = -Itests -I. $(HDF5_CPPFLAGS)
+$(OBJ)/tests/unit/test_input_hdf5.o $(OBJ)/tests/tools/hostile_hdf5.o: EXTRA = -Itests -I. $(HDF5_CPPFLAGS)
 
 $(OBJ)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -206,6 +208,7 @@ $(Q)$(LINK) -o $@ $^ -lcmocka $(TEST_LIBS) $(TOOL_LIBS)
 endef
 $(B)/tests/test_input_hdf5: TEST_LIBS = $(HDF5_LIBS)
 $(B)/tests/test_input_hdf5: | $(LIBEXECS)
+$(B)/tests/aid/hostile_hdf5: TEST_LIBS = $(HDF5_LIBS)
 $(B)/tests/test_searcher: TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc mmap)
 # The calls that tests/fault/seam.c stands in for.

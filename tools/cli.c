@@ -177,6 +177,8 @@ static _Noreturn void print_help(const struct cli *cli)
 static _Noreturn void print_version(const struct cli *cli)
 {
     printf("%s %s\n", cli->tool, vdb_version());
+    fflush(stdout);
+    if (cli->about) cli->about(stdout);
     exit(cli_finish(cli, CLI_OK));
 }
 

@@ -38,6 +38,7 @@ struct cli {
     const char *summary;              /* one line */
     const struct cli_option *options; /* ends with name NULL */
     const char *threads_help;         /* of --threads, where it is not the usual; or NULL */
+    void (*about)(FILE *to);          /* more lines for --version; or NULL */
 
     /* Filled by cli_parse: */
     bool quiet, verbose, progress; /* progress: asked for, or stderr is a terminal */

@@ -14,6 +14,7 @@
 
 #include "add/options.h"
 #include "cli.h"
+#include "input/hdf5_pipe.h"
 #include "input/input.h"
 #include "kinds.h"
 #include "policy.h"
@@ -370,6 +371,7 @@ int main(int argc, char **argv)
     struct cli cli = {.tool = "vdb-add",
                       .usage = "[options] INDEX [INPUT...]\n"
                                "       vdb-add [options] INDEX ID=FILE.h5...",
+                      .about = hdf5_about,
                       .summary = "Inserts and updates vectors; with no INPUT, JSON Lines from "
                                  "standard input.",
                       .options = add_option_table};

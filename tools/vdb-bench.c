@@ -17,6 +17,7 @@
 #include "bench/plot.h"
 #include "bench/truth.h"
 #include "cli.h"
+#include "input/hdf5_pipe.h"
 #include "input/input.h"
 #include "query.h"
 #include "vdb.h"
@@ -441,6 +442,7 @@ int main(int argc, char **argv)
     struct bench b = {
         .cli = {.tool = "vdb-bench",
                 .usage = "[options] INDEX DATASET",
+                .about = hdf5_about,
                 .summary = "Measures recall and speed with the queries of a file.",
                 .options = options,
                 .threads_help =

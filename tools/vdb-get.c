@@ -14,6 +14,7 @@
 #include "at.h"
 #include "cli.h"
 #include "get/format.h"
+#include "input/hdf5_pipe.h"
 #include "input/hdf5_write.h"
 #include "newfile.h"
 #include "vdb.h"
@@ -340,6 +341,7 @@ int main(int argc, char **argv)
 {
     struct cli cli = {.tool = "vdb-get",
                       .usage = "[options] INDEX [ID...]",
+                      .about = hdf5_about,
                       .summary = "Prints rows by id, or every live row in row order.",
                       .options = options,
                       .threads_help = CLI_ONE_THREAD};

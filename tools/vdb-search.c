@@ -18,6 +18,7 @@
 
 #include "at.h"
 #include "cli.h"
+#include "input/hdf5_pipe.h"
 #include "input/input.h"
 #include "query.h"
 #include "search/output.h"
@@ -509,6 +510,7 @@ int main(int argc, char **argv)
     struct search s = {
         .cli = {.tool = "vdb-search",
                 .usage = "[options] INDEX [QUERIES]",
+                .about = hdf5_about,
                 .summary = "Finds the nearest neighbours of queries.",
                 .options = options},
         .k = 10,

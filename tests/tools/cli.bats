@@ -19,7 +19,11 @@ setup() {
         for option in -V --version; do
             ends 0 vdb-$tool $option
             [ -z "$stderr" ]
-            [[ $output =~ ^vdb-$tool\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+            [[ ${lines[0]} =~ ^vdb-$tool\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+            case $tool in
+            add | get | search | bench) [[ ${#lines[@]} -eq 2 && ${lines[1]} == "HDF5 helper: "* ]] ;;
+            *) [ ${#lines[@]} -eq 1 ] ;;
+            esac
         done
     done
 }

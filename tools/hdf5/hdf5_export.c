@@ -1,22 +1,17 @@
-/* hdf5_export.c: an HDF5 file from a stream of frames, written beside its place and renamed.
+/* hdf5_export.c: an HDF5 file from a stream of frames. Datasets are chunked and grow as rows come.
  *
- * Datasets are chunked and grow as rows come. The signals that a terminal sends to the whole group
- * of processes are ignored here: the tool ends by them, its stream then ends without the end frame,
- * and by that the unfinished file is removed.
+ * Signals that a terminal sends to the whole group of processes end both this and the tool, which
+ * removes the unfinished file.
  * SPDX-License-Identifier: BSD-2-Clause */
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "hdf5/confine.h"
 #include "hdf5/hdf5_file.h"
 #include "input/hdf5_pipe.h"
 #include "input/hdf5_write.h"
-#include "newfile.h"
 
 enum { DATASETS_MAX = 16, CHUNK_BYTES = 1 << 16, STRINGS_PER_CHUNK = 1024 };
 
@@ -28,13 +23,6 @@ struct column { /* a dataset being written */
     hsize_t width; /* 0: one-dimensional */
     hsize_t rows;
 };
-
-static struct newfile unfinished; /* removed when the helper ends, however it ends */
-
-static void discard(void)
-{
-    newfile_discard(&unfinished);
-}
 
 static void failed(const char *what)
 {
@@ -160,6 +148,7 @@ static void take_frames(hid_t file)
     for (;;) {
         struct hdf5_frame frame;
         take(&frame, sizeof frame);
+        confine_progress();
         if (frame.kind == HDF5_FRAME_END) break;
         if (frame.len > payload_max) malformed();
         if (frame.len + 1 > capacity) {
@@ -186,62 +175,10 @@ static void take_frames(hid_t file)
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
-static void make(const char *path)
+void helper_write(void)
 {
-    hid_t file = H5Fcreate(path, H5F_ACC_EXCL, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = hdf5_descriptor_create(STDOUT_FILENO);
     if (file < 0) helper_fail(CLI_CANTCREAT, "cannot be created: %s", helper_reason());
     take_frames(file);
     if (H5Fclose(file) < 0) failed("closing the file");
-}
-
-/* To something that is no regular file, by way of a temporary one: libhdf5 seeks. */
-static void copy_out(const char *from, int to)
-{
-    static char buffer[1 << 16];
-    int fd = open(from, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : 0;
-    while (fd >= 0 && (n = read(fd, buffer, sizeof buffer)) > 0)
-        for (ssize_t done = 0; done < n;) {
-            ssize_t wrote = write(to, buffer + done, (size_t)(n - done));
-            if (wrote < 0 && errno != EINTR)
-                helper_fail(CLI_IOERR, "write failed: %s", strerror(errno));
-            if (wrote > 0) done += wrote;
-        }
-    if (n < 0) helper_fail(CLI_IOERR, "its temporary file cannot be read: %s", strerror(errno));
-    close(fd);
-}
-
-static void publish(void)
-{
-    int fd = open(unfinished.path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0 || close(fd) != 0 || !newfile_publish(&unfinished, true))
-        helper_fail(CLI_IOERR, "write failed: %s", strerror(errno));
-}
-
-void helper_write(const char *path)
-{
-    static char real[PATH_MAX];
-    struct stat st;
-    bool standard = strcmp(path, "-") == 0;
-    bool there = !standard && stat(path, &st) == 0;
-    bool stream = standard || (there && !S_ISREG(st.st_mode));
-    if (there && S_ISDIR(st.st_mode)) helper_fail(CLI_CANTCREAT, "is a directory");
-    if (there && !stream && realpath(path, real)) path = real; /* what a link points to */
-    if (stream) umask(077);
-    if (!newfile_init(&unfinished, stream ? "/var/tmp/vdb-hdf5" : path))
-        helper_fail(CLI_CANTCREAT, "cannot be created: %s", strerror(errno));
-    atexit(discard);
-    /* After newfile_init, which sets its own. */
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    make(unfinished.path);
-    if (!stream) {
-        publish();
-        return;
-    }
-    int to = standard ? STDOUT_FILENO : open(path, O_WRONLY | O_CLOEXEC);
-    if (to < 0) helper_fail(CLI_CANTCREAT, "cannot be opened: %s", strerror(errno));
-    copy_out(unfinished.path, to);
-    if (close(to) != 0) helper_fail(CLI_IOERR, "write failed: %s", strerror(errno));
 }

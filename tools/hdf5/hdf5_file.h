@@ -14,10 +14,17 @@ _Noreturn void helper_fail(int status, const char *format, ...)
 /* What libhdf5 says about its last failure: the innermost reason. Never NULL. */
 const char *helper_reason(void);
 
-/* The two verbs; each ends the helper by itself where it fails. */
-void helper_read(const char *path, const char *dataset, const char *ids,
-                 const char *default_dataset);
-void helper_write(const char *path);
+/* Ends it where memory has run out that a file asks for. */
+_Noreturn void helper_no_memory(void);
+
+/* The two verbs; each ends the helper by itself where it fails. One reads the file on descriptor 0
+ * and writes rows to 1, "": none; the other reads frames from 0 and writes a file on 1. */
+void helper_read(const char *dataset, const char *ids, const char *default_dataset);
+void helper_write(void);
+
+/* hdf5_driver.c: the file on a descriptor, which stays the caller's. < 0: see helper_reason. */
+hid_t hdf5_descriptor_open(int fd);
+hid_t hdf5_descriptor_create(int fd);
 
 /* hdf5_ids.c: a dataset of ids, strings of any kind or integers. Takes over `dataset`. */
 struct hdf5_ids;

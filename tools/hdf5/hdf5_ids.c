@@ -44,7 +44,7 @@ static void take_string_type(struct hdf5_ids *ids, hid_t type)
 struct hdf5_ids *hdf5_ids_open(hid_t dataset, const char *name, hsize_t rows)
 {
     struct hdf5_ids *ids = calloc(1, sizeof *ids);
-    if (!ids) helper_fail(CLI_SOFTWARE, "out of memory");
+    if (!ids) helper_no_memory();
     ids->dataset = dataset;
     ids->name = name;
     ids->file_space = H5Dget_space(dataset);
@@ -79,7 +79,7 @@ void hdf5_ids_load(struct hdf5_ids *ids, hsize_t begin, hsize_t count)
     if (count > ids->capacity) {
         free(ids->values);
         ids->values = calloc(count, ids->size);
-        if (!ids->values) helper_fail(CLI_SOFTWARE, "out of memory");
+        if (!ids->values) helper_no_memory();
         ids->capacity = count;
     }
     ids->memory_space = H5Screate_simple(1, &count, NULL);

@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "hdf5/confine.h"
 #include "hdf5/hdf5_file.h"
 #include "input/hdf5_pipe.h"
 
@@ -22,6 +24,7 @@ struct import {
     int rank;
     hsize_t rows, dim;
     hsize_t slab_rows;
+    float *slab;
     struct hdf5_ids *ids; /* NULL: none */
 };
 
@@ -138,12 +141,19 @@ static void check_shape(struct import *in)
                     in->name, (uint64_t)in->rows);
 }
 
+static void check_place(hid_t dataset, const char *name)
+{
+    hid_t how = H5Dget_create_plist(dataset);
+    bool outside = H5Pget_layout(how) == H5D_VIRTUAL || H5Pget_external_count(how) > 0;
+    H5Pclose(how);
+    if (outside) helper_fail(CLI_DATA, "dataset \"%s\" keeps its data in other files", name);
+}
+
 /* Nothing stored under rows that are announced is a hole, not vectors of zeros: it would let a
  * file of a kilobyte fill a disk. */
-static void check_storage(const struct import *in, hid_t how)
+static void check_storage(const struct import *in)
 {
-    if (H5Pget_layout(how) == H5D_VIRTUAL || H5Pget_external_count(how) > 0)
-        helper_fail(CLI_DATA, "dataset \"%s\" keeps its data in other files", in->name);
+    check_place(in->dataset, in->name);
     if (in->rows > 0 && H5Dget_storage_size(in->dataset) == 0)
         helper_fail(CLI_DATA, "dataset \"%s\" announces %" PRIu64 " rows and holds no data",
                     in->name, (uint64_t)in->rows);
@@ -151,12 +161,14 @@ static void check_storage(const struct import *in, hid_t how)
 
 /* Chooses the rows read at a time, and opens the dataset anew with a cache for a band of chunks
  * where a slab cannot cover one. */
-static void choose_slab(struct import *in, hid_t how)
+static void choose_slab(struct import *in)
 {
+    hid_t how = H5Dget_create_plist(in->dataset);
     uint64_t row_bytes = in->dim * sizeof(float), band_rows = 1;
     hsize_t chunk[32] = {1};
     if (H5Pget_layout(how) == H5D_CHUNKED && in->rank == 2 && H5Pget_chunk(how, 32, chunk) == 2)
         band_rows = chunk[0] ? chunk[0] : 1;
+    H5Pclose(how);
     if (band_rows * row_bytes > slab_bytes_max) {
         uint64_t band = band_rows * in->dim * sizeof(double);
         H5Dclose(in->dataset);
@@ -220,7 +232,7 @@ static void put(const void *data, size_t len)
     if (fwrite(data, 1, len, stdout) != len) exit(CLI_IOERR); /* the tool has gone */
 }
 
-static void put_slab(struct import *in, const float *rows, hsize_t begin, hsize_t count)
+static void put_slab(struct import *in, hsize_t begin, hsize_t count)
 {
     if (in->ids) hdf5_ids_load(in->ids, begin, count);
     for (hsize_t i = 0; i < count; i++) {
@@ -231,7 +243,7 @@ static void put_slab(struct import *in, const float *rows, hsize_t begin, hsize_
             put(&sent, sizeof sent);
             put(id, sent);
         }
-        put(rows + i * in->dim, in->dim * sizeof *rows);
+        put(in->slab + i * in->dim, in->dim * sizeof *in->slab);
     }
     if (in->ids) hdf5_ids_unload(in->ids);
 }
@@ -239,8 +251,8 @@ static void put_slab(struct import *in, const float *rows, hsize_t begin, hsize_
 static void put_rows(struct import *in)
 {
     if (in->slab_rows > in->rows) in->slab_rows = in->rows;
-    float *rows = malloc(in->slab_rows * in->dim * sizeof *rows + 1);
-    if (!rows) helper_fail(CLI_SOFTWARE, "out of memory");
+    in->slab = malloc(in->slab_rows * in->dim * sizeof *in->slab + 1);
+    if (!in->slab) helper_no_memory();
     hid_t space = H5Dget_space(in->dataset);
     for (hsize_t begin = 0; begin < in->rows; begin += in->slab_rows) {
         hsize_t left = in->rows - begin, count = left < in->slab_rows ? left : in->slab_rows;
@@ -248,41 +260,29 @@ static void put_rows(struct import *in)
         int skip = 2 - in->rank; /* one-dimensional: the columns only */
         hid_t memory = H5Screate_simple(in->rank, size + skip, NULL);
         H5Sselect_hyperslab(space, H5S_SELECT_SET, start + skip, NULL, size + skip, NULL);
-        if (H5Dread(in->dataset, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, rows) < 0)
+        if (H5Dread(in->dataset, H5T_NATIVE_FLOAT, memory, space, H5P_DEFAULT, in->slab) < 0)
             helper_fail(CLI_DATA, "dataset \"%s\" cannot be read from row %" PRIu64 " on: %s",
                         in->name, (uint64_t)begin, helper_reason());
         H5Sclose(memory);
-        put_slab(in, rows, begin, count);
+        put_slab(in, begin, count);
+        confine_progress();
     }
     H5Sclose(space);
-    free(rows);
+    free(in->slab);
 }
 
-static hid_t open_file(const char *path)
+void helper_read(const char *dataset, const char *ids, const char *default_dataset)
 {
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-#if H5_VERSION_GE(1, 10, 7)
-    H5Pset_file_locking(access, 0, 1); /* a read-only medium may have no locks */
-#endif
-    hid_t file = H5Fopen(path, H5F_ACC_RDONLY, access);
-    if (file < 0) helper_fail(CLI_DATA, "not a sound HDF5 file: %s", helper_reason());
-    H5Pclose(access);
-    return file;
-}
-
-void helper_read(const char *path, const char *dataset, const char *ids,
-                 const char *default_dataset)
-{
-    struct import in = {.file = open_file(path)};
+    struct import in = {.file = hdf5_descriptor_open(STDIN_FILENO)};
+    if (in.file < 0) helper_fail(CLI_DATA, "not a sound HDF5 file: %s", helper_reason());
     find_dataset(&in, dataset, default_dataset);
     check_shape(&in);
-    hid_t how = H5Dget_create_plist(in.dataset);
-    check_storage(&in, how);
-    choose_slab(&in, how);
-    H5Pclose(how);
+    check_storage(&in);
+    choose_slab(&in);
     if (*ids) {
         hid_t d = open_dataset(in.file, ids, 0);
         if (d < 0) helper_fail(CLI_DATA, "there is no dataset \"%s\" of ids", ids);
+        check_place(d, ids);
         in.ids = hdf5_ids_open(d, ids, in.rows);
     }
     struct hdf5_read_head head = {.rows = in.rows,

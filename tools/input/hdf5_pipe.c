@@ -3,6 +3,7 @@
 #include "input/hdf5_pipe.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -123,6 +124,12 @@ bool hdf5_reap(struct hdf5_child *child, const char *name, struct fault *fault)
     int result = wait_for(child);
     read_message(child->said, text, sizeof text);
     close(child->said);
+    if (WIFSIGNALED(result) && WTERMSIG(result) == SIGPROF) {
+        fault_set(fault, CLI_DATA, name,
+                  "the HDF5 library came to no end with it in the time that a file of its size may "
+                  "take: the file is damaged");
+        return false;
+    }
     if (WIFSIGNALED(result)) {
         fault_set(fault, CLI_DATA, name,
                   "the HDF5 library crashed on it (signal %d): the file is damaged",
@@ -144,4 +151,39 @@ void hdf5_kill(struct hdf5_child *child)
     kill(child->pid, SIGKILL);
     wait_for(child);
     close(child->said);
+}
+
+static void read_line(int fd, char *line, size_t size)
+{
+    ssize_t n;
+    size_t used = 0;
+    while (used < size - 1 && (n = read(fd, line + used, size - 1 - used)) != 0) {
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) break;
+        used += (size_t)n;
+    }
+    line[used] = '\0';
+}
+
+/* The second line of what it says, or what is wrong with it. */
+void hdf5_about(FILE *to)
+{
+    static const char *const args[] = {"--version", NULL};
+    char text[512] = "", message[400] = "";
+    struct fault fault = {0, message, sizeof message};
+    struct hdf5_child child = {.pid = 0};
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return;
+    bool good = hdf5_spawn(&child, NULL, args, -1, ends[1], "HDF5 helper", CLI_SOFTWARE, &fault);
+    close(ends[1]);
+    if (good) {
+        read_line(ends[0], text, sizeof text);
+        good = hdf5_reap(&child, "HDF5 helper", &fault);
+    }
+    close(ends[0]);
+    char *line = strchr(text, '\n');
+    if (good && line)
+        fprintf(to, "HDF5 helper: %s", line + 1);
+    else
+        fprintf(to, "%s\n", message);
 }

@@ -1,22 +1,26 @@
 /* hdf5_pipe.h: what passes between a tool and its helper vdb-hdf5, and how the helper is run.
  *
- *     vdb-hdf5 read FILE [DATASET [IDS_DATASET [DEFAULT_DATASET]]]      "": none
- *     vdb-hdf5 write FILE                                               "-": standard output
+ *     vdb-hdf5 read [DATASET [IDS_DATASET [DEFAULT_DATASET]]]      "": none
+ *     vdb-hdf5 write
+ *     vdb-hdf5 --version                                           and how it is confined
  *
- * Both are processes of one machine and one installation: numbers are native. Errors: one sentence
- * on stderr, without the tool's name and the path, and an exit status as everywhere.
+ * It opens no files: what it reads or writes is a descriptor that the tool has opened. Both are
+ * processes of one machine and one installation: numbers are native. Errors: one sentence on
+ * stderr, without the tool's name and the path, and an exit status as everywhere.
  *
- * read, on stdout: struct hdf5_read_head; each row: where has_ids, u32 length and bytes of the
- * id, then dim floats; behind the last row HDF5_READ_END, by which a whole stream is known.
+ * read, of the file that is stdin, on stdout: struct hdf5_read_head; each row: where has_ids, u32
+ * length and bytes of the id, then dim floats; behind the last row HDF5_READ_END, by which a whole
+ * stream is known.
  *
  * write, on stdin: frames, a struct hdf5_frame and `len` bytes each; the last is HDF5_FRAME_END,
- * without which the file is given up.
+ * without which it fails. The file, empty and open for reading and writing, is stdout.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TOOLS_INPUT_HDF5_PIPE_H
 #define TOOLS_INPUT_HDF5_PIPE_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "input/fault.h"
@@ -63,5 +67,8 @@ bool hdf5_reap(struct hdf5_child *child, const char *name, struct fault *fault);
 
 /* Ends the helper, whatever it is doing. */
 void hdf5_kill(struct hdf5_child *child);
+
+/* For --version of the tools: a line about the helper and how it is confined. */
+void hdf5_about(FILE *to);
 
 #endif

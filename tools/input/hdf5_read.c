@@ -109,21 +109,18 @@ static void hdf5_close(struct reader *reader)
 
 /* ---- opening ------------------------------------------------------------------------------- */
 
-static bool start(struct hdf5 *hdf5, const char *path, const struct input_options *options,
+static bool start(struct hdf5 *hdf5, int file, const struct input_options *options,
                   struct fault *fault)
 {
     int ends[2];
-    const char *const args[] = {"read",
-                                path,
-                                options->dataset ? options->dataset : "",
+    const char *const args[] = {"read", options->dataset ? options->dataset : "",
                                 options->ids_dataset ? options->ids_dataset : "",
-                                options->default_dataset ? options->default_dataset : "",
-                                NULL};
+                                options->default_dataset ? options->default_dataset : "", NULL};
     if (pipe2(ends, O_CLOEXEC) != 0) {
         fault_set(fault, CLI_IOERR, hdf5->name, "cannot make a pipe: %s", strerror(errno));
         return false;
     }
-    bool started = hdf5_spawn(&hdf5->child, options->hdf5_helper, args, -1, ends[1], hdf5->name,
+    bool started = hdf5_spawn(&hdf5->child, options->hdf5_helper, args, file, ends[1], hdf5->name,
                               CLI_NOINPUT, fault);
     close(ends[1]);
     if (started)
@@ -178,15 +175,13 @@ struct reader *hdf5_open(struct source *source, const char *path,
         return NULL;
     }
     hdf5->name = name;
-    char spooled[SPOOL_PATH_SIZE] = "";
     uint64_t size;
     bool in_place = strcmp(path, "-") != 0 && source_size(source, &size);
-    bool good = in_place || spool_source(source, spooled, fault);
+    int file = in_place ? source_descriptor(source) : spool_source(source, fault);
+    bool good = file >= 0 && start(hdf5, file, options, fault); /* the helper has its own of it */
+    if (!in_place && file >= 0) close(file);
     source_close(source);
-    good = good && start(hdf5, in_place ? path : spooled, options, fault) &&
-           read_head(hdf5, fault); /* by then the helper has opened the file */
-    if (spooled[0]) unlink(spooled);
-    if (good) return &hdf5->reader;
+    if (good && read_head(hdf5, fault)) return &hdf5->reader;
     hdf5_close(&hdf5->reader);
     return NULL;
 }

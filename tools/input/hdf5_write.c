@@ -2,19 +2,24 @@
  *
  * Rows are gathered per dataset and sent a frame at a time. The pipe is a socket, because a write
  * to one whose reader has died can be told to return an error instead of raising SIGPIPE: the
- * helper's sentence is wanted then, not a quiet end.
+ * helper's sentence is wanted then, not a quiet end. The file is opened here, beside its place or,
+ * for an output that cannot be sought, in a temporary one; the helper knows but its descriptor.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "input/hdf5_write.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "input/hdf5_pipe.h"
+#include "input/spool.h"
+#include "newfile.h"
 
 enum { DATASETS_MAX = 16, FRAME_BYTES = 1 << 16 };
 
@@ -26,7 +31,11 @@ struct dataset {
 };
 
 struct hdf5_writer {
-    char *name;
+    char *name;        /* for messages */
+    char *path;        /* of the output, what a link points to; NULL: standard output */
+    bool stream;       /* it is no regular file, and gets its bytes at the end */
+    struct newfile at; /* otherwise */
+    int file;          /* where they are until then */
     struct hdf5_child child;
     int socket;
     bool failed;
@@ -64,30 +73,111 @@ static bool flush(struct hdf5_writer *writer, int dataset)
     return good;
 }
 
+/* ---- the file ------------------------------------------------------------------------------ */
+
+static bool open_file(struct hdf5_writer *writer, const char *path, struct fault *fault)
+{
+    struct stat st;
+    bool standard = strcmp(path, "-") == 0, there = !standard && stat(path, &st) == 0;
+    if (there && S_ISDIR(st.st_mode)) {
+        fault_set(fault, CLI_CANTCREAT, writer->name, "is a directory");
+        return false;
+    }
+    writer->stream = standard || (there && !S_ISREG(st.st_mode));
+    if (!standard) writer->path = there && !writer->stream ? realpath(path, NULL) : strdup(path);
+    if (!standard && !writer->path)
+        fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be created: %s", strerror(errno));
+    else if (writer->stream)
+        writer->file = spool_create();
+    else if (newfile_init(&writer->at, writer->path))
+        writer->file = open(writer->at.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (writer->file >= 0) return true;
+    if (standard || writer->path)
+        fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be created: %s", strerror(errno));
+    return false;
+}
+
+static bool copy_out(int from, int to)
+{
+    static char buffer[1 << 16];
+    ssize_t n = lseek(from, 0, SEEK_SET) < 0 ? -1 : 1;
+    while (n > 0) {
+        n = read(from, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR)
+            n = 1;
+        else if (n > 0 && !spool_write(to, buffer, (size_t)n))
+            return false;
+    }
+    return n == 0;
+}
+
+static bool write_stream(struct hdf5_writer *writer, struct fault *fault)
+{
+    int to = writer->path ? open(writer->path, O_WRONLY | O_CLOEXEC)
+                          : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    if (to < 0) {
+        fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be opened: %s", strerror(errno));
+        return false;
+    }
+    bool good = copy_out(writer->file, to);
+    if (!good) fault_set(fault, CLI_IOERR, writer->name, "write failed: %s", strerror(errno));
+    if (close(to) == 0 || !good) return good;
+    fault_set(fault, CLI_IOERR, writer->name, "write failed: %s", strerror(errno));
+    return false;
+}
+
+/* The complete file becomes the output. */
+static bool publish(struct hdf5_writer *writer, struct fault *fault)
+{
+    if (writer->stream) return write_stream(writer, fault);
+    if (fsync(writer->file) == 0 && newfile_publish(&writer->at, true)) return true;
+    fault_set(fault, CLI_IOERR, writer->name, "write failed: %s", strerror(errno));
+    return false;
+}
+
+static void release(struct hdf5_writer *writer)
+{
+    for (int i = 0; i < writer->count; i++) free(writer->datasets[i].rows);
+    if (writer->socket >= 0) close(writer->socket);
+    if (writer->file >= 0) close(writer->file);
+    if (writer->at.path[0]) newfile_discard(&writer->at);
+    free(writer->path);
+    free(writer->name);
+    free(writer);
+}
+
+/* ---- what callers see ---------------------------------------------------------------------- */
+
+static bool start(struct hdf5_writer *writer, const char *helper, struct fault *fault)
+{
+    static const char *const args[] = {"write", NULL};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        fault_set(fault, CLI_CANTCREAT, writer->name, "cannot make a socket: %s", strerror(errno));
+        return false;
+    }
+    writer->socket = ends[0];
+    bool good = hdf5_spawn(&writer->child, helper, args, ends[1], writer->file, writer->name,
+                           CLI_CANTCREAT, fault);
+    close(ends[1]);
+    return good;
+}
+
 struct hdf5_writer *hdf5_write_open(const char *path, const char *helper, int *exit_status,
                                     char *message, size_t message_size)
 {
     struct fault fault = {0, message, message_size};
     const char *name = strcmp(path, "-") == 0 ? "standard output" : path;
-    const char *const args[] = {"write", path, NULL};
-    int ends[2] = {-1, -1};
     struct hdf5_writer *writer = calloc(1, sizeof *writer);
-    bool good = false;
-    if (writer) writer->name = strdup(name);
+    if (writer) {
+        writer->socket = writer->file = -1;
+        writer->name = strdup(name);
+    }
     if (!writer || !writer->name)
         fault_set(&fault, CLI_IOERR, name, "out of memory");
-    else if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-        fault_set(&fault, CLI_CANTCREAT, name, "cannot make a socket: %s", strerror(errno));
-    else
-        good = hdf5_spawn(&writer->child, helper, args, ends[1], -1, name, CLI_CANTCREAT, &fault);
-    if (ends[1] >= 0) close(ends[1]);
-    if (good) {
-        writer->socket = ends[0];
+    else if (open_file(writer, path, &fault) && start(writer, helper, &fault))
         return writer;
-    }
-    if (ends[0] >= 0) close(ends[0]);
-    if (writer) free(writer->name);
-    free(writer);
+    if (writer) release(writer);
     *exit_status = fault.exit_status;
     return NULL;
 }
@@ -165,13 +255,6 @@ bool hdf5_write_string(struct hdf5_writer *writer, int dataset, const char *text
     return !writer->failed;
 }
 
-static void release(struct hdf5_writer *writer)
-{
-    for (int i = 0; i < writer->count; i++) free(writer->datasets[i].rows);
-    free(writer->name);
-    free(writer);
-}
-
 bool hdf5_write_close(struct hdf5_writer *writer, int *exit_status, char *message,
                       size_t message_size)
 {
@@ -179,12 +262,14 @@ bool hdf5_write_close(struct hdf5_writer *writer, int *exit_status, char *messag
     for (int i = 0; i < writer->count && !writer->failed; i++) flush(writer, i);
     bool good = !writer->failed && send_frame(writer, HDF5_FRAME_END, 0, NULL, 0);
     close(writer->socket);
+    writer->socket = -1;
     bool done = hdf5_reap(&writer->child, writer->name, &fault);
     if (done && !good)
         fault_set(&fault, CLI_SOFTWARE, writer->name, "it could not be written: out of memory");
+    good = good && done && publish(writer, &fault);
     release(writer);
-    *exit_status = good && done ? CLI_OK : fault.exit_status;
-    return good && done;
+    *exit_status = good ? CLI_OK : fault.exit_status;
+    return good;
 }
 
 void hdf5_write_abort(struct hdf5_writer *writer)
@@ -192,6 +277,6 @@ void hdf5_write_abort(struct hdf5_writer *writer)
     if (!writer) return;
     int status;
     char message[512];
-    writer->failed = true; /* no end frame: the helper removes what it wrote */
+    writer->failed = true; /* no end frame: nothing is made of what was written */
     hdf5_write_close(writer, &status, message, sizeof message);
 }

@@ -111,6 +111,11 @@ bool source_size(const struct source *source, uint64_t *size)
     return source->size_known && !source->gzip;
 }
 
+int source_descriptor(const struct source *source)
+{
+    return source->fd;
+}
+
 bool source_read_at(const struct source *source, uint64_t offset, void *to, size_t len)
 {
     uint64_t size;

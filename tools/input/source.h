@@ -30,6 +30,9 @@ bool source_unpack(struct source *source, struct fault *fault);
 uint64_t source_offset(const struct source *source);           /* of the next byte */
 bool source_size(const struct source *source, uint64_t *size); /* all of it, where that is known */
 
+/* The descriptor that it reads from, which stays the source's. */
+int source_descriptor(const struct source *source);
+
 /* Bytes out of order, where the size is known; false: they are not to be had. */
 bool source_read_at(const struct source *source, uint64_t offset, void *to, size_t len);
 double source_progress(const struct source *source); /* 0 to 1, or -1 */
