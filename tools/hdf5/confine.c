@@ -39,16 +39,22 @@ static struct {
 
 /* ---- limits -------------------------------------------------------------------------------- */
 
-static void limit(int resource, uint64_t value)
+/* Never above what the user has set. */
+static void lower(struct rlimit *limit, uint64_t value)
 {
-    struct rlimit old, new = {(rlim_t)value, (rlim_t)value};
-    if (value > RLIM_INFINITY - 1) return;
-    if (getrlimit(resource, &old) == 0 && old.rlim_cur != RLIM_INFINITY &&
-        old.rlim_cur < new.rlim_cur)
-        new.rlim_cur = old.rlim_cur; /* the user's own, if that is less */
-    if (old.rlim_max < new.rlim_max) new.rlim_max = old.rlim_max;
-    setrlimit(resource, &new);
+    rlim_t new = value < RLIM_INFINITY ? (rlim_t)value : RLIM_INFINITY;
+    if (limit->rlim_cur > new) limit->rlim_cur = new;
+    if (limit->rlim_max > new) limit->rlim_max = new;
 }
+
+/* A macro, because what `resource` is differs from one C library to the next. */
+#define LIMIT(resource, value)                                                                     \
+    do {                                                                                           \
+        struct rlimit limit;                                                                       \
+        if (getrlimit(resource, &limit) != 0) break;                                               \
+        lower(&limit, value);                                                                      \
+        setrlimit(resource, &limit);                                                               \
+    } while (0)
 
 /* What a user or a test has left open for others. */
 static void close_others(void)
@@ -190,13 +196,13 @@ void confine(enum confine_for what, uint64_t memory, unsigned seconds)
     sigprocmask(SIG_UNBLOCK, &timer, NULL);
     patience.it_value.tv_sec = (time_t)seconds;
     confine_progress();
-    limit(RLIMIT_CORE, 0);
+    LIMIT(RLIMIT_CORE, 0);
     if (!HAVE_CONFINEMENT) return;
     close_others();
-    limit(RLIMIT_AS, memory);
+    LIMIT(RLIMIT_AS, memory);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     missing.landlock = landlock(); /* opens a descriptor, and so comes before the next */
-    limit(RLIMIT_NOFILE, 3);
+    LIMIT(RLIMIT_NOFILE, 3);
     missing.seccomp = seccomp(what);
 }
 
