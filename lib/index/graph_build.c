@@ -12,9 +12,8 @@
  * (graph_prune.c); walks enter by the nearest of many pivots rather than by a medoid; duplicates
  * are set apart before the build, and every row is made reachable after it (graph_repair.c).
  *
- * Into a finished graph rows are inserted in the same way, as in FreshDiskANN (Singh et al., arXiv
- * 2105.09613, 2021): lists that get edges back are pruned where those are too many, all others
- * stay.
+ * Into a finished graph rows are inserted in the same way, but for how edges back are added
+ * (graph_merge.c).
  *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
@@ -25,6 +24,7 @@
 #include "base/par.h"
 #include "index/graph_build.h"
 #include "index/graph_bulk.h"
+#include "index/graph_merge.h"
 #include "index/levels.h"
 
 #define BATCH_SHARE 50 /* a batch is at most one in so many rows */
@@ -34,8 +34,10 @@
  * work. */
 #define HARD_FROM 15000
 /* Of a base, the first batches, and then one in so many of the rows that came. */
-#define MERGED_MIN    16
-#define MERGED_SHARE  8
+#define MERGED_MIN   16
+#define MERGED_SHARE 8
+/* Rows that come to a base are looked at as many as in a build, but a walk for them ends sooner. */
+#define MERGED_EF(ef) ((ef) - (ef) / 4)
 #define DEGREE_MIN    4
 #define EF_MIN        8
 #define EF_MAX        4096
@@ -87,18 +89,6 @@ uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric)
     return leaders;
 }
 
-/* What the build reads of it without looking. */
-static bool base_serves(const struct graph_params *params, const struct codes *codes)
-{
-    const struct graph *base = params->base;
-    if (base->rows == 0 || base->rows > codes->rows || base->degree != params->degree ||
-        base->pivot_count == 0 || base->pivot_count > graph_pivot_count(codes->rows, codes->metric))
-        return false;
-    for (uint32_t i = 0; i < base->pivot_count; i++)
-        if (base->pivots[i] >= base->rows) return false;
-    return true;
-}
-
 enum vdb_status builder_check_params(struct graph_params *params, const struct codes *codes,
                                      struct vdb_error *err)
 {
@@ -114,7 +104,7 @@ enum vdb_status builder_check_params(struct graph_params *params, const struct c
                          params->alpha_milli, ALPHA_MAX);
     if (codes->rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most %u rows", GRAPH_ROWS_MAX);
-    if (params->base && !base_serves(params, codes))
+    if (params->base && !merge_base_serves(params, codes))
         return error_set(err, VDB_INVALID, "no graph of that degree over the first of the rows");
     return VDB_OK;
 }
@@ -126,7 +116,7 @@ void builder_release(struct builder *builder)
     for (unsigned i = 0; builder->pruners && i < builder->workers; i++)
         pruner_free(builder->pruners[i]);
     free(builder->pruners);
-    pages_free(builder->lists, builder->lists_len);
+    pages_free(builder->own_lists, builder->lists_len);
     free(builder->lengths);
     free(builder->rise);
     free(builder->representative);
@@ -177,22 +167,37 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
     return VDB_OK;
 }
 
-/* What inserting takes. All at once, so that workers cannot fail. */
 static enum vdb_status reserve_lists(struct builder *builder, struct vdb_error *err)
+{
+    builder->lists_len = (size_t)builder->growing.rows * builder->capacity * sizeof *builder->lists;
+    builder->lists = builder->own_lists = pages_alloc(builder->lists_len);
+    if (!builder->lists) return error_no_memory(err);
+    memset(builder->lists, 0xff, builder->lists_len);
+    return VDB_OK;
+}
+
+/* What inserting takes. All at once, so that workers cannot fail. Rows that come to a base grow in
+ * the caller's lists. */
+static enum vdb_status reserve_batches(struct builder *builder, uint32_t *edges,
+                                       struct vdb_error *err)
 {
     size_t rows = builder->growing.rows;
     size_t back = (size_t)builder->batch_room * builder->params.degree;
-    builder->lists_len = rows * builder->capacity * sizeof *builder->lists;
-    builder->lists = pages_alloc(builder->lists_len);
+    if (builder->params.base) {
+        builder->lists = edges;
+        builder->capacity = builder->growing.degree = builder->params.degree;
+        merge_load(builder, edges);
+    } else if (reserve_lists(builder, err)) {
+        return VDB_NO_MEMORY;
+    }
     builder->lengths = calloc(rows, sizeof *builder->lengths);
     builder->back_counts = malloc(builder->batch_room * sizeof *builder->back_counts);
     builder->back = malloc(back * sizeof *builder->back);
     builder->back_spare = malloc(back * sizeof *builder->back_spare);
-    builder->groups = malloc((back + 1) * sizeof *builder->groups);
-    if (!builder->lists || !builder->lengths || !builder->back_counts || !builder->back ||
-        !builder->back_spare || !builder->groups)
+    builder->groups = malloc(2 * (back + 1) * sizeof *builder->groups);
+    if (!builder->lengths || !builder->back_counts || !builder->back || !builder->back_spare ||
+        !builder->groups)
         return error_no_memory(err);
-    memset(builder->lists, 0xff, builder->lists_len);
     builder->growing.edges = builder->lists;
     return VDB_OK;
 }
@@ -219,15 +224,17 @@ static void insert_row(struct builder *builder, struct pruner *pruner, size_t pl
     if (builder->batch == builder->order && !builder->params.base) {
         meet_pivots(builder, pruner, row);
     } else {
+        uint32_t keep = builder->params.ef_construction;
         walk_run(walk, &builder->space, &builder->growing, &walk->probe,
-                 builder->params.ef_construction, builder->params.ef_construction);
+                 builder->params.base ? MERGED_EF(keep) : keep, keep);
     }
     uint32_t *list = builder->lists + (size_t)row * builder->capacity;
     uint32_t mutual =
         prune(pruner, &builder->space, builder->params.alpha_milli, degree, list, kept, &count);
     builder->lengths[row] = (uint16_t)count;
     struct back_edge *back = builder->back + place * degree;
-    for (uint32_t i = 0; i < mutual; i++) back[i] = (struct back_edge){list[i], kept[i], row};
+    for (uint32_t i = 0; i < mutual; i++)
+        back[i] = (struct back_edge){list[i], kept[i], (uint32_t)place};
     builder->back_counts[place] = mutual;
 }
 
@@ -272,7 +279,8 @@ static void link_target(struct builder *builder, struct pruner *pruner,
     uint32_t length = builder->lengths[target], count;
     if (length + n <= capacity) {
         for (size_t i = 0; i < n; i++)
-            if (!graph_list_has(list, length, back[i].row)) list[length++] = back[i].row;
+            if (!graph_list_has(list, length, builder->batch[back[i].place]))
+                list[length++] = builder->batch[back[i].place];
         builder->lengths[target] = (uint16_t)length;
         return;
     }
@@ -281,8 +289,9 @@ static void link_target(struct builder *builder, struct pruner *pruner,
     pool_reset(&walk->pool, pruner->room);
     pool_measure(pruner, &builder->space, list, length);
     for (size_t i = 0; i < n; i++) {
-        uint64_t key = pool_key(back[i].distance, back[i].row);
-        if (key < walk->pool.limit && !graph_list_has(list, length, back[i].row))
+        uint32_t row = builder->batch[back[i].place];
+        uint64_t key = pool_key(back[i].distance, row);
+        if (key < walk->pool.limit && !graph_list_has(list, length, row))
             pool_insert(&walk->pool, key);
     }
     prune(pruner, &builder->space, builder->params.alpha_milli, builder->params.degree, list, NULL,
@@ -291,23 +300,57 @@ static void link_target(struct builder *builder, struct pruner *pruner,
     builder->lengths[target] = (uint16_t)count;
 }
 
+static void link_to_base(struct builder *builder, struct pruner *pruner,
+                         const struct back_edge *back, size_t n)
+{
+    uint32_t target = back[0].target, fresh[GRAPH_DEGREE_MAX];
+    uint32_t *list = builder->lists + (size_t)target * builder->capacity;
+    for (size_t done = 0; done < n;) {
+        uint32_t some = 0;
+        for (; some < GRAPH_DEGREE_MAX && done < n; done++)
+            fresh[some++] = builder->batch[back[done].place];
+        merge_link(builder, pruner, target, list, fresh, some);
+    }
+}
+
 static void link_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     struct builder *builder = context;
-    for (size_t i = begin; i < end; i++)
-        link_target(builder, builder->pruners[worker], builder->back + builder->groups[i],
-                    builder->groups[i + 1] - builder->groups[i]);
+    for (size_t i = begin; i < end; i++) {
+        const struct back_edge *back = builder->back + builder->groups[i];
+        size_t n = 1, left = builder->back_count - builder->groups[i];
+        while (n < left && back[n].target == back[0].target) n++;
+        if (builder->params.base)
+            link_to_base(builder, builder->pruners[worker], back, n);
+        else
+            link_target(builder, builder->pruners[worker], back, n);
+    }
+}
+
+/* Puts where the edges to each target begin into groups[], those of the batch's first row first:
+ * what targets of one row are near to is still in the cache for the next. Returns their number. */
+static size_t order_targets(struct builder *builder, size_t n, uint32_t batch_count)
+{
+    size_t groups = 0;
+    uint32_t *starts = builder->back_counts, *unordered = builder->groups + n + 1;
+    memset(starts, 0, batch_count * sizeof *starts);
+    for (size_t i = 0; i < n; i++) {
+        if (i && builder->back[i].target == builder->back[i - 1].target) continue;
+        unordered[groups++] = (uint32_t)i;
+        if (builder->back[i].place + 1 < batch_count) starts[builder->back[i].place + 1]++;
+    }
+    for (uint32_t i = 1; i < batch_count; i++) starts[i] += starts[i - 1];
+    for (size_t i = 0; i < groups; i++)
+        builder->groups[starts[builder->back[unordered[i]].place]++] = unordered[i];
+    return groups;
 }
 
 static void insert_batch(struct builder *builder, uint32_t begin, uint32_t count)
 {
     builder->batch = builder->order + begin;
     par_for(builder->workers, count, 8, insert_job, builder);
-    size_t n = sort_back_edges(builder, count), groups = 0;
-    for (size_t i = 0; i < n; i++)
-        if (i == 0 || builder->back[i].target != builder->back[i - 1].target)
-            builder->groups[groups++] = (uint32_t)i;
-    builder->groups[groups] = (uint32_t)n;
+    builder->back_count = sort_back_edges(builder, count);
+    size_t groups = order_targets(builder, builder->back_count, count);
     par_for(builder->workers, groups, 16, link_job, builder);
 }
 
@@ -331,46 +374,23 @@ static uint32_t enter_level(struct builder *builder, uint32_t done)
     return level ? builder->levels.sizes[level - 1] : builder->distinct;
 }
 
-/* Brings the list of a row down to the degree, into the caller's edges. That of a base's row which
- * has got nothing new stays as it was. */
+/* Brings the list of a row down to the degree, into the caller's edges. */
 static void finish_row(struct builder *builder, struct pruner *pruner, size_t place)
 {
     uint32_t row = builder->order[place], degree = builder->params.degree, count;
     uint32_t *edges = builder->edges + (size_t)row * degree;
     const uint32_t *list = builder->lists + (size_t)row * builder->capacity;
     uint32_t length = builder->lengths[row];
-    if (place < builder->settled && length <= degree) {
-        memcpy(edges, list, length * sizeof *edges);
-    } else {
-        space_probe_row(&builder->space, row, &pruner->walk->probe);
-        pool_reset(&pruner->walk->pool, pruner->room);
-        pool_measure(pruner, &builder->space, list, length);
-        prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
-    }
+    space_probe_row(&builder->space, row, &pruner->walk->probe);
+    pool_reset(&pruner->walk->pool, pruner->room);
+    pool_measure(pruner, &builder->space, list, length);
+    prune(pruner, &builder->space, builder->params.alpha_milli, degree, edges, NULL, &count);
 }
 
 static void finish_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     struct builder *builder = context;
     for (size_t i = begin; i < end; i++) finish_row(builder, builder->pruners[worker], i);
-}
-
-/* The lists of the base, without rows that are duplicates, which get their edges in the end. */
-static void load_job(void *context, unsigned worker, size_t begin, size_t end)
-{
-    (void)worker;
-    struct builder *builder = context;
-    const struct graph *base = builder->params.base;
-    for (size_t row = begin; row < end; row++) {
-        if (builder->representative[row] != row) continue;
-        const uint32_t *from = base->edges + row * base->degree;
-        uint32_t *list = builder->lists + row * builder->capacity, n = 0;
-        for (uint32_t i = 0; i < base->degree; i++)
-            if (from[i] < base->rows && from[i] != row &&
-                builder->representative[from[i]] == from[i])
-                list[n++] = from[i];
-        builder->lengths[row] = (uint16_t)n;
-    }
 }
 
 /* How many rows come next. Those of a batch do not meet each other, so batches of what comes to a
@@ -389,10 +409,8 @@ static uint32_t next_batch(const struct builder *builder, uint32_t done)
 
 static enum vdb_status insert_all(struct builder *builder, uint32_t *edges, struct vdb_error *err)
 {
-    enum vdb_status status = reserve_lists(builder, err);
+    enum vdb_status status = reserve_batches(builder, edges, err);
     if (status != VDB_OK) return status;
-    if (builder->params.base)
-        par_for(builder->workers, builder->params.base->rows, 1024, load_job, builder);
     uint32_t done = builder->settled;
     while (done < builder->distinct) {
         uint32_t count = next_batch(builder, done), left = enter_level(builder, done) - done;
@@ -401,6 +419,7 @@ static enum vdb_status insert_all(struct builder *builder, uint32_t *edges, stru
         done += count;
         if (builder_progress(builder, done)) return error_set(err, VDB_CANCELLED, "cancelled");
     }
+    if (builder->params.base) return VDB_OK;
     builder->edges = edges;
     memset(edges, 0xff, (size_t)builder->growing.rows * builder->params.degree * sizeof *edges);
     par_for(builder->workers, builder->distinct, 64, finish_job, builder);
@@ -414,27 +433,6 @@ static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint3
     for (; n < count && n < builder->distinct; n++) pivots[n] = builder->order[n];
     for (uint32_t row = 0; n < count; row++)
         if (builder->representative[row] != row) pivots[n++] = row;
-}
-
-/* The base's, whose edges lead from one to another (meet_pivots), then of those in the order, the
- * newest first. */
-static enum vdb_status add_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count,
-                                  struct vdb_error *err)
-{
-    const struct graph *base = builder->params.base;
-    uint8_t *taken = calloc(builder->growing.rows, 1);
-    if (!taken) return error_no_memory(err);
-    uint32_t n = 0;
-    for (; n < base->pivot_count; n++) {
-        pivots[n] = base->pivots[n];
-        taken[pivots[n]] = 1;
-    }
-    for (uint32_t i = builder->distinct; i-- > 0 && n < count;)
-        if (!taken[builder->order[i]]) pivots[n++] = builder->order[i];
-    for (uint32_t row = 0; n < count; row++)
-        if (!taken[row] && builder->representative[row] != row) pivots[n++] = row;
-    free(taken);
-    return VDB_OK;
 }
 
 struct grouping {
@@ -523,29 +521,6 @@ enum vdb_status builder_run(struct builder *builder, uint32_t *edges, const uint
                         builder->params.ef_construction, err);
 }
 
-/* The rows of the base come first in the order. */
-static void settle_base(struct builder *builder)
-{
-    uint32_t *order = builder->order;
-    for (uint32_t i = 0; i < builder->distinct; i++) {
-        uint32_t row = order[i];
-        if (row >= builder->params.base->rows) continue;
-        order[i] = order[builder->settled];
-        order[builder->settled++] = row;
-    }
-}
-
-/* Its pivots are the way in until all rows are there. */
-static void enter_by_base(struct builder *builder)
-{
-    const struct graph *base = builder->params.base;
-    struct graph *growing = &builder->growing;
-    growing->pivots = base->pivots;
-    growing->pivot_count = base->pivot_count;
-    growing->leader_count = base->leader_count;
-    growing->groups = base->groups;
-}
-
 static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t *pivots,
                              struct vdb_error *err)
 {
@@ -558,9 +533,9 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
         graph_rise(codes, builder->workers, builder->rise, &builder->space.shift);
         builder->space.rise = builder->rise;
     }
-    if (builder->params.base) settle_base(builder);
+    if (builder->params.base) merge_settle(builder);
     if (builder->params.base)
-        status = add_pivots(builder, pivots, pivot_count, err);
+        status = merge_pivots(builder, pivots, pivot_count, err);
     else
         choose_pivots(builder, pivots, pivot_count);
     if (status == VDB_OK) status = group_pivots(builder, pivots, pivot_count, err);
@@ -568,7 +543,7 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
     builder->growing.pivots = pivots;
     builder->growing.pivot_count =
         pivot_count < builder->distinct ? pivot_count : builder->distinct;
-    if (builder->params.base) enter_by_base(builder);
+    if (builder->params.base) merge_enter(builder);
     if (builder->space.kind == SPACE_L2) {
         graph_copy_pivots(codes, builder->growing.pivots, builder->growing.pivot_count,
                           builder->pivot_codes, builder->pivot_norms);

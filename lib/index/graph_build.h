@@ -30,7 +30,7 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
 void pruner_free(struct pruner *pruner);
 
 struct back_edge {
-    uint32_t target, distance, row;
+    uint32_t target, distance, place; /* of the row, in the batch */
 };
 
 /* A graph in the making. */
@@ -40,6 +40,7 @@ struct builder {
     uint32_t capacity;    /* entries a list has room for during the build */
     struct graph growing; /* its edges are `lists` */
     uint32_t *lists;      /* `capacity` a row */
+    uint32_t *own_lists;  /* the same, where they are not the caller's */
     size_t lists_len;     /* in bytes */
     uint16_t *lengths;
     uint64_t *rise; /* under ip */
@@ -58,6 +59,7 @@ struct builder {
     uint32_t batch_room;
     uint32_t *back_counts; /* of each row of the batch */
     struct back_edge *back, *back_spare;
+    size_t back_count;
     uint32_t *groups; /* where in `back` each target's edges begin */
     uint32_t *edges;  /* the caller's */
 };

@@ -9,6 +9,9 @@
  * Indexing", arXiv 2602.21247, 2026). Differences: integer distances; reservoirs by distance
  * alone; only what pruning has kept of a list gets edges back; and rows are sought, to mend what is
  * cut off.
+ *
+ * Rows that come to a finished graph, where they are not few, meet all rows in leaves in the same
+ * way, but only they have reservoirs, and what costs the most is done for them alone.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/graph_bulk.h"
 
@@ -18,9 +21,15 @@
 #include "base/error.h"
 #include "base/par.h"
 #include "index/graph_leaves.h"
+#include "index/graph_merge.h"
 #include "index/graph_reservoirs.h"
 #include "index/graph_reverse.h"
 #include "index/graph_seek.h"
+
+/* From one row in so many on, with lists of up to 32 and with longer ones, rows come to a base in
+ * bulk: for fewer, finding the leaves of all rows costs more than walks (tests/bench/NOTES.md). */
+#define MERGED_FROM      12
+#define MERGED_FROM_LONG 32
 
 #define COPIES_MIN 4
 #define LEAF_BYTES (256 << 10) /* of packed rows, for which a core's own cache has room */
@@ -29,21 +38,29 @@
 #define KEEP_MAX   128
 /* At least so many of a leaf are offered. With twice as many, reservoirs fill with what is
  * nearest in all leaves alike; with half, near rows are missed where leaves differ little. */
-#define NEAR        6
-#define BALL_STEPS  16 /* between calls of progress */
-#define LIST_STEPS  4
-#define SEEK_ROUNDS 5 /* then hardly any are left */
+#define NEAR 6
+/* Rows that come to a base are offered more and choose among more, since no old row seeks them. */
+#define NEAR_MERGED       9
+#define KEEP_MERGED(keep) ((keep) + (keep) / 2)
+#define BALL_STEPS        16 /* between calls of progress */
+#define LIST_STEPS        4
+#define SEEK_ROUNDS       5 /* then hardly any are left */
 
 struct scratch { /* a worker's */
     struct tiles leaf;
     uint32_t *distances, *places; /* of a tile */
+    uint32_t *fresh;              /* of a leaf */
     uint64_t *offered;
 };
 
 struct bulk {
     struct builder *builder;
     uint32_t *edges; /* the caller's: reservoirs, then lists */
-    uint32_t leaf_rows, keep;
+    uint32_t first;  /* rows from here on are to get lists; those before are of a base */
+    const uint32_t *fresh;
+    uint32_t fresh_count; /* distinct ones, in order */
+    uint32_t *mixed;      /* all, in an order that does not tell them apart */
+    uint32_t leaf_rows, keep, near;
     size_t offset; /* of the step at work */
     uint32_t steps, steps_done, reported;
 
@@ -62,9 +79,10 @@ static bool scratch_alloc(struct scratch *s, const struct bulk *bulk)
     size_t room = kernel_tile_room(bulk->leaf_rows);
     s->distances = malloc(room * KERNEL_TILE_QUERIES * sizeof *s->distances);
     s->places = malloc((room + 16) * sizeof *s->places);
+    s->fresh = malloc(room * sizeof *s->fresh);
     s->offered = malloc(room * sizeof *s->offered);
     return tiles_alloc(&s->leaf, &bulk->builder->space, bulk->leaf_rows, true, true) &&
-           s->distances && s->places && s->offered;
+           s->distances && s->places && s->fresh && s->offered;
 }
 
 static void scratch_free(struct bulk *bulk)
@@ -74,6 +92,7 @@ static void scratch_free(struct bulk *bulk)
         tiles_free(&s->leaf);
         free(s->distances);
         free(s->places);
+        free(s->fresh);
         free(s->offered);
     }
     free(bulk->scratch);
@@ -90,7 +109,7 @@ static void offer_nearest(struct bulk *bulk, struct scratch *s, const uint32_t *
         s->offered[count] = reservoirs_key(distances[s->places[i]], row);
         count += row != self;
     }
-    reservoirs_offer(&bulk->reservoirs, self, s->offered, count);
+    reservoirs_offer(&bulk->reservoirs, self - bulk->first, s->offered, count);
 }
 
 static void leaf(void *context, unsigned worker, const uint32_t *rows, uint32_t n)
@@ -99,18 +118,22 @@ static void leaf(void *context, unsigned worker, const uint32_t *rows, uint32_t 
     const struct space *space = &bulk->builder->space;
     struct scratch *s = &bulk->scratch[worker];
     struct kernel_tile tile;
-    for (uint32_t i = 0; i < n; i++) {
+    uint32_t fresh = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (rows[i] >= bulk->first) s->fresh[fresh++] = rows[i];
+    for (uint32_t i = 0; i < n && fresh; i++) {
         if (i % 8 == 0) space_prefetch(space, rows + i, n - i < 16 ? n - i : 16);
         tiles_pack(&s->leaf, space, i, rows[i]);
-        tiles_query(&s->leaf, space, i, rows[i]);
     }
-    for (uint32_t i = 0; i < n; i += KERNEL_TILE_QUERIES) {
-        uint32_t m = n - i < KERNEL_TILE_QUERIES ? n - i : KERNEL_TILE_QUERIES;
-        for (uint32_t j = 0; j < m; j++) reservoirs_fetch(&bulk->reservoirs, rows[i + j]);
+    for (uint32_t i = 0; i < fresh; i++) tiles_query(&s->leaf, space, i, s->fresh[i]);
+    for (uint32_t i = 0; i < fresh; i += KERNEL_TILE_QUERIES) {
+        uint32_t m = fresh - i < KERNEL_TILE_QUERIES ? fresh - i : KERNEL_TILE_QUERIES;
+        for (uint32_t j = 0; j < m; j++)
+            reservoirs_fetch(&bulk->reservoirs, s->fresh[i + j] - bulk->first);
         tiles_measure(&s->leaf, n, &s->leaf, i, space, s->distances, &tile);
         for (uint32_t j = 0; j < m; j++) /* one of those nearest is the row itself */
-            offer_nearest(bulk, s, rows, n, rows[i + j], tile.distances + j * tile.stride,
-                          tiles_limit(tile.least[j], NEAR + 1));
+            offer_nearest(bulk, s, rows, n, s->fresh[i + j], tile.distances + j * tile.stride,
+                          tiles_limit(tile.least[j], bulk->near + 1));
     }
 }
 
@@ -137,8 +160,8 @@ static void prune_job(void *context, unsigned worker, size_t begin, size_t end)
     struct walk *walk = pruner->walk;
     uint32_t degree = b->params.degree, rows[RESERVOIRS_KEEP_MAX];
     for (size_t i = begin + bulk->offset; i < end + bulk->offset; i++) {
-        uint32_t row = b->order[i], *list = bulk->edges + (size_t)row * degree;
-        uint32_t count = reservoirs_get(&bulk->reservoirs, row, walk->pool.keys);
+        uint32_t row = bulk->fresh[i], *list = bulk->edges + (size_t)row * degree;
+        uint32_t count = reservoirs_get(&bulk->reservoirs, row - bulk->first, walk->pool.keys);
         for (uint32_t j = 0; j < count; j++) rows[j] = pool_row(walk->pool.keys[j]);
         space_probe_row(&b->space, row, &walk->probe);
         pool_reset(&walk->pool, bulk->keep);
@@ -152,9 +175,16 @@ static void prune_job(void *context, unsigned worker, size_t begin, size_t end)
 static void link_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     struct bulk *bulk = context;
-    const struct builder *b = bulk->builder;
-    for (size_t i = begin + bulk->offset; i < end + bulk->offset; i++)
-        reverse_link(&bulk->reverse, b->pruners[worker], b->order[i]);
+    struct builder *b = bulk->builder;
+    for (size_t i = begin + bulk->offset; i < end + bulk->offset; i++) {
+        uint32_t row = b->order[i], n;
+        const uint32_t *fresh = reverse_rows(&bulk->reverse, row, &n);
+        uint32_t *list = bulk->edges + (size_t)row * b->params.degree;
+        if (row >= bulk->first)
+            reverse_link(&bulk->reverse, b->pruners[worker], row);
+        else if (n)
+            merge_link(b, b->pruners[worker], row, list, fresh, n);
+    }
 }
 
 static void seek_job(void *context, unsigned worker, size_t begin, size_t end)
@@ -185,8 +215,11 @@ static enum vdb_status run(struct bulk *bulk, size_t count, size_t chunk, par_fn
 
 bool graph_bulk_serves(const struct builder *builder)
 {
+    uint32_t fresh = builder->distinct - builder->settled;
+    uint32_t from = builder->params.degree > 32 ? MERGED_FROM_LONG : MERGED_FROM;
     return builder->space.kind == SPACE_L2 && builder->levels.degree == 0 &&
-           !builder->params.base && builder->distinct >= builder->params.bulk_rows;
+           builder->distinct >= builder->params.bulk_rows &&
+           (uint64_t)fresh * from >= builder->distinct;
 }
 
 static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
@@ -197,14 +230,22 @@ static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
 /* ef_construction says how hard to look: for how many candidates, in how many leaves. */
 static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
 {
-    const struct builder *b = bulk->builder;
+    struct builder *b = bulk->builder;
     uint32_t rows = b->growing.rows, degree = b->params.degree, ef = b->params.ef_construction;
     size_t packed = 4 * kernel_block_groups(b->space.codes->dim);
-    bulk->keep = within(ef * 16 / 25, degree, degree > KEEP_MAX ? degree : KEEP_MAX);
+    uint32_t keep = b->params.base ? KEEP_MERGED(ef * 16 / 25) : ef * 16 / 25;
+    bulk->keep = within(keep, degree, degree > KEEP_MAX ? degree : KEEP_MAX);
+    bulk->near = b->params.base ? NEAR_MERGED : NEAR;
     bulk->leaf_rows = within((uint32_t)(LEAF_BYTES / packed), LEAF_MIN, LEAF_MAX);
     bulk->steps = BALL_STEPS + 4 * LIST_STEPS + (SEEK_ROUNDS - 1);
+    bulk->first = b->params.base ? b->params.base->rows : 0;
+    bulk->fresh = b->order + b->settled;
+    bulk->fresh_count = b->distinct - b->settled;
+    bulk->mixed = malloc(rows * sizeof *bulk->mixed);
+    if (!bulk->mixed) return error_no_memory(err);
+    graph_order(b->representative, rows, bulk->mixed);
     bulk->leaves = (struct leaves){.space = &b->space,
-                                   .order = b->order,
+                                   .order = bulk->mixed,
                                    .count = b->distinct,
                                    .copies = within(ef / 8, COPIES_MIN, LEAVES_COPIES_MAX),
                                    .leaf_rows = bulk->leaf_rows,
@@ -214,9 +255,13 @@ static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
     if (!bulk->kept || !bulk->scratch) return error_no_memory(err);
     for (unsigned i = 0; i < b->workers; i++)
         if (!scratch_alloc(&bulk->scratch[i], bulk)) return error_no_memory(err);
-    memset(bulk->edges, 0xff, (size_t)rows * degree * sizeof *bulk->edges);
-    enum vdb_status status = reservoirs_init(&bulk->reservoirs, rows, degree, bulk->keep,
-                                             bulk->edges, b->workers > 1, err);
+    uint32_t *edges = bulk->edges + (size_t)bulk->first * degree;
+    if (b->params.base)
+        merge_load(b, bulk->edges);
+    else
+        memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
+    enum vdb_status status = reservoirs_init(&bulk->reservoirs, rows - bulk->first, degree,
+                                             bulk->keep, edges, b->workers > 1, err);
     return status ? status : leaves_init(&bulk->leaves, err);
 }
 
@@ -256,12 +301,13 @@ enum vdb_status graph_bulk(struct builder *builder, uint32_t *edges, struct vdb_
     struct bulk bulk = {.builder = builder, .edges = edges};
     enum vdb_status status = init(&bulk, err);
     if (!status) status = fill_reservoirs(&bulk, err);
-    if (!status) status = run(&bulk, builder->distinct, 64, prune_job, LIST_STEPS, err);
+    if (!status) status = run(&bulk, bulk.fresh_count, 64, prune_job, LIST_STEPS, err);
     reservoirs_release(&bulk.reservoirs);
     if (!status) status = link_back(&bulk, err);
     if (!status) status = seek_some(&bulk, err);
     leaves_release(&bulk.leaves);
     scratch_free(&bulk);
     free(bulk.kept);
+    free(bulk.mixed);
     return status;
 }

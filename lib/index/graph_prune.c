@@ -89,7 +89,6 @@ static void take(struct choice *choice, uint32_t place)
 {
     choice->pruner->fates[place] = TAKEN;
     choice->places[choice->taken] = place;
-    if (choice->kept) choice->kept[choice->taken] = pool_distance(choice->keys[place]);
     choice->out[choice->taken++] = pool_row(choice->keys[place]);
 }
 
@@ -137,6 +136,18 @@ static int spared(struct choice *choice, uint32_t place)
     return 1;
 }
 
+/* Nearest first, whatever the round in which they were taken. */
+static void sort_taken(struct choice *choice, uint32_t n)
+{
+    uint32_t taken = 0;
+    for (uint32_t place = 0; place < n && taken < choice->taken; place++) {
+        if (choice->pruner->fates[place] != TAKEN) continue;
+        choice->out[taken] = pool_row(choice->keys[place]);
+        if (choice->kept) choice->kept[taken] = pool_distance(choice->keys[place]);
+        taken++;
+    }
+}
+
 uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
                uint32_t degree, uint32_t *out, uint32_t *kept, uint32_t *count)
 {
@@ -157,6 +168,7 @@ uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_
     for (uint32_t place = 0; place < n && choice.taken < degree; place++)
         if (pruner->fates[place] < UNDECIDED && spared(&choice, place)) take(&choice, place);
 
+    sort_taken(&choice, n);
     uint32_t filled = choice.taken;
     for (uint32_t place = 0; place < n && filled < degree; place++)
         if (pruner->fates[place] != TAKEN) out[filled++] = pool_row(pool->keys[place]);

@@ -50,6 +50,12 @@ static uint32_t append(uint32_t *list, uint32_t degree, uint32_t kept, const uin
     return count;
 }
 
+const uint32_t *reverse_rows(const struct reverse *reverse, uint32_t row, uint32_t *count)
+{
+    *count = (uint32_t)(reverse->starts[row + 1] - reverse->starts[row]);
+    return reverse->rows + reverse->starts[row];
+}
+
 void reverse_link(struct reverse *reverse, struct pruner *pruner, uint32_t row)
 {
     const struct builder *b = reverse->builder;

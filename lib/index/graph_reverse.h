@@ -22,6 +22,9 @@ struct reverse {
 enum vdb_status reverse_gather(struct reverse *reverse, struct vdb_error *err);
 void reverse_release(struct reverse *reverse);
 
+/* Those that have the row in their lists: *count of them. */
+const uint32_t *reverse_rows(const struct reverse *reverse, uint32_t row, uint32_t *count);
+
 /* Adds them to the list of a row, for which what only filled it makes room; a list that becomes too
  * long is pruned. `pruner` has room for all that are kept, and as many again or more. */
 void reverse_link(struct reverse *reverse, struct pruner *pruner, uint32_t row);

@@ -16,7 +16,7 @@
 enum vdb_status seek_init(struct seek *seek, const struct builder *builder, uint32_t *edges,
                           struct vdb_error *err)
 {
-    uint32_t n = builder->distinct / SHARE;
+    uint32_t n = (builder->distinct - builder->settled) / SHARE;
     *seek = (struct seek){.builder = builder, .edges = edges, .sought = n};
     seek->rows = malloc(n * sizeof *seek->rows + 1);
     seek->ends = malloc(n * sizeof *seek->ends + 1);

@@ -115,10 +115,10 @@ static void any_number_of_rows_comes_to_any(void **state)
 static void duplicates_stay_apart(void **state)
 {
     (void)state;
-    static const uint32_t distinct[] = {1, 3, 40, 900, 1600};
+    static const uint32_t distinct[] = {1, 3, 40, 900, 1600, 1700};
     for (size_t i = 0; i < sizeof distinct / sizeof *distinct; i++) {
         struct points points;
-        struct graph_params params = {.degree = 16};
+        struct graph_params params = {.degree = 16, .bulk_rows = 1650};
         points_init(&points, 2000, 12);
         points_cluster(&points, 10, 0.5, i);
         for (uint32_t row = distinct[i]; row < points.rows; row++)
@@ -153,19 +153,23 @@ static void nothing_new_changes_nothing(void **state)
 static void threads_make_no_difference(void **state)
 {
     (void)state;
+    static const uint32_t bulk_rows[] = {1000, 100000};
     struct points points;
-    struct graph_params params = {.degree = 16, .threads = 1};
     points_init(&points, 6000, 12);
     points_cluster(&points, 10, 0.5, 1);
     points_code(&points, VDB_METRIC_L2, 0);
-    struct made base = build(&points, 4000, &params, NULL);
-    struct made one = build(&points, 6000, &params, &base.graph);
-    params.threads = 4;
-    struct made four = build(&points, 6000, &params, &base.graph);
-    assert_memory_equal(one.edges, four.edges, 6000 * 16 * sizeof *one.edges);
-    made_free(&base);
-    made_free(&one);
-    made_free(&four);
+    for (int i = 0; i < 2; i++) {
+        struct graph_params params = {.degree = 16, .threads = 1, .bulk_rows = bulk_rows[i]};
+        struct made base = build(&points, 4000, &params, NULL);
+        struct made one = build(&points, 6000, &params, &base.graph);
+        params.threads = 4;
+        struct made four = build(&points, 6000, &params, &base.graph);
+        check_sound(&four.graph);
+        assert_memory_equal(one.edges, four.edges, 6000 * 16 * sizeof *one.edges);
+        made_free(&base);
+        made_free(&one);
+        made_free(&four);
+    }
     points_release(&points);
 }
 
@@ -195,8 +199,8 @@ static double recall(const struct points *points, const struct graph *graph, uin
     return right / (double)(QUERIES * K);
 }
 
-/* In many steps of a sixteenth, and in one; the rows of a step lie as the others do, or all in
- * clusters that were not there before. */
+/* In many steps of a sixteenth, in one, and in one in bulk; the rows of a step lie as the others
+ * do, or all in clusters that were not there before. */
 static void recall_is_that_of_a_new_graph(void **state)
 {
     (void)state;
@@ -221,6 +225,9 @@ static void recall_is_that_of_a_new_graph(void **state)
         struct made fresh = build(&points, ROWS, &params, NULL);
         struct made half = build(&points, ROWS / 2, &params, NULL);
         struct made once = build(&points, ROWS, &params, &half.graph);
+        params.bulk_rows = 1000;
+        struct made bulk = build(&points, ROWS, &params, &half.graph);
+        params.bulk_rows = 0;
         struct made steps = half;
         for (uint32_t rows = ROWS / 2; rows < ROWS;) {
             rows = rows + rows / 16 < ROWS ? rows + rows / 16 : ROWS;
@@ -232,10 +239,12 @@ static void recall_is_that_of_a_new_graph(void **state)
             double want = recall(&points, &fresh.graph, CLUSTERS, ef);
             assert_true(want > 0.9);
             assert_true(recall(&points, &once.graph, CLUSTERS, ef) >= want - 0.005);
+            assert_true(recall(&points, &bulk.graph, CLUSTERS, ef) >= want - 0.005);
             assert_true(recall(&points, &steps.graph, CLUSTERS, ef) >= want - 0.005);
         }
         made_free(&fresh);
         made_free(&once);
+        made_free(&bulk);
         made_free(&steps);
         points_release(&points);
     }
@@ -285,10 +294,12 @@ static void lists_may_say_anything(void **state)
         list[random_next(&seed) % 16] = (uint32_t)random_next(&seed);
         list[random_next(&seed) % 16] = 700 + row % 300;
     }
-    struct made made = build(&points, 1000, &params, &base.graph);
-    check_sound(&made.graph);
+    for (params.bulk_rows = 100; params.bulk_rows <= 10000; params.bulk_rows *= 100) {
+        struct made made = build(&points, 1000, &params, &base.graph);
+        check_sound(&made.graph);
+        made_free(&made);
+    }
     made_free(&base);
-    made_free(&made);
     points_release(&points);
 }
 
