@@ -424,6 +424,15 @@ static enum vdb_status get_log_extents(const struct source *from, const struct t
         if (extent->off > from->file_len || extent->len > from->file_len - extent->off)
             return error_set_corrupt(err, SEGMENT, from->off,
                                      "log extent goes beyond the end of the file");
+        if (extent->off % VDB_ARRAY_ALIGN != 0 ||
+            extent->off < VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE ||
+            extent->len < sizeof(struct disk_record) || extent->first_commit == 0)
+            return error_set_corrupt(err, SEGMENT, entry_off(table, i),
+                                     "log extent of %llu bytes at %llu cannot begin with commit "
+                                     "%llu",
+                                     (unsigned long long)extent->len,
+                                     (unsigned long long)extent->off,
+                                     (unsigned long long)extent->first_commit);
     }
     return VDB_OK;
 }

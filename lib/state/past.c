@@ -35,19 +35,14 @@ void past_init(struct past *p, const struct vdb_snapshot *s, uint64_t since)
 
 /* Whoever does not come from the extent before takes the chain value from the first record, whose
  * own checksum covers it. */
-static enum vdb_status enter(struct past *p, struct vdb_error *err)
+static void enter(struct past *p)
 {
     const struct log_extent_entry *extent = &manifest_of(p)->log_extents[p->extent];
     struct disk_record head;
-    if (extent->first_commit == 0 || extent->len < sizeof head)
-        return error_set_corrupt(
-            err, "log", extent->off, "an extent of %llu bytes is said to begin with commit %llu",
-            (unsigned long long)extent->len, (unsigned long long)extent->first_commit);
     memcpy(&head, p->snapshot->generation->view->base + extent->off, sizeof head);
     p->cursor = (struct log_cursor){extent->off, extent->off + extent->len,
                                     le64_get(head.prev_check), extent->first_commit - 1};
     p->entered = true;
-    return VDB_OK;
 }
 
 /* The link led out of an extent: to the next one of the table. */
@@ -108,8 +103,7 @@ static enum vdb_status next_in_extents(struct past *p, struct log_commit *commit
             p->extent++; /* it has nothing of the past */
             return VDB_OK;
         }
-        enum vdb_status status = p->entered ? VDB_OK : enter(p, err);
-        if (status) return status;
+        if (!p->entered) enter(p);
         if (last && p->cursor.off == g->superblock.log_off) return end_extents(p, err);
         enum log_step step = LOG_ENDS;
         if (!last || p->cursor.off < g->superblock.log_off)
@@ -123,7 +117,7 @@ static enum vdb_status next_in_extents(struct past *p, struct log_commit *commit
             p->extent = g->manifest.log_extent_count;
             return VDB_OK;
         }
-        status = VDB_OK;
+        enum vdb_status status = VDB_OK;
         if (step == LOG_LINKED) status = go_on(p, err);
         if (step == LOG_COMMIT) status = check_commit(p, commit, err);
         if (status) return status;

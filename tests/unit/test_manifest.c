@@ -249,6 +249,11 @@ static const struct damage DAMAGES[] = {
     {SEGMENTS_AT + 24, 4, 1, VDB_CORRUPT, "covers rows"},
     {SEGMENTS_AT + 28, 4, 151, VDB_CORRUPT, "covers rows"},
     {SEGMENTS_AT + 28, 4, 99, VDB_CORRUPT, "covers rows"},
+    /* log extents */
+    {EXTENTS_AT + 0, 8, 16392, VDB_CORRUPT, "cannot begin with commit 2"},
+    {EXTENTS_AT + 0, 8, 4096, VDB_CORRUPT, "at 4096 cannot begin"},
+    {EXTENTS_AT + 8, 8, 63, VDB_CORRUPT, "of 63 bytes"},
+    {EXTENTS_AT + EXTENT + 16, 8, 0, VDB_CORRUPT, "with commit 0"},
     /* rows that no part covers; snapshots */
     {40, 4, 151, VDB_CORRUPT, "parts cover 150 of 151 rows"},
     {SNAPSHOTS_AT + 56, 2, 0, VDB_CORRUPT, "name of snapshot 0 is none"},
