@@ -266,9 +266,9 @@ static int salvage(struct check_tool *tool)
     }
     if (!cli->quiet)
         cli_message(cli,
-                    "%s: %" PRIu64 " rows as of commit %" PRIu64 "%s, %" PRIu64 " lost, %" PRIu64
+                    "%s: %" PRIu64 " row%s as of commit %" PRIu64 "%s, %" PRIu64 " lost, %" PRIu64
                     " doubtful",
-                    tool->output, info.rows, info.commit,
+                    tool->output, info.rows, info.rows == 1 ? "" : "s", info.commit,
                     info.behind ? " (there were later ones)" : "", info.lost, info.doubtful);
     return info.lost || info.doubtful || info.behind ? CLI_NO : CLI_OK;
 }
