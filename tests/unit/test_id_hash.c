@@ -230,6 +230,9 @@ static void order_is_verified(void **state)
     assert_int_equal(err.offset, entries + 8);
     memcpy(f.hash.data + entries, two, 16);
     assert_int_equal(id_hash_validate(&f.view, &f.ids_view, &err), VDB_OK);
+    f.ids_view.rows--;
+    assert_int_equal(id_hash_validate(&f.view, &f.ids_view, &err), VDB_CORRUPT);
+    assert_non_null(strstr(err.message, "it is of other ids"));
     tear_down(&f);
 }
 

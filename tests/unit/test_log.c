@@ -328,6 +328,7 @@ static void records_of_unknown_kinds_are_no_end(void **state)
         struct vdb_error err = {0};
         char words[64];
         assert_int_equal(log_unknown(file, &at, &err), VDB_UNSUPPORTED);
+        assert_int_equal(log_unknown(file, &at, NULL), VDB_UNSUPPORTED);
         snprintf(words, sizeof words, "kind %u version %u", cases[i].kind, cases[i].version);
         assert_non_null(strstr(err.message, words));
         assert_int_equal(err.offset, EXTENT_A);

@@ -413,6 +413,59 @@ static void optional_segments_are_passed_over(void **state)
     buf_release(&bytes);
 }
 
+/* Where they lie is looked at all the same; a later version of a type that is known is another. */
+static void optional_segments_are_looked_at(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t off;
+        const char *words;
+    } cases[] = {{FILE_LEN, "unknown segment goes beyond"},
+                 {4096, "unknown segment lies in the superblocks"},
+                 {65540, "unknown segment is not aligned"}};
+    struct buf bytes = {0};
+    struct manifest got;
+    struct vdb_error err = {0};
+    encoded(&bytes);
+    uint8_t *metadata = bytes.data + SEGMENTS_AT + 5 * SEGMENT, sound[SEGMENT];
+    metadata[2] = 2;
+    metadata[4] = DISK_SEGMENT_OPTIONAL;
+    seal(bytes.data, LENGTH);
+    assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, NULL), VDB_OK);
+    assert_null(manifest_segment(&got, &got.parts[0], DISK_SEGMENT_METADATA));
+    manifest_release(&got);
+    metadata[0] = 77;
+    memcpy(sound, metadata, SEGMENT);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        memcpy(metadata, sound, SEGMENT);
+        memcpy(metadata + 8, &cases[i].off, 8);
+        seal(bytes.data, LENGTH);
+        assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, &err),
+                         VDB_CORRUPT);
+        if (!strstr(err.message, cases[i].words)) fail_msg("%s", err.message);
+    }
+    buf_release(&bytes);
+}
+
+/* Each within the file, and together more than it holds. */
+static void segments_that_must_overlap(void **state)
+{
+    (void)state;
+    struct buf bytes = {0};
+    struct manifest got;
+    struct vdb_error err = {0};
+    encoded(&bytes);
+    for (unsigned i = 0; i < 9; i++) {
+        uint64_t off = 65536, len = FILE_LEN - off;
+        memcpy(bytes.data + SEGMENTS_AT + i * SEGMENT + 8, &off, 8);
+        memcpy(bytes.data + SEGMENTS_AT + i * SEGMENT + 16, &len, 8);
+    }
+    seal(bytes.data, LENGTH);
+    assert_int_equal(manifest_decode(bytes.data, LENGTH, OFF, FILE_LEN, &got, &err), VDB_CORRUPT);
+    assert_non_null(strstr(err.message, "segments overlap"));
+    buf_release(&bytes);
+}
+
 /* Walks can do without codes, but not without a graph. */
 static void graph_part_without_codes(void **state)
 {
@@ -548,6 +601,8 @@ int main(void)
         cmocka_unit_test(longer_headers_and_entries_are_read),
         cmocka_unit_test(there_are_not_too_many_parts),
         cmocka_unit_test(optional_segments_are_passed_over),
+        cmocka_unit_test(optional_segments_are_looked_at),
+        cmocka_unit_test(segments_that_must_overlap),
         cmocka_unit_test(graph_part_without_codes),
         cmocka_unit_test(a_measure_of_recent_rows),
         cmocka_unit_test(names),

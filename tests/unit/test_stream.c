@@ -480,6 +480,10 @@ static void an_order_that_is_none(void **state)
     set(&bytes, 10, 0, 2);
     seal(&bytes);
     refused(&bytes, "frame 0 is not the one that follows");
+    move_frame(&bytes, 7, 0, &moved); /* and no names of a base before them */
+    seal(&moved);
+    refused(&moved, "frame 0 is not the one that follows");
+    buf_release(&moved);
     buf_clear(&bytes);
     struct stream_header whole = HEADER;
     whole.incremental = false;
@@ -531,6 +535,7 @@ static void impossible_values(void **state)
         {1, FRAME_LEN + 40, 1, 0x1f, "frame 1 does not hold"}, /* a control character */
         {8, 8, 4, 2, "what its frame 8 ends"},
         {8, FRAME_LEN + 0, 8, 64, "what its frame 8 ends"},
+        {8, 12, 4, 24, "frame 8"}, /* of another length than an end has */
         {8, FRAME_LEN + 8, 8, 10, "what its frame 8 ends"},
         {8, FRAME_LEN + 16, 8, 1, "what its frame 8 ends"},
     };
@@ -593,6 +598,13 @@ static void too_many_names(void **state)
     refused(&bytes, "frame 2 does not hold what it says");
     bytes.len = end;
     assert_int_equal(stream_put_frame(&w, DISK_FRAME_NAMES, 1, &raw, &bytes, NULL), VDB_LIMIT);
+    /* Nor are there more frames than can be numbered, or larger ones than are read. */
+    struct stream_writer last = {.frames = UINT32_MAX};
+    assert_int_equal(stream_put_frame(&last, DISK_FRAME_ROWS, 1, &raw, &bytes, NULL), VDB_LIMIT);
+    assert_int_equal(stream_put_end(&last, &bytes, NULL), VDB_LIMIT);
+    struct stream_writer large = {0};
+    raw.len = (size_t)VDB_STREAM_FRAME_MAX + 1; /* which nobody reads */
+    assert_int_equal(stream_put_frame(&large, DISK_FRAME_ROWS, 1, &raw, &bytes, NULL), VDB_LIMIT);
     buf_release(&bytes);
     buf_release(&raw);
 }

@@ -195,6 +195,15 @@ static void a_newer_unsupported_slot_rules(void **state)
     slots[INCOMPAT] = 1;
     slot_seal(slots, 0);
     expect_unsupported(slots, "binary vectors (incompat bit 0)", INCOMPAT);
+    /* Who asks for no words gets the status. */
+    struct superblock got;
+    int slot;
+    assert_int_equal(superblock_choose(slots, sizeof slots, &got, &slot, NULL), VDB_UNSUPPORTED);
+    assert_int_equal(superblock_decode(slots, SLOT, 0, &got, NULL), VDB_UNSUPPORTED);
+    slots[INCOMPAT] = 0;
+    slots[VERSION] = 1;
+    slot_seal(slots, 0);
+    assert_int_equal(superblock_decode(slots, SLOT, 0, &got, NULL), VDB_UNSUPPORTED);
 }
 
 static void incompat_bits_are_named(void **state)
