@@ -130,7 +130,8 @@ struct encoder {
     enum codes_kind kind;
     struct quantizer quantizer;
     struct codes4 four;
-    int failed; /* memory ran out in a job */
+    struct codes base; /* of as many of the first rows as it has */
+    int failed;        /* memory ran out in a job */
 };
 
 static void encode_row(const struct encoder *e, uint32_t row, float *x, float *scratch)
@@ -158,6 +159,18 @@ static void encode_row(const struct encoder *e, uint32_t row, float *x, float *s
     }
 }
 
+/* Codes that there are already, whose norm may lie behind them in their row. */
+static void copy_row(const struct encoder *e, uint32_t row)
+{
+    const struct code_header *h = &e->codes->header;
+    const struct codes *base = &e->base;
+    if (e->codes->own)
+        memcpy(e->codes->segment + h->codes.off + (size_t)row * h->codes.stride,
+               base->code + row * base->code_stride, h->codes.width);
+    memcpy(e->codes->segment + h->norms.off + (size_t)row * h->norms.stride,
+           base->norm + row * base->norm_stride, codes_norm_bytes(e->kind));
+}
+
 static void encode_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     (void)worker;
@@ -168,6 +181,7 @@ static void encode_job(void *context, unsigned worker, size_t begin, size_t end)
         __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
         return;
     }
+    for (; begin < end && begin < e->base.rows; begin++) copy_row(e, (uint32_t)begin);
     for (size_t row = begin; row < end; row++) encode_row(e, (uint32_t)row, x, x + dim);
     free(x);
 }
@@ -218,9 +232,31 @@ static struct codes view_of(const struct part_source *source, enum codes_kind ki
     };
 }
 
+/* Whether codes made now would be those of the base. */
+static bool base_serves(const struct part_codes *codes, enum codes_kind kind,
+                        const struct codes *base)
+{
+    const struct code_header *h = &codes->header;
+    if (!base || base->kind != kind || base->rows > h->rows || base->dim != h->dim ||
+        base->bytes != h->codes.width)
+        return false;
+    if (kind == CODES_4)
+        return base->center && base->rotated == ((h->flags & DISK_CODE_ROTATED) != 0);
+    return base->scale == h->scale && base->zero == h->zero;
+}
+
+static enum vdb_status copy_center(const struct codes *base, struct part_codes *codes,
+                                   struct vdb_error *err)
+{
+    codes->center = malloc(base->dim * sizeof *codes->center);
+    if (!codes->center) return error_no_memory(err);
+    memcpy(codes->center, base->center, base->dim * sizeof *codes->center);
+    return VDB_OK;
+}
+
 enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind,
-                                const struct quantizer *quantizer, struct part_codes *codes,
-                                struct vdb_error *err)
+                                const struct quantizer *quantizer, const struct codes *base,
+                                struct part_codes *codes, struct vdb_error *err)
 {
     *codes = (struct part_codes){0};
     enum vdb_status status = VDB_OK;
@@ -229,7 +265,10 @@ enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind
         lay_out(source, kind, quantizer, codes);
         struct encoder e = {.source = source, .codes = codes, .kind = kind};
         if (quantizer) e.quantizer = *quantizer;
-        if (kind == CODES_4) status = find_center(source, &codes->center, err);
+        if (base_serves(codes, kind, base)) e.base = *base;
+        if (kind == CODES_4)
+            status = e.base.rows ? copy_center(base, codes, err)
+                                 : find_center(source, &codes->center, err);
         e.four = (struct codes4){source->build->source->kernels, codes->center,
                                  source->manifest->dim, codes->header.flags & DISK_CODE_ROTATED};
         if (!status) status = encode_all(&e, err);

@@ -42,10 +42,12 @@ struct part_codes {
     float *center;
 };
 
-/* Codes all rows. `quantizer` is for CODES_8. End with part_codes_release, on errors too. */
+/* Codes all rows. `quantizer` is for CODES_8. `base`: codes of the first rows, which are copied
+ * where they are of this kind and on this grid; about the centre of those of CODES_4 the others are
+ * coded, too. NULL: none. End with part_codes_release, on errors too. */
 enum vdb_status part_codes_make(struct part_source *source, enum codes_kind kind,
-                                const struct quantizer *quantizer, struct part_codes *codes,
-                                struct vdb_error *err);
+                                const struct quantizer *quantizer, const struct codes *base,
+                                struct part_codes *codes, struct vdb_error *err);
 void part_codes_release(struct part_codes *codes);
 
 /* Writes the segment into the build's file. */

@@ -155,12 +155,13 @@ static enum vdb_status finish_graph(struct part_graph *x, const struct codes *co
 }
 
 static enum vdb_status make_codes(struct part_graph *x, enum codes_kind kind,
-                                  struct graph_trial *trial, struct vdb_error *err)
+                                  const struct codes *base, struct graph_trial *trial,
+                                  struct vdb_error *err)
 {
     enum vdb_status status = VDB_OK;
     trial->used = x->eight;
     if (kind != CODES_8) {
-        status = part_codes_make(x->source, kind, NULL, &trial->codes, err);
+        status = part_codes_make(x->source, kind, NULL, base, &trial->codes, err);
         trial->used = &trial->codes;
     }
     trial->exact = kind == CODES_VECTORS || !trial->used->own;
@@ -218,9 +219,9 @@ static enum vdb_status choose_codes(struct part_graph *x, struct graph_trial tri
     bool rival;
     enum codes_kind kind = codes_kind_of(x, &rival);
     *best = &trials[0];
-    enum vdb_status status = make_codes(x, kind, &trials[0], err);
+    enum vdb_status status = make_codes(x, kind, NULL, &trials[0], err);
     if (!status && rival) {
-        status = make_codes(x, CODES_4, &trials[1], err);
+        status = make_codes(x, CODES_4, NULL, &trials[1], err);
         for (int i = 0; i < 2 && !status; i++)
             status = try_codes(x, calibrator, CALIBRATE_ROUGH, &trials[i], err);
         if (!status && cost_of(&trials[1].calibration) <= cost_of(&trials[0].calibration))
@@ -240,7 +241,7 @@ enum vdb_status part_graph_keep(struct part_graph *x, const struct part *base,
 {
     x->best = &x->trials[0];
     x->best->calibration = base->calibration;
-    enum vdb_status status = make_codes(x, base->codes.kind, x->best, err);
+    enum vdb_status status = make_codes(x, base->codes.kind, &base->codes, x->best, err);
     struct part_codes *used = x->best->used;
     if (status) return status;
     used->header.bias = used->view.bias = base->codes.bias;

@@ -174,7 +174,9 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
         status = quality_choose(&rows, &quantizer, &recall, err);
         *good = recall >= RECALL_MIN || b->index != VDB_INDEX_AUTO;
     }
-    if (!status && *good) status = part_codes_make(&x->source, CODES_8, &quantizer, &x->eight, err);
+    if (!status && *good)
+        status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
+                                 &x->eight, err);
     if (x->base && x->base->calibration.dimension) {
         x->dimension = x->base->calibration.dimension;
         x->hubness = x->base->calibration.hubness;

@@ -12,6 +12,8 @@
 #include "base/error.h"
 #include "index/graph_build.h"
 
+#define PLACES 8 /* in a table, a row */
+
 struct hashed {
     uint64_t hash;
     uint32_t row;
@@ -36,19 +38,48 @@ static int compare_hashed(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
+/* Rows whose norms alone, or their places in a table of counts, are another's: only they can be
+ * equal. Puts them into hashed[], in order, and returns their number. */
+static uint32_t find_suspects(const struct codes *codes, uint8_t *counts, unsigned bits,
+                              struct hashed *hashed)
+{
+    uint32_t n = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t row = 0; row < codes->rows; row++) {
+            uint32_t norm;
+            memcpy(&norm, codes->norm + row * codes->norm_stride, sizeof norm);
+            uint32_t place = norm * 0x9e3779b9u >> (32 - bits);
+            if (pass == 0)
+                counts[place] |= (uint8_t)(counts[place] + 1);
+            else if (counts[place] > 1)
+                hashed[n++].row = row;
+        }
+    return n;
+}
+
 /* Rows with one hash and different codes, which only an adversary makes, come out as several sets;
  * that costs quality among them alone. */
 enum vdb_status duplicates_find(const struct codes *codes, uint32_t *representative,
                                 struct vdb_error *err)
 {
+    unsigned bits = 10;
+    while (bits < 31 && (uint64_t)codes->rows * PLACES > (uint64_t)1 << bits) bits++;
     struct hashed *hashed = malloc(codes->rows * sizeof *hashed);
-    if (!hashed) return error_no_memory(err);
-    for (uint32_t row = 0; row < codes->rows; row++)
-        hashed[row] = (struct hashed){
-            hash_code(codes->code + (size_t)row * codes->code_stride, codes->dim), row};
-    qsort(hashed, codes->rows, sizeof *hashed, compare_hashed);
+    uint8_t *counts = calloc((size_t)1 << bits, 1);
+    if (!hashed || !counts) {
+        free(hashed);
+        free(counts);
+        return error_no_memory(err);
+    }
+    uint32_t count = find_suspects(codes, counts, bits, hashed);
+    free(counts);
+    for (uint32_t row = 0; row < codes->rows; row++) representative[row] = row;
+    for (uint32_t i = 0; i < count; i++)
+        hashed[i].hash =
+            hash_code(codes->code + (size_t)hashed[i].row * codes->code_stride, codes->dim);
+    qsort(hashed, count, sizeof *hashed, compare_hashed);
     uint32_t first = 0;
-    for (uint32_t i = 0; i < codes->rows; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const uint8_t *a = codes->code + (size_t)hashed[i].row * codes->code_stride;
         const uint8_t *b = codes->code + (size_t)hashed[first].row * codes->code_stride;
         if (hashed[i].hash != hashed[first].hash || memcmp(a, b, codes->dim) != 0) first = i;

@@ -171,7 +171,8 @@ static void of_8_bits(void **state)
             struct made m;
             struct part_codes codes;
             make_rows(&m, metric, i % 2 ? VDB_TYPE_F16 : VDB_TYPE_F32, dims[i]);
-            assert_int_equal(part_codes_make(&m.source, CODES_8, &grid, &codes, NULL), VDB_OK);
+            assert_int_equal(part_codes_make(&m.source, CODES_8, &grid, NULL, &codes, NULL),
+                             VDB_OK);
             assert_true(codes.own);
             layout_is(&codes, DISK_CODE_SQ8, dims[i], (dims[i] + 63) / 64 * 64 - dims[i] >= 4);
             assert_int_equal(codes.header.flags,
@@ -196,7 +197,7 @@ static void of_4_bits(void **state)
             struct part_codes codes;
             uint32_t dim = dims[i], used = (dim + 1) / 2;
             make_rows(&m, metric, (enum vdb_type)(VDB_TYPE_F32 + (i + metric) % 4), dim);
-            assert_int_equal(part_codes_make(&m.source, CODES_4, NULL, &codes, NULL), VDB_OK);
+            assert_int_equal(part_codes_make(&m.source, CODES_4, NULL, NULL, &codes, NULL), VDB_OK);
             assert_true(codes.own);
             layout_is(&codes, DISK_CODE_SQ4, dim, (used + 63) / 64 * 64 - used >= 8);
             assert_int_equal(codes.header.flags,
@@ -221,7 +222,7 @@ static void vectors_as_codes(void **state)
         uint8_t flip = type == VDB_TYPE_I8 ? 0x80 : 0;
         make_rows(&m, VDB_METRIC_IP, (enum vdb_type)type, 70);
         assert_true(part_source_is_coded(&m.source));
-        assert_int_equal(part_codes_make(&m.source, CODES_8, &grid, &codes, NULL), VDB_OK);
+        assert_int_equal(part_codes_make(&m.source, CODES_8, &grid, NULL, &codes, NULL), VDB_OK);
         assert_false(codes.own);
         assert_int_equal(codes.len, 128 + 4 * ROWS);
         assert_int_equal(codes.header.codes.off, 65536);
@@ -255,7 +256,7 @@ static void no_codes(void **state)
     struct made m;
     struct part_codes codes;
     make_rows(&m, VDB_METRIC_COSINE, VDB_TYPE_F16, 33);
-    assert_int_equal(part_codes_make(&m.source, CODES_VECTORS, NULL, &codes, NULL), VDB_OK);
+    assert_int_equal(part_codes_make(&m.source, CODES_VECTORS, NULL, NULL, &codes, NULL), VDB_OK);
     assert_null(codes.segment);
     assert_ptr_equal(codes.view.code, m.vectors);
     assert_int_equal(codes.view.code_stride, 68);
@@ -274,13 +275,14 @@ static void the_same_for_any_threads_and_kernels(void **state)
     struct part_codes first, other;
     for (int kind = CODES_8; kind <= CODES_4; kind++) {
         make_rows(&m, VDB_METRIC_COSINE, VDB_TYPE_F32, 100);
-        assert_int_equal(part_codes_make(&m.source, (enum codes_kind)kind, &grid, &first, NULL),
-                         VDB_OK);
+        assert_int_equal(
+            part_codes_make(&m.source, (enum codes_kind)kind, &grid, NULL, &first, NULL), VDB_OK);
         for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
             for (m.build.threads = 1; m.build.threads < 6; m.build.threads += 2) {
                 if (kernels_select(isas[i], &m.snapshot.kernels, NULL) != VDB_OK) continue;
                 assert_int_equal(
-                    part_codes_make(&m.source, (enum codes_kind)kind, &grid, &other, NULL), VDB_OK);
+                    part_codes_make(&m.source, (enum codes_kind)kind, &grid, NULL, &other, NULL),
+                    VDB_OK);
                 assert_int_equal(other.len, first.len);
                 assert_memory_equal(other.segment + 128, first.segment + 128, first.len - 128);
                 part_codes_release(&other);
@@ -303,7 +305,7 @@ static void written(void **state)
     assert_int_equal(osfile_create(&file, store_path("part.vdb"), 0600), 0);
     assert_int_equal(osfile_reserve(&file, 0, 100000), 0);
     m.build.file = &file;
-    assert_int_equal(part_codes_make(&m.source, CODES_4, NULL, &codes, NULL), VDB_OK);
+    assert_int_equal(part_codes_make(&m.source, CODES_4, NULL, NULL, &codes, NULL), VDB_OK);
     codes.header.bias = 0.5f;
     codes.header.error = 2.0f;
     assert_int_equal(part_codes_write(&m.source, &codes, &segment, NULL), VDB_OK);
@@ -326,6 +328,58 @@ static void written(void **state)
     release_rows(&m);
 }
 
+/* Codes of the first rows are taken as they are, and only where they are what would be made. */
+static void what_is_coded_is_copied(void **state)
+{
+    (void)state;
+    static const enum vdb_type types[] = {VDB_TYPE_F32, VDB_TYPE_I8};
+    for (int i = 0; i < 2; i++)
+        for (int kind = CODES_8; kind <= CODES_4; kind++) {
+            struct made m;
+            struct part_codes old, same, other;
+            struct quantizer finer = {grid.scale / 2, grid.zero};
+            make_rows(&m, VDB_METRIC_L2, types[i], 40);
+            m.build.count = ROWS / 2;
+            assert_int_equal(
+                part_codes_make(&m.source, (enum codes_kind)kind, &grid, NULL, &old, NULL), VDB_OK);
+            m.build.count = ROWS;
+            uint8_t *norm =
+                old.segment + old.header.norms.off + 7 * (size_t)old.header.norms.stride;
+            norm[0] ^= 1; /* by which it is known again */
+            assert_int_equal(
+                part_codes_make(&m.source, (enum codes_kind)kind, &grid, &old.view, &same, NULL),
+                VDB_OK);
+            for (uint32_t row = 0; row < ROWS / 2; row++) {
+                assert_memory_equal(same.view.code + row * same.view.code_stride,
+                                    old.view.code + row * old.view.code_stride, old.view.bytes);
+                assert_memory_equal(same.view.norm + row * same.view.norm_stride,
+                                    old.view.norm + row * old.view.norm_stride,
+                                    codes_norm_bytes((enum codes_kind)kind));
+            }
+            if (kind == CODES_4) assert_memory_equal(same.center, old.center, 40 * sizeof(float));
+            part_codes_release(&same);
+            enum codes_kind else_kind = kind == CODES_4 ? CODES_8 : CODES_4;
+            assert_int_equal(part_codes_make(&m.source, else_kind, &grid, NULL, &same, NULL),
+                             VDB_OK);
+            assert_int_equal(part_codes_make(&m.source, else_kind, &grid, &old.view, &other, NULL),
+                             VDB_OK);
+            assert_memory_equal(same.segment, other.segment, same.len);
+            part_codes_release(&same);
+            part_codes_release(&other);
+            if (kind == CODES_8 && types[i] == VDB_TYPE_F32) {
+                assert_int_equal(part_codes_make(&m.source, CODES_8, &finer, NULL, &same, NULL),
+                                 VDB_OK);
+                assert_int_equal(
+                    part_codes_make(&m.source, CODES_8, &finer, &old.view, &other, NULL), VDB_OK);
+                assert_memory_equal(same.segment, other.segment, same.len);
+                part_codes_release(&same);
+                part_codes_release(&other);
+            }
+            part_codes_release(&old);
+            release_rows(&m);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +390,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_same_for_any_threads_and_kernels, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(written, store_setup, store_teardown),
+        cmocka_unit_test_setup_teardown(what_is_coded_is_copied, store_setup, store_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
