@@ -1,46 +1,26 @@
-"""lz4block.py: unpacking the LZ4 block format.
+"""lz4block.py: unpacks a block in the LZ4 block format (metadata.md)."""
+# SPDX-License-Identifier: BSD-2-Clause
 
-SPDX-License-Identifier: BSD-2-Clause
-"""
+def extend(packed, at, count):  # a count of 15 goes on, up to and with a byte that is not 255
+    more = 255 if count == 15 else 0
+    while more == 255:
+        more = packed[at]
+        at, count = at + 1, count + more
+    return at, count
 
-
-class BadBlock(Exception):
-    """The bytes are not a block of that length."""
-
-
-def unpack(packed, raw_len):
-    """Unpacks one block of the LZ4 block format."""
+def unpack(packed, raw_len):  # valueError or IndexError where that is no block
     out, at = bytearray(), 0
-
-    def longer(length):
-        nonlocal at
-        while length >= 15:
-            length += packed[at]
-            at += 1
-            if packed[at - 1] != 255:
-                break
-        return length
-
-    try:
-        while True:
-            token = packed[at]
-            at += 1
-            literals = longer(token >> 4)
-            if at + literals > len(packed) or len(out) + literals > raw_len:
-                raise BadBlock("has literals beyond its end")
-            out += packed[at:at + literals]
-            at += literals
-            if at == len(packed):
-                break
-            distance = packed[at] | packed[at + 1] << 8
-            at += 2
-            length = longer(token & 15) + 4
-            if not 0 < distance <= len(out) or len(out) + length > raw_len:
-                raise BadBlock("has a match beyond its bounds")
-            for _ in range(length):
-                out.append(out[-distance])
-    except IndexError:
-        raise BadBlock("is cut off") from None
-    if len(out) != raw_len:
-        raise BadBlock("unpacks to %d bytes, not %d" % (len(out), raw_len))
-    return bytes(out)
+    while True:
+        token = packed[at]
+        at, literals = extend(packed, at + 1, token >> 4)
+        out += packed[at:at + literals]
+        at += literals
+        if at == len(packed) and len(out) == raw_len:
+            return bytes(out)
+        start = len(out) - (packed[at] | packed[at + 1] << 8)
+        at, match = extend(packed, at + 2, token & 15)
+        match += 4
+        if not 0 <= start < len(out) or match > raw_len - len(out):
+            raise ValueError("a match from or to outside the block")
+        run = out[start:start + match]  # copied byte by byte, it repeats what it makes
+        out += (run * (match // len(run) + 1))[:match]

@@ -1,149 +1,88 @@
 #!/usr/bin/env python3
-"""vdb_reader.py: a reader of vdb files, version 0.9, written from format-spec/ alone.
+"""vdb_reader.py: lists, checks, gets and searches an index file, by format-spec/ alone.
 
-It exists to prove the specification: it shares nothing with the library, aims at clearness and not
-at speed, and uses Python's standard library only. It opens a file, follows the log to its end, and
-then lists, verifies or scans the live rows, of now or of an earlier commit.
-
+Exit status: 0; 1: damaged (check), or what was asked for is not there; 2: wrong usage;
+65: the file, or a query, cannot be read; 66: there is no such file.
 SPDX-License-Identifier: BSD-2-Clause
 """
+import argparse, heapq, json, math, sys
+from operator import mul
+from check import check
+from index import Index
+from storage import Damaged, Refused, Span
 
-import argparse
-import json
-import math
-import os
-import struct
-import sys
+def show_list(file, _):  # a line of JSON for each structure: its fields, and what follows of them
+    m = (index := Index(file)).manifest
+    for kind, entries in (("superblock", [index.slot]), ("manifest", [m]), ("part", m.parts),
+                          ("segment", m.segments), ("extent", m.extents), ("state", index.states),
+                          ("record", index.records), ("name", index.names.values())):
+        for entry in entries:
+            print(json.dumps({"structure": kind} | {
+                name: value.hex() if isinstance(value, bytes) else value for name, value
+                in vars(entry).items() if isinstance(value, (int, str)) or name.endswith("_id")}))
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from vdb_check import check  # noqa: E402
-from vdb_file import METRICS, PART_KINDS, SEGMENT_NAMES, TYPES, Damaged, File, NotKept, Unsupported  # noqa: E402
+def show_faults(file, _):
+    faults = check(file)
+    for fault in faults:
+        print(*fault.args, sep="\t")
+    return 1 if faults else 0
 
+def show_rows(file, options):  # numbers in all the digits that they have
+    found = {}
+    for _, name, vector, metadata in Index(file).rows(options.at):
+        if not options.ids or name in options.ids:
+            row = json.dumps({"id": name, "vector": vector}, ensure_ascii=False).encode()
+            found[name] = row[:-1] + (b', "metadata": ' + metadata if metadata else b"") + b"}\n"
+            if not options.ids:
+                sys.stdout.buffer.write(found.pop(name))
+    for name in options.ids:
+        sys.stdout.buffer.write(found.get(name, b""))
+        if name not in found:
+            print(f"{options.file}: no such id: {name}", file=sys.stderr)
+    return 1 if set(options.ids) - set(found) else 0
 
-def number(value, element):
-    """Shortest text that reads back as the same number of the stored type."""
-    if element in "bB":
-        return str(value)
-    for digits in range(1, 10):
-        text = "%.*g" % (digits, value)
-        if struct.pack("<" + element, float(text)) == struct.pack("<" + element, value):
-            break
-    return "-0.0" if text == "-0" else text  # in JSON, -0 is an integer and loses its sign
+DISTANCES = {1: math.dist, 3: lambda x, y: -math.fsum(map(mul, x, y)), 2: lambda x, y:
+             1 - math.fsum(map(mul, x, y)) / (math.hypot(*x) * math.hypot(*y) or math.inf)}
 
-
-def in_order(names):
-    return sorted(names, key=str.encode)
-
-
-def command_info(file, arguments):
-    m, sb, states = file.manifest, file.super, file.kept_states()
-    kept = [state.commit for state in states.states] if states else []
-    print(json.dumps({
-        "format": "%d.%d" % (sb.major, sb.minor), "file_bytes": len(file.data), "file_id": sb.file_id.hex(), "generation": sb.generation,
-        "dim": m.dim, "metric": METRICS[m.metric], "type": TYPES[m.type][0], "rows": file.rows,
-        "live": file.live_count, "deleted": file.rows - file.live_count, "commit": file.commit,
-        "commit_time_us": file.time_us, "created_us": m.created_us, "horizon_commit": m.horizon_commit,
-        "parts": [{"kind": PART_KINDS[p.kind], "row_begin": p.row_begin, "row_end": p.row_end} for p in file.parts],
-        "tail_rows": file.rows - m.row_count,
-        "segments": [{"type": SEGMENT_NAMES.get(s.type, s.type), "off": s.off, "len": s.len} for s in file.segments],
-        "snapshots": [{"name": name, "commit": file.snapshots[name].commit} for name in in_order(file.snapshots)],
-        "kept_commits": kept, "received": {"file_id": file.received[0].hex(), "commit": file.received[1],
-                                           "as_commit": file.received[2]} if file.received[2] else None,
-        "log_commits": len(file.commits), "log_end": file.log_end_off}))
-    return 0
-
-
-def command_list(file, arguments):
-    for name in in_order(file.snapshots):
-        s = file.snapshots[name]
-        print(json.dumps({"name": name, "commit": s.commit, "commit_time_us": s.commit_time_us,
-                          "created_us": s.created_us, "rows": s.row_count, "live": s.live_count,
-                          "origin_id": s.origin_id.hex(), "origin_commit": s.origin_commit}, ensure_ascii=False))
-    return 0
-
-
-def command_get(file, arguments):
-    wanted, found = set(arguments.ids), set()
-    for row, run in file.live_rows():
-        name = file.id(row, run)
-        if wanted and name not in wanted:
-            continue
-        found.add(name)
-        numbers = ", ".join(number(value, file.element) for value in file.vector(row, run))
-        text = file.metadata(row, run)
-        print('{"id": %s, "vector": [%s]%s}' % (json.dumps(name, ensure_ascii=False), numbers,
-                                                ', "metadata": ' + text if text else ""))
-    for name in sorted(wanted - found):
-        print("vdb_reader.py: no row has the id %s" % name, file=sys.stderr)
-    return 1 if wanted - found else 0
-
-
-def command_check(file, arguments):
-    count = 0
-    for finding in check(file):
-        print(finding)
-        count += 1
-    return 1 if count else 0
-
-
-def distance(metric, x, y):
-    dot = math.fsum(a * b for a, b in zip(x, y))
-    if metric == 3:
-        return -dot
-    if metric == 2:
-        return 1 - dot / math.sqrt(math.fsum(a * a for a in x) * math.fsum(b * b for b in y))
-    return math.sqrt(math.fsum((a - b) ** 2 for a, b in zip(x, y)))
-
-
-def command_search(file, arguments):
-    like = [(row, run) for row, run in file.live_rows() if file.id(row, run) == arguments.like]
-    if not like:
-        print("vdb_reader.py: no row has the id %s" % arguments.like, file=sys.stderr)
-        return 1
-    query = file.vector(*like[0])
-    hits = sorted((distance(file.manifest.metric, file.vector(row, run), query), row, run.begin, run)
-                  for row, run in file.live_rows())
-    for rank, (far, row, _, run) in enumerate(hits[:arguments.k], 1):
-        print("%s\t%d\t%s\t%.9g" % (arguments.like, rank, file.id(row, run), far))
-    return 0
-
+def show_nearest(file, options):
+    index, status = Index(file), 1
+    dim, distance = index.manifest.dim, DISTANCES[index.manifest.metric]
+    for number, line in enumerate(sys.stdin.buffer):
+        try:
+            query = json.loads(line)
+            query = query if isinstance(query, dict) else {"vector": query}
+            vector = [float(x) for x in query["vector"]]
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+            vector = []
+        if len(vector) != dim or not all(map(math.isfinite, vector)):
+            raise Refused(65, f"line {number + 1} of standard input is no vector of {dim} numbers")
+        near = ((distance(vector, x), row, name) for row, name, x, _ in index.rows(options.at))
+        for rank, (far, _, name) in enumerate(heapq.nsmallest(options.k, near), 1):
+            print(query.get("id", number), rank, name, far, sep="\t")
+            status = 0
+    return status
 
 def main():
-    parser = argparse.ArgumentParser(description="Reads vdb files, version 0.9.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, run, about in (("info", command_info, "what is in the file, as JSON"),
-                             ("list", command_list, "the snapshots as JSON Lines"),
-                             ("get", command_get, "live rows as JSON Lines"),
-                             ("check", command_check, "verify every checksum and rule"),
-                             ("search", command_search, "exact neighbours of a stored vector")):
-        command = commands.add_parser(name, help=about)
-        command.set_defaults(run=run)
-        command.add_argument("file")
-        if name in ("get", "search"):
-            command.add_argument("--at", metavar="COMMIT|SNAPSHOT", help="rows as they were after that commit")
-        if name == "get":
-            command.add_argument("ids", nargs="*")
-        if name == "search":
-            command.add_argument("-k", type=int, default=10)
-            command.add_argument("--like", required=True)
-    arguments = parser.parse_args()
+    commands = {"list": show_list, "check": show_faults, "get": show_rows, "search": show_nearest}
+    parser = argparse.ArgumentParser(description="Reads vdb index files, by format-spec/ alone.")
+    parser.add_argument("command", choices=commands)
+    parser.add_argument("file")
+    parser.add_argument("ids", metavar="ID", nargs="*", help="get: these rows alone")
+    parser.add_argument("--at", metavar="WHEN", help="get, search: a name, a commit or a time")
+    parser.add_argument("-k", metavar="N", type=int, default=10, help="search: so many neighbours")
+    options = parser.parse_intermixed_args()
     try:
-        file = File(arguments.file)
-        if getattr(arguments, "at", None):
-            named = file.snapshots.get(arguments.at)
-            file.go_back(named.commit if named else int(arguments.at))
-        return arguments.run(file, arguments)
+        with open(options.file, "rb") as file:
+            whole = Span(file, "file", 0, file.seek(0, 2))
+            return commands[options.command](whole, options)
+    except Damaged as damage:
+        status, message = 65, "{2} ({0}, offset {1})".format(*damage.args)
+    except Refused as refusal:
+        status, message = refusal.args
     except OSError as error:
-        print("vdb_reader.py: %s: %s" % (arguments.file, error.strerror), file=sys.stderr)
-        return 66
-    except NotKept as error:
-        print("vdb_reader.py: %s: %s" % (arguments.file, error), file=sys.stderr)
-        return 1
-    except (Damaged, Unsupported, UnicodeDecodeError) as error:
-        print("vdb_reader.py: %s: %s" % (arguments.file, error), file=sys.stderr)
-        return 65
-
+        status, message = 66, error.strerror
+    print(f"{options.file}: {message}", file=sys.stderr)
+    return status
 
 if __name__ == "__main__":
     sys.exit(main())

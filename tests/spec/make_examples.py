@@ -22,7 +22,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "format-spec", "reader"))
-from xxh3 import pure_xxh3_64 as xxh3  # noqa: E402
+from xxh3 import xxh3_64 as xxh3  # noqa: E402
 
 SCALARS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i32": "i", "f32": "f"}
 layouts = {}  # struct name -> [(offset, size, type, field)]

@@ -39,6 +39,7 @@ make_index() { # TYPE
 setup() {
     root=${VDB_SOURCE_DIR:-$BATS_TEST_DIRNAME/../..}
     reader=$root/format-spec/reader/vdb_reader.py
+    invariants=$root/tests/spec/invariants.py
     cd "$BATS_FILE_TMPDIR"
 }
 
@@ -77,35 +78,55 @@ assert got == live
 EOF
 }
 
+# What the reader's `list` says of a file, by Python expressions over lists of structures, which have to be true.
+listed() { # INDEX EXPRESSION...
+    python3 "$reader" list "$1" >listed.jsonl
+    python3 - "${@:2}" <<'EOF'
+import json, sys
+listed = {name: [] for name in "superblock manifest part segment extent snapshot state record name".split()}
+for line in open("listed.jsonl"):
+    line = json.loads(line)
+    listed[line["structure"]].append(line)
+for expression in sys.argv[1:]:
+    assert eval(expression, listed), (expression, listed)
+EOF
+}
+
 @test "check: every file of the tools keeps every rule of the spec" {
     for index in *.vdb; do
         run python3 "$reader" check "$index"
         echo "$index: $output"
         [ "$status" -eq 0 ]
         [ -z "$output" ]
+        run python3 "$invariants" "$index"
+        echo "$index: $output"
+        [ "$status" -eq 0 ]
+        [ -z "$output" ]
     done
 }
 
-@test "info: counts agree with vdb-stat" {
+@test "list: numbers agree with vdb-stat" {
     for index in *.vdb; do
         vdb-stat --json "$index" >tool.json
-        python3 "$reader" info "$index" >reader.json
-        python3 - <<'EOF'
+        tool=$(python3 -c '
 import json
-tool, reader = json.load(open("tool.json")), json.load(open("reader.json"))
-for key in ("format", "file_bytes", "dim", "metric", "type", "rows", "live", "deleted", "commit", "tail_rows"):
-    assert tool[key] == reader[key], (key, tool[key], reader[key])
-assert [p["kind"] for p in tool["parts"]] == [p["kind"] for p in reader["parts"]]
-EOF
+tool = json.load(open("tool.json"))
+print({k: tool[k] for k in ("dim", "metric", "type", "rows", "commit", "tail_rows")} | {"parts": [p["kind"] for p in tool["parts"]]})')
+        listed "$index" "(tool := $tool) and tool['dim'] == manifest[0]['dim']" \
+            "($tool)['metric'] == ['l2', 'cosine', 'ip'][manifest[0]['metric'] - 1]" \
+            "($tool)['type'] == ['f32', 'f16', 'i8', 'u8'][manifest[0]['type'] - 1]" \
+            "($tool)['rows'] == state[-1]['rows'] and ($tool)['commit'] == state[-1]['commit']" \
+            "($tool)['tail_rows'] == state[-1]['rows'] - manifest[0]['rows']" \
+            "($tool)['parts'] == [['flat', 'graph', 'ivf'][p['kind'] - 1] for p in part]"
     done
 }
 
 @test "the files cover what they are for: a tail, a part with tombstones, a graph, an inverted file" {
-    python3 "$reader" info tail-f32.vdb | grep -q '"parts": \[\]'
-    python3 "$reader" info parts-f32.vdb | grep -q '"kind": "graph"'
-    python3 "$reader" info parts-f32.vdb | grep -q '"type": "tombstone"\|"tail_rows": [1-9]'
-    python3 "$reader" info compact-u8.vdb | grep -q '"deleted": 0'
-    python3 "$reader" info compact-f32.vdb | grep -q '"kind": "ivf"'
+    listed tail-f32.vdb 'not part'
+    listed parts-f32.vdb '[p["kind"] for p in part] == [2]' \
+        '"tombstone" in [s["name"] for s in segment] or state[-1]["rows"] > manifest[0]["rows"]'
+    listed compact-u8.vdb 'manifest[0]["rows"] == manifest[0]["live_count"]'
+    listed compact-f32.vdb '[p["kind"] for p in part] == [3]'
 }
 
 @test "search: the same neighbours at the same distances, in every metric" {
@@ -113,7 +134,7 @@ EOF
         rm -f metric.vdb
         records 1 400 1 3 | vdb-add -q --create --type f32 --metric "$metric" metric.vdb
         vdb-search --exact -k 8 --like row-0007é metric.vdb >tool.tsv
-        python3 "$reader" search -k 8 --like row-0007é metric.vdb >reader.tsv
+        vdb-get metric.vdb row-0007é | python3 "$reader" search -k 8 metric.vdb >reader.tsv
         python3 - <<'EOF'
 tool, reader = ([line.rstrip("\n").split("\t") for line in open(p)] for p in ("tool.tsv", "reader.tsv"))
 assert len(tool) == len(reader) == 8
@@ -135,10 +156,10 @@ EOF
 
 @test "an ivf part: the tools and the reader read its rows" {
     python3 "$root/tests/spec/make_examples.py" --ivf --file ivf.data "$root/format-spec"
-    run python3 "$reader" check ivf.data
+    run python3 "$invariants" ivf.data
     echo "$output"
     [ "$status" -eq 0 ]
-    python3 "$reader" info ivf.data | grep -q '"kind": "ivf"'
+    listed ivf.data '[p["kind"] for p in part] == [3]'
     vdb-get ivf.data >tool.jsonl
     python3 "$reader" get ivf.data >reader.jsonl
     same_records tool.jsonl reader.jsonl
@@ -150,10 +171,10 @@ EOF
         for metric in l2 cosine; do
             records 0 300 1 1 | vdb-add -q --create --index ivf --type $type --metric $metric lists.data
             vdb-compact -q lists.data
-            run python3 "$reader" check lists.data
+            run python3 "$invariants" lists.data
             echo "$type $metric: $output"
             [ "$status" -eq 0 ]
-            python3 "$reader" info lists.data | grep -q '"kind": "ivf"'
+            listed lists.data '[p["kind"] for p in part] == [3]'
             rm lists.data
         done
     done
@@ -164,7 +185,7 @@ EOF
     while read -r at bytes words; do
         cp ivf.data bad.data
         printf "$bytes" | dd of=bad.data bs=1 seek=$((131072 + at)) conv=notrunc status=none
-        run python3 "$reader" check bad.data
+        run python3 "$invariants" bad.data
         echo "$at: $output"
         [ "$status" -eq 1 ]
         [[ $output == *"ivf: $words"* ]]
@@ -206,7 +227,7 @@ EOF
 
 # The tools and the reader give the same rows of each of these commits, and refuse the others up to the newest.
 same_past() { # INDEX COMMIT...
-    run python3 "$reader" check "$1"
+    run python3 "$invariants" "$1"
     echo "$output"
     [ "$status" -eq 0 ]
     newest=$(vdb-stat "$1" | awk '$1 == "commit" {print $2}')
@@ -243,8 +264,8 @@ same_past() { # INDEX COMMIT...
     cp kept.data purged.data
     vdb-compact -q --keep-rows all kept.data
     vdb-compact -q purged.data
-    python3 "$reader" info kept.data | grep -q '"kept_commits": \[1, 2, 3, 4\]'
-    python3 "$reader" info purged.data | grep -q '"kept_commits": \[\]'
+    listed kept.data '[s["commit"] for s in state] == [1, 2, 3, 4, 5]'
+    listed purged.data '[s["commit"] for s in state] == [5]'
     vdb-rm -q kept.data row-0006 row-0007é >/dev/null
     vdb-rm -q purged.data row-0006 row-0007é >/dev/null
     same_past kept.data 1 2 3 4 5 6
@@ -260,11 +281,12 @@ same_names() { # INDEX
     python3 - <<'EOF'
 import json
 tool, reader = ([json.loads(line) for line in open(path)] for path in ("tool.jsonl", "reader.jsonl"))
-tool.sort(key=lambda t: t["name"].encode())  # vdb-snap goes by age, the file by bytes
-assert reader and len(tool) == len(reader), (tool, reader)
-for t, r in zip(tool, reader):
-    for key in ("name", "commit", "rows", "live", "origin_id", "origin_commit"):
-        assert t[key] == r[key], (key, t, r)
+tool = {t["name"]: t for t in tool}
+reader = {r["name"]: r | {"live": r["live_count"]} for r in reader if r["structure"] == "name"}
+assert reader and set(tool) == set(reader), (tool, reader)
+for name, t in tool.items():
+    for key in ("commit", "rows", "live", "origin_id", "origin_commit"):
+        assert t[key] == reader[name][key], (key, t, reader[name])
 EOF
 }
 
@@ -301,4 +323,20 @@ EOF
     run python3 "$reader" check more.data
     [ "$status" -eq 0 ]
     [ "$(python3 "$reader" get more.data | grep -o '"id": "[a-z]*"' | tr '\n' ' ')" = '"id": "pear" "id": "apple" "id": "quince" ' ]
+}
+
+@test "lives of an index: the tools and the reader see the same at every commit, and find the same" {
+    python3 "$root/tests/spec/reader_life.py" live 1 2 5 7
+}
+
+@test "check: finds every byte that is not what it was, and every cut" {
+    python3 "$root/tests/spec/make_examples.py" --file example.data "$root/format-spec"
+    python3 "$root/tests/spec/reader_life.py" flip example.data
+}
+
+@test "the reader has less than 600 lines that are not empty, none of 100 columns" {
+    [ "$(cat "$root"/format-spec/reader/*.py | grep -c .)" -lt 600 ]
+    ! grep -n '.\{100\}' "$root"/format-spec/reader/*.py
+    run bash -c 'cd "$1" && ls *.py' - "$root/format-spec/reader"
+    [ "$(tr '\n' ' ' <<<"$output")" = "check.py index.py log.py lz4block.py manifest.py rows.py storage.py superblock.py vdb_reader.py xxh3.py " ]
 }

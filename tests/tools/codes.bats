@@ -97,14 +97,14 @@ sweep() { # METRIC
                 rm -f x.vdb
                 vdb-add -q --create --metric $metric --index graph --codes $kind x.vdb "$DATA/f32-$dim.npy"
                 vdb-compact -q x.vdb
-                ends 0 python3 "$HERE/../../format-spec/reader/vdb_reader.py" check x.vdb
+                ends 0 python3 "$HERE/../spec/invariants.py" x.vdb
                 [ -z "$output" ]
             done
         done
     done
     vdb-add -q --create --index graph --codes i4 y.vdb "$DATA/u8-100.npy"
     vdb-compact -q y.vdb
-    ends 0 python3 "$HERE/../../format-spec/reader/vdb_reader.py" check y.vdb
+    ends 0 python3 "$HERE/../spec/invariants.py" y.vdb
 }
 
 @test "--codes: given to a new index and kept in later builds" {
@@ -251,6 +251,6 @@ damaged() { # METRIC
     [ "$status" -eq 1 ]
     [[ $output == *graph* ]]
     refused 65 "x.vdb*graph*" vdb-search x.vdb "$DATA/f32-100-q.npy"
-    run python3 "$HERE/../../format-spec/reader/vdb_reader.py" check x.vdb
+    run python3 "$HERE/../spec/invariants.py" x.vdb
     [ "$status" -eq 1 ]
 }

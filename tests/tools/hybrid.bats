@@ -14,14 +14,14 @@ setup_file() {
 
 setup() {
     common_setup
-    reader=${VDB_SOURCE_DIR:-$HERE/../..}/format-spec/reader/vdb_reader.py
+    invariants=${VDB_SOURCE_DIR:-$HERE/../..}/tests/spec/invariants.py
 }
 
 value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
 parts() { vdb-stat "$1" | awk -F '\t' '$1 == "part" {printf "%s%s %s", sep, $3, $4; sep = " "}'; }
 sound() {
     vdb-check --deep "$1"
-    ends 0 python3 "$reader" check "$1"
+    ends 0 python3 "$invariants" "$1"
 }
 epoch() { date -ud "$(vdb-stat "$1" | awk '$1 == "commit_time" {print $2}')" +%s; }
 add_rows() { # INDEX PREFIX OPTION...

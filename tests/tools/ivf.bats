@@ -15,7 +15,7 @@ setup_file() {
 
 setup() {
     common_setup
-    reader=${VDB_SOURCE_DIR:-$HERE/../..}/format-spec/reader/vdb_reader.py
+    invariants=${VDB_SOURCE_DIR:-$HERE/../..}/tests/spec/invariants.py
 }
 
 value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
@@ -23,7 +23,7 @@ parts() { vdb-stat "$1" | awk -F '\t' '$1 == "part" {print $3, $4}'; }
 lists() { vdb-get --centroids "$1" | wc -l; }
 sound() {
     vdb-check --deep "$1"
-    ends 0 python3 "$reader" check "$1"
+    ends 0 python3 "$invariants" "$1"
 }
 
 # finds INDEX QUERIES OPTION...: the search finds nine tenths of what an exact one finds.
