@@ -586,6 +586,7 @@ def stream_example(base, target, ids, texts, rows, deleted):
 
 FILE_ID = bytes.fromhex("00112233445566778899aabbccddeeff")
 OTHER_ID = bytes.fromhex("ffeeddccbbaa99887766554433221100")  # of the index that a state is received from
+STEP = 65536  # from one of the file's pieces to the next; tests/golden/damage.py has less of zeros between
 START = 1767322800000000  # 2026-01-02T03:00:00Z
 MINUTE = 60000000
 IDS = ["apple", "pear", "plum"]
@@ -600,7 +601,7 @@ def segment(file, kind, off, data, rows=3, stride=0):
 
 
 def part_segments(file, with_ivf):
-    vectors, at = vectors_of(ROWS), 65536
+    vectors, at = vectors_of(ROWS), STEP
     example("vectors", vectors, [("row[%d]" % i, " ".join(map(repr, row))) for i, row in enumerate(ROWS)])
     ids, values = ids_of(IDS)
     example("id", ids, listed("disk_id_header", values) + [("id[%d]" % i, name) for i, name in enumerate(IDS)])
@@ -672,12 +673,12 @@ def make(with_ivf=False):
     changes += [(3, START + 3 * MINUTE, 3, "fig"), (3, START + 3 * MINUTE, 3, "pear")]
     history, lines = history_of(changes + [(4, START + 4 * MINUTE, 4, "pear")])
     example("history", history, lines)
-    segments.append(segment(file, 8, 8 * 65536, history, rows=0))
+    segments.append(segment(file, 8, 8 * STEP, history, rows=0))
     states, lines = states_of([({"commit": 3, "time_us": START + 3 * MINUTE, "until_us": START + 4 * MINUTE,
                                  "row_count": 3, "live_count": 2}, [1])])
     example("states", states, lines)
-    segments.append(segment(file, 12, 8 * 65536 + 4096, states, rows=0))
-    manifest_off, log_off, second_off = 9 * 65536, 10 * 65536, 11 * 65536
+    segments.append(segment(file, 12, 8 * STEP + 4096, states, rows=0))
+    manifest_off, log_off, second_off = 9 * STEP, 10 * STEP, 11 * STEP
     older_off = manifest_off + 4096
     older = file[older_off] = manifest_of(2, [s for s in segments if s["type"] != 7], log_off)
     manifest = file[manifest_off] = manifest_of(3, segments, log_off)
