@@ -84,17 +84,20 @@ EOF
 
 @test "a file of version 0.9 gives the rows that it had after each commit" {
     gunzip -c "$ROOT/tests/golden/v0.9/example.vdb.gz" >example.vdb
-    for when in 3 harvest 4 5 6 press 7 cider; do
-        python3 "$reader" get --at "$when" example.vdb >reader.jsonl
-        vdb-get --at "$when" example.vdb | python3 -c '
-import json, sys
-when, path = sys.argv[1:]
-said = next(s for s in map(json.loads, open(path)) if when in (str(s["commit"]), s["name"]))
-for got in (sys.stdin, open("reader.jsonl")):
-    got = [json.loads(line) for line in got]
-    assert got == said["rows"], (when, got)
-' "$when" "$ROOT/tests/golden/v0.9/past.jsonl"
-    done
+    python3 - "$ROOT" <<'EOF'
+import json, subprocess, sys
+root = sys.argv[1]
+states = [json.loads(line) for line in open(root + "/tests/golden/v0.9/past.jsonl")]
+whens = ["3", "harvest", "4", "5", "6", "press", "7", "cider"]
+commands = "".join("get\t--at\t%s\texample.vdb\n" % when for when in whens)
+said = subprocess.run([sys.executable, root + "/tests/golden/second_reader.py", root], input=commands, text=True,
+                      capture_output=True, check=True).stdout.splitlines()
+for when, line in zip(whens, said, strict=True):
+    rows = next(state["rows"] for state in states if when in (str(state["commit"]), state["name"]))
+    tool = subprocess.run(["vdb-get", "--at", when, "example.vdb"], text=True, capture_output=True, check=True).stdout
+    for got in (tool, json.loads(line.split("\t")[1])):
+        assert [json.loads(row) for row in got.splitlines()] == rows, (when, got)
+EOF
     [ "$(vdb-snap example.vdb | cut -f 1 | sort | tr '\n' ' ')" = "cider harvest press " ]
     for when in 2 8 orchard; do
         run --separate-stderr vdb-get --at $when example.vdb
@@ -104,6 +107,52 @@ for got in (sys.stdin, open("reader.jsonl")):
     done
     run --separate-stderr vdb-get --at 2 example.vdb
     [[ $stderr == *"commit 2 is not kept any more"*"commit 3"* ]]
+}
+
+@test "files of version 0.9 that the tools made give the rows that were put in, now and in the past, and find what is near" {
+    python3 - "$ROOT" <<'EOF'
+import glob, json, math, subprocess, sys
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+def tool(*words, **given):
+    done = subprocess.run(words, capture_output=True, text=True, **given)
+    assert done.returncode == 0 and not done.stderr, (words, done.returncode, done.stderr)
+    return done.stdout
+def same(a, b): # of f16 the reader prints as few digits as tell them apart
+    bare = [[{key: value for key, value in row.items() if key != "vector"} for row in rows] for rows in (a, b)]
+    return bare[0] == bare[1] and all(math.isclose(x, y, rel_tol=2 ** -11) for one, other in zip(a, b)
+                                      for x, y in zip(one["vector"], other["vector"], strict=True))
+names = sorted(path[5:-5] for path in glob.glob("good/*.rows"))
+assert len(names) >= 14, names
+reader, searched = [], 0
+for name in names:
+    index = "good/%s.vdb" % name
+    assert tool("vdb-check", "--deep", index) == ""
+    states = [([], lines(open("good/%s.rows" % name).read()))]
+    states += [(["--at", str(state["at"])], state["rows"]) for state in lines(open("good/%s.past" % name).read())]
+    for at, rows in states:
+        assert lines(tool("vdb-get", *at, index)) == rows, (name, at)
+        reader.append((["get", *at, index], rows))
+    reader.append((["check", index], []))
+    try:
+        near = lines(open("good/%s.near" % name).read())
+    except FileNotFoundError:
+        continue
+    queries = "".join(json.dumps({"id": "q", "vector": query["vector"]}) + "\n" for query in near)
+    found = [float(line.split("\t")[3]) for line in tool("vdb-search", "-k", "5", index, "-", input=queries).splitlines()]
+    wanted = [distance for query in near for distance in query["distances"]]
+    assert len(found) == len(wanted)
+    hits = [math.isclose(a, b, rel_tol=1e-5, abs_tol=1e-5) for a, b in zip(found, wanted)]
+    assert sum(hits) >= 0.9 * len(hits), (name, sum(hits), len(hits))
+    assert all(a > b or hit for a, b, hit in zip(found, wanted, hits)), name
+    searched += 1
+assert searched >= 11
+text = "".join("\t".join(words) + "\n" for words, _ in reader)
+said = tool(sys.executable, sys.argv[1] + "/tests/golden/second_reader.py", sys.argv[1], input=text).splitlines()
+for (words, rows), (status, out, err) in zip(reader, (line.split("\t") for line in said)):
+    assert status == "0" and same(lines(json.loads(out)), rows), (words, status, json.loads(out)[:300], err)
+assert len(said) == len(reader)
+EOF
 }
 
 # ---- damaged files ---------------------------------------------------------------------------
