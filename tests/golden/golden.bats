@@ -209,6 +209,7 @@ reader_knows_not="CODE-4 CODE-12 GRAPH-5 GRAPH-8 GRAPH-15 GRAPH-16 HIST-2 HIST-7
     LOG-27 LOG-29 SB-7 VEC-3 VEC-4"
 
 @test "the second reader refuses the damaged files, or finds what is wrong with them" {
+    [ "${VDB_MODE:-release}" = release ] || skip "it is the same under the sanitizers"
     python3 - "$ROOT" "$reader_knows_not" <<'EOF'
 import json, subprocess, sys
 root, knows_not = sys.argv[1], sys.argv[2].split()
