@@ -273,16 +273,32 @@ static enum vdb_status check_links(const struct vdb *db, struct vdb_error *err)
                      (unsigned long long)now.links);
 }
 
+static enum vdb_status owner_failed(int failed, struct vdb_error *err)
+{
+    return error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                           "cannot sync the new file or give it mode and owner of the old one");
+}
+
 static enum vdb_status sync_like(const struct vdb *db, const struct newname *name,
-                                 struct vdb_error *err)
+                                 struct osfile_stat *like, struct vdb_error *err)
+{
+    int failed = osfile_stat(&db->maintained, like);
+    if (!failed) failed = osfile_copy_owner(&name->file, like);
+    if (!failed) failed = osfile_sync_all(&name->file);
+    return failed ? owner_failed(failed, err) : VDB_OK;
+}
+
+/* What came since sync_like, which is little: it is the writers who wait for it. */
+static enum vdb_status sync_rest(const struct vdb *db, const struct newname *name,
+                                 const struct osfile_stat *like, struct vdb_error *err)
 {
     struct osfile_stat old;
     int failed = osfile_stat(&db->maintained, &old);
-    if (!failed) failed = osfile_copy_owner(&name->file, &old);
-    if (!failed) failed = osfile_sync_all(&name->file);
-    if (!failed) return VDB_OK;
-    return error_set_errno(err, VDB_CANNOT_CREATE, failed,
-                           "cannot sync the new file or give it mode and owner of the old one");
+    bool same =
+        !failed && old.mode == like->mode && old.owner == like->owner && old.group == like->group;
+    if (!failed && !same) return sync_like(db, name, &old, err);
+    if (!failed) failed = osfile_sync_data(&name->file);
+    return failed ? owner_failed(failed, err) : VDB_OK;
 }
 
 /* So few commits may be left for the time in which writers have to wait. */
@@ -305,25 +321,46 @@ static enum vdb_status approach(struct catchup *c, const struct newname *name,
     return status;
 }
 
+/* For writers of this handle, who would sync the directory. One who is at it does so. */
+static void note_durable(struct vdb *db, struct osfile_identity named)
+{
+    if (pthread_mutex_trylock(&db->write_lock)) return;
+    db->named = named;
+    pthread_mutex_unlock(&db->write_lock);
+}
+
+/* With WRITE held, for as short as can be. The name is made durable afterwards: whoever writes to
+ * the new file before sees to that himself. */
+static enum vdb_status replace_old(struct vdb *db, const struct vdb_snapshot *s, struct catchup *c,
+                                   const struct newname *name, const struct osfile_stat *like,
+                                   struct vdb_error *err)
+{
+    uint64_t carried;
+    enum vdb_status status = check_links(db, err);
+    if (!status) status = catchup_run(c, &carried, err);
+    if (!status) status = sync_rest(db, name, like, err);
+    if (!status) status = newname_take(name, true, err);
+    if (!status) publish_superseded(&db->maintained, s->generation); /* a hint: the work is done */
+    return status;
+}
+
 /* With the MAINTAIN lock held, and the new file written as of `s`. */
 static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, struct newname *name,
                                  struct vdb_error *err)
 {
     struct catchup c = {.db = db, .from = s, .successor = name->passing};
-    uint64_t carried;
-    enum vdb_status status = approach(&c, name, err);
-    if (!status) status = db_lock_write_maintained(db, err);
-    bool locked = !status;
-    if (!status) status = check_links(db, err);
-    if (!status) status = catchup_run(&c, &carried, err);
-    catchup_release(&c);
-    struct osfile_stat fresh;
-    if (!status) status = sync_like(db, name, err);
+    struct osfile_stat like, fresh;
+    enum vdb_status status = sync_like(db, name, &like, err);
+    if (!status) status = approach(&c, name, err);
     bool known = !status && osfile_stat(&name->file, &fresh) == 0;
-    status = newname_finish(name, status, true, err);
-    if (!status && known) db->named = fresh.identity;
-    if (!status) publish_superseded(&db->maintained, s->generation); /* a hint: the work is done */
-    if (locked) db_unlock_write(db);
+    if (!status) status = db_lock_write_maintained(db, err);
+    if (!status) {
+        status = replace_old(db, s, &c, name, &like, err);
+        db_unlock_write(db);
+    }
+    catchup_release(&c);
+    status = newname_settle(name, status, err);
+    if (!status && known) note_durable(db, fresh.identity);
     return status;
 }
 
@@ -340,14 +377,6 @@ static enum vdb_status write_successor(struct vdb *db, const struct vdb_snapshot
     return status ? newname_finish(&name, status, true, err) : take_over(db, s, &name, err);
 }
 
-/* Whoever goes last over to the new file gives the pages and the room of the old one back, which
- * takes its time: so that it is none of the writers who wait for the lock, this one stands in line
- * behind them, on the old file and then on the new one. */
-static void let_go_first(struct vdb *db)
-{
-    if (!db_lock_write(db, NULL)) db_unlock_write(db);
-}
-
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,
                                         struct vdb_error *err)
 {
@@ -359,7 +388,10 @@ static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact
     if (!status) status = db_refresh_to_write(db, &snapshot, err);
     if (!status) status = write_successor(db, snapshot, o, err);
     db_unlock_maintain(db); /* a lock that is held is not let go of */
-    if (!status) let_go_first(db);
+    /* Whoever goes last over to the new file gives the pages and the room of the old one back,
+     * which takes its time: so that it is none of the writers who wait for the lock, this one
+     * stands in line behind them, on the old file and then on the new one. */
+    if (!status) db_stand_in_line(db);
     snapshot_unref(snapshot); /* keeps the old file until then */
     return status;
 }

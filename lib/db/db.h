@@ -74,6 +74,9 @@ enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err);
 enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err);
 void db_unlock_write(struct vdb *db);
 
+/* Returns when those who wait for the WRITE range have had it, on the file that is there then. */
+void db_stand_in_line(struct vdb *db);
+
 /* maintain_lock and the file's MAINTAIN range, likewise, within `wait` seconds. db->maintained is
  * open until db_unlock_maintain. */
 enum vdb_status db_lock_maintain(struct vdb *db, double wait, struct vdb_error *err);

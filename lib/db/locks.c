@@ -97,14 +97,34 @@ static enum vdb_status aim(struct vdb *db, struct db_range *range, struct vdb_er
                   : VDB_OK;
 }
 
+/* Who gave a new file its name syncs the directory, but may not have come to that, or have died
+ * before: so whoever writes to one that is as new as that does it first, or his commit could be
+ * lost with the name. Of a directory that only lets us pass we must take it as done. */
+static enum vdb_status make_name_durable(struct vdb *db, struct osfile_identity identity,
+                                         struct vdb_error *err)
+{
+    if (db->unsynced || same_file(db->named, identity)) return VDB_OK;
+    pthread_mutex_lock(&db->state_lock);
+    bool fresh =
+        !same_file(db->identity, identity) || db->newest->generation->superblock.generation == 1;
+    pthread_mutex_unlock(&db->state_lock);
+    int failed = fresh ? osfile_sync_directory_of(db->path) : 0;
+    if (failed && failed != EACCES && failed != EPERM)
+        return error_set_errno(err, VDB_IO, failed, "cannot sync the directory of the index");
+    db->named = identity;
+    return VDB_OK;
+}
+
 /* A compaction may take the file's place while its lock is waited for, so who gets the lock looks
  * again at what the path names, and begins anew with that. */
 static enum vdb_status lock_current(struct vdb *db, struct filelock_place place, double wait,
-                                    struct db_range *range, struct vdb_error *err)
+                                    bool to_write, struct db_range *range, struct vdb_error *err)
 {
     for (;;) {
         bool same = false;
         enum vdb_status status = aim(db, range, err);
+        /* Before, so that nobody waits for it. */
+        if (!status && to_write) status = make_name_durable(db, range->identity, err);
         if (status) return status;
         int failed = filelock_take(&range->lock, place, wait, &db->cancel);
         if (failed) return lock_failed(failed, &range->lock.file, place.off, err);
@@ -136,23 +156,7 @@ static int mutex_lock_within(pthread_mutex_t *mutex, double wait, const struct c
     return 0;
 }
 
-/* Who gave a new file its name syncs the directory, but may not have come to that, or have died
- * before: so whoever writes to one that is as new as that does it first, or his commit could be
- * lost with the name. Of a directory that only lets us pass we must take it as done. */
-static enum vdb_status make_name_durable(struct vdb *db, struct vdb_error *err)
-{
-    if (db->unsynced || same_file(db->named, db->identity)) return VDB_OK;
-    pthread_mutex_lock(&db->state_lock);
-    bool fresh = db->newest->generation->superblock.generation == 1;
-    pthread_mutex_unlock(&db->state_lock);
-    int failed = fresh ? osfile_sync_directory_of(db->path) : 0;
-    if (failed && failed != EACCES && failed != EPERM)
-        return error_set_errno(err, VDB_IO, failed, "cannot sync the directory of the index");
-    db->named = db->identity;
-    return VDB_OK;
-}
-
-enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
+static enum vdb_status lock_write(struct vdb *db, bool to_write, struct vdb_error *err)
 {
     enum vdb_status status = may_write(db, err);
     if (status) return status;
@@ -160,14 +164,19 @@ enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
     if (failed == ECANCELED)
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
     if (failed) return error_set(err, VDB_BUSY, "another thread is writing to the index");
-    status = lock_current(db, write_place, db->wait, &db->writing, err);
-    if (status) {
-        pthread_mutex_unlock(&db->write_lock);
-        return status;
-    }
-    status = make_name_durable(db, err);
-    if (status) db_unlock_write(db);
+    status = lock_current(db, write_place, db->wait, to_write, &db->writing, err);
+    if (status) pthread_mutex_unlock(&db->write_lock);
     return status;
+}
+
+enum vdb_status db_lock_write(struct vdb *db, struct vdb_error *err)
+{
+    return lock_write(db, true, err);
+}
+
+void db_stand_in_line(struct vdb *db)
+{
+    if (!lock_write(db, false, NULL)) db_unlock_write(db);
 }
 
 void db_unlock_write(struct vdb *db)
@@ -184,7 +193,7 @@ enum vdb_status db_lock_maintain(struct vdb *db, double wait, struct vdb_error *
     if (failed == ECANCELED)
         return error_set(err, VDB_CANCELLED, "cancelled while waiting for another thread");
     if (failed) return error_set(err, VDB_BUSY, "another thread maintains the index");
-    status = lock_current(db, maintain_place, wait, &db->maintaining, err);
+    status = lock_current(db, maintain_place, wait, false, &db->maintaining, err);
     struct osfile_identity identity;
     if (!status) status = hold_file(db, &db->maintained, &identity, err);
     if (!status && same_file(identity, db->maintaining.identity)) return VDB_OK;

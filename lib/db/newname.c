@@ -187,8 +187,8 @@ enum vdb_status newname_create_successor(struct newname *name, const char *path,
     return failed ? create_failed(name, failed, err) : VDB_OK;
 }
 
-/* Gives the file its name, unless somebody has put another one under its passing name. */
-static enum vdb_status take_name(const struct newname *name, bool replace, struct vdb_error *err)
+/* Not if somebody has put another one under its passing name. */
+enum vdb_status newname_take(const struct newname *name, bool replace, struct vdb_error *err)
 {
     bool same;
     int failed = leads_to(name->passing, &name->file, &same);
@@ -209,10 +209,8 @@ static void discard(const struct newname *name)
     if (!leads_to(name->passing, &name->file, &same) && same) osfile_unlink(name->passing);
 }
 
-enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
-                               struct vdb_error *err)
+enum vdb_status newname_settle(struct newname *name, enum vdb_status status, struct vdb_error *err)
 {
-    if (!status) status = take_name(name, replace, err);
     if (status) {
         discard(name);
     } else {
@@ -224,4 +222,11 @@ enum vdb_status newname_finish(struct newname *name, enum vdb_status status, boo
     free(name->passing);
     free(name->path);
     return status;
+}
+
+enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
+                               struct vdb_error *err)
+{
+    if (!status) status = newname_take(name, replace, err);
+    return newname_settle(name, status, err);
 }

@@ -47,4 +47,9 @@ enum vdb_status newname_clear(const char *path, struct vdb_error *err);
 enum vdb_status newname_finish(struct newname *name, enum vdb_status status, bool replace,
                                struct vdb_error *err);
 
+/* The two halves of that, for who does something in between. The first gives the file its name, if
+ * not durably yet; after a failure of it the second has to be told. */
+enum vdb_status newname_take(const struct newname *name, bool replace, struct vdb_error *err);
+enum vdb_status newname_settle(struct newname *name, enum vdb_status status, struct vdb_error *err);
+
 #endif
