@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "check/check_graph.h"
 #include "check/check_ivf.h"
+#include "check/check_manifest.h"
 #include "format/code_header.h"
 #include "format/graph_header.h"
-#include "format/history.h"
 #include "format/tombstone.h"
 #include "index/codes.h"
 #include "index/codes4.h"
@@ -191,15 +191,6 @@ static enum vdb_status check_live(const struct vdb_snapshot *s, struct vdb_error
     return VDB_OK;
 }
 
-static enum vdb_status check_history(const struct vdb_snapshot *s,
-                                     const struct segment_entry *segment, struct vdb_error *finding)
-{
-    struct history_view view;
-    enum vdb_status status = history_view_init(&view, s->generation->view->base + segment->off,
-                                               segment->len, segment->off, finding);
-    return status ? status : history_validate(&view, finding);
-}
-
 enum vdb_status check_deep(struct checker *c, const struct vdb_snapshot *s, struct vdb_error *err)
 {
     const struct generation *g = s->generation;
@@ -215,11 +206,7 @@ enum vdb_status check_deep(struct checker *c, const struct vdb_snapshot *s, stru
     }
     for (uint32_t i = 0; i < s->tail_count && !status; i++)
         status = checker_take(c, check_tail_commit(s, tail_at(&g->tail, i), &finding), &finding);
-    for (uint32_t i = 0; i < g->manifest.segment_count && !status; i++)
-        if (g->manifest.segments[i].type == DISK_SEGMENT_HISTORY)
-            status =
-                checker_take(c, check_history(s, &g->manifest.segments[i], &finding), &finding);
     if (!status) status = checker_take(c, check_live(s, &finding), &finding);
     if (status && err) *err = finding;
-    return status;
+    return status ? status : check_manifest(c, s, err);
 }

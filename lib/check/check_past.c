@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "check/check_records.h"
 #include "format/states.h"
 #include "state/past.h"
 #include "state/rewind.h"
@@ -22,6 +23,7 @@ struct past_check {
     bool has_states;
     struct states_view states;
     struct vdb_snapshot *base;
+    bool rows_differ;
 };
 
 /* A state that can be had. */
@@ -232,6 +234,33 @@ static enum vdb_status go_on(struct past_check *p, const struct log_commit *comm
     return VDB_OK;
 }
 
+/* What the events lead to is what tombstones and the log say of the newest state. */
+static enum vdb_status check_end(const struct past_check *p, const struct liveness *dead,
+                                 struct vdb_error *finding)
+{
+    const struct vdb_snapshot *s = p->newest;
+    uint32_t row = liveness_next_difference(dead, &s->dead, 0, s->row_count);
+    if (row >= s->row_count) return VDB_OK;
+    const struct part *part = generation_part_of_row(s->generation, row);
+    const struct segment_entry *tombstones =
+        part ? manifest_segment(&s->generation->manifest, part->entry, DISK_SEGMENT_TOMBSTONE)
+             : NULL;
+    return error_set_corrupt(finding, "tombstone", tombstones ? tombstones->off : 0,
+                             "row %u is %s, and by the events of the log it is not", row,
+                             liveness_deleted(&s->dead, row) ? "deleted" : "live");
+}
+
+/* Until rows are found that are not the same: in a damaged part they may be many. */
+static enum vdb_status check_rows_of(struct past_check *p, const struct log_commit *commit,
+                                     struct vdb_error *finding)
+{
+    struct vdb_error wrong;
+    if (p->rows_differ) return VDB_OK;
+    enum vdb_status status = check_record_rows(p->newest, commit, &p->rows_differ, &wrong);
+    if (status && status != VDB_CORRUPT) *finding = wrong;
+    return checker_take(p->checker, status, &wrong);
+}
+
 static enum vdb_status check_commits(struct past_check *p, struct vdb_error *finding)
 {
     const struct vdb_snapshot *base = p->base;
@@ -243,14 +272,17 @@ static enum vdb_status check_commits(struct past_check *p, struct vdb_error *fin
     if (status) return status;
     names_up_to(p, &point);
     past_init(&past, p->newest, base->commit);
+    bool deep = p->checker->options->deep;
     while (!status && (status = past_next(&past, &commit, finding)) == VDB_OK) {
-        if (commit.commit <= p->newest->generation->manifest.commit)
-            checker_blocks(p->checker, &commit);
-        status = go_on(p, &commit, &point, &dead, finding);
+        bool before = commit.commit <= p->newest->generation->manifest.commit;
+        if (before) checker_blocks(p->checker, &commit);
+        if (before && deep) status = check_rows_of(p, &commit, finding);
+        if (!status) status = go_on(p, &commit, &point, &dead, finding);
         if (!status) names_up_to(p, &point);
     }
+    if (status == VDB_NOT_FOUND) status = deep ? check_end(p, &dead, finding) : VDB_OK;
     liveness_release(&dead);
-    return status == VDB_NOT_FOUND ? VDB_OK : status;
+    return status;
 }
 
 /* ---- the whole ----------------------------------------------------------------------------- */
