@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -307,6 +308,58 @@ static void holders(void **state)
     osfile_close(&file);
 }
 
+/* Who names himself oddly, and has locks of other files and of other places beside. */
+static void an_odd_holder(void **state)
+{
+    (void)state;
+    struct osfile file = file_a(true), other;
+    assert_int_equal(osfile_create(&other, store_path("b"), 0600), 0);
+    int said[2];
+    assert_int_equal(pipe(said), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct filelock locks[3];
+        prctl(PR_SET_NAME, "an\todd\x01one");
+        if (take(&locks[0], &other, queue, 0, NULL) || take(&locks[1], &file, alone, 0, NULL) ||
+            take(&locks[2], &file, queue, 0, NULL) || write(said[1], "x", 1) != 1)
+            _exit(1);
+        for (;;) pause();
+    }
+    char byte, holder[FILELOCK_HOLDER], wanted[FILELOCK_HOLDER];
+    assert_int_equal(read(said[0], &byte, 1), 1);
+    assert_true(filelock_holder(&file, AT, holder));
+    snprintf(wanted, sizeof wanted, "process %ld (an?odd?one)", (long)child);
+    assert_string_equal(holder, wanted);
+    assert_true(filelock_is_held(&file, AT + 1));
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    close(said[0]);
+    close(said[1]);
+    osfile_close(&other);
+    osfile_close(&file);
+}
+
+/* In whatever order they are opened and closed; one that is closed has nothing to release. */
+static void several_at_once(void **state)
+{
+    (void)state;
+    struct osfile file = file_a(true);
+    struct filelock first, second, third;
+    assert_int_equal(filelock_open(&first, &file), 0);
+    assert_int_equal(filelock_open(&second, &file), 0);
+    assert_int_equal(filelock_open(&third, &file), 0);
+    assert_int_equal(filelock_take(&second, queue, 0, NULL), 0);
+    filelock_close(&first);
+    filelock_close(&third);
+    filelock_release(&first, queue);
+    assert_true(filelock_is_held(&file, AT));
+    filelock_close(&second);
+    filelock_close(&second);
+    assert_false(filelock_is_held(&file, AT));
+    osfile_close(&file);
+}
+
 static void no_right_to_write(void **state)
 {
     (void)state;
@@ -330,6 +383,8 @@ int main(void)
         test(children_of_a_holder),
         test(cancelling),
         test(holders),
+        test(an_odd_holder),
+        test(several_at_once),
         test(no_right_to_write),
     };
     alarm(300); /* a lock that is never had is no reason to wait for ever */

@@ -1,0 +1,210 @@
+/* test_failures_locks.c: locks and syncs of a handle where the system fails them, or where another
+ * thread has them.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "db/db.h"
+#include "fault/seam.h"
+#include "unit/store_fixture.h"
+
+static void fails(uint32_t kinds, uint64_t nth, int error)
+{
+    seam_fail(&(struct seam_fault){.kinds = kinds, .nth = nth, .error = error});
+}
+
+static int asked(void *context)
+{
+    return ++*(int *)context > 1;
+}
+
+static struct vdb *create(const char *name)
+{
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    options.dim = 2;
+    return store_create(name, options);
+}
+
+/* A handle of an index that is there, whose name nobody has synced through it. */
+static struct vdb *handle(void)
+{
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    vdb_close(create("a.vdb"));
+    options.wait = 0;
+    return store_open_with("a.vdb", options);
+}
+
+static void no_descriptor_to_look_by(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_locks locks;
+    struct vdb_error err = {0};
+    char holder[64];
+    fails(SEAM_DUPLICATE, 1, EMFILE);
+    assert_int_equal(vdb_locks(db, &locks, &err), VDB_IO);
+    fails(SEAM_DUPLICATE, 1, EMFILE);
+    assert_int_equal(vdb_maintainer(db, holder, &err), VDB_IO);
+    seam_pass();
+    must(vdb_locks(db, &locks, &err), &err);
+    must(vdb_maintainer(db, holder, &err), &err);
+    vdb_close(db);
+}
+
+static void neither_opened_again_nor_duplicated(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    seam_fail(&(struct seam_fault){
+        .kinds = SEAM_OPEN | SEAM_DUPLICATE, .nth = 1, .from_then_on = true, .error = EMFILE});
+    assert_int_equal(db_lock_write(db, &err), VDB_IO);
+    assert_int_equal(err.os_errno, EMFILE);
+    seam_pass();
+    must(db_lock_write(db, &err), &err);
+    db_unlock_write(db);
+    /* MAINTAIN keeps a descriptor of its own. */
+    must(db_lock_maintain(db, 0, &err), &err);
+    db_unlock_maintain(db);
+    fails(SEAM_DUPLICATE, 1, EMFILE);
+    assert_int_equal(db_lock_maintain(db, 0, &err), VDB_IO);
+    seam_pass();
+    vdb_close(db);
+}
+
+static void another_thread_has_it(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    must(db_lock_maintain(db, 0, &err), &err);
+    assert_int_equal(db_lock_maintain(db, 0, &err), VDB_BUSY);
+    assert_non_null(strstr(err.message, "another thread maintains"));
+    must(db_lock_write(db, &err), &err);
+    assert_int_equal(db_lock_write(db, &err), VDB_BUSY);
+    assert_non_null(strstr(err.message, "another thread is writing"));
+    int times = 0;
+    db->cancel = (struct cancel){asked, &times};
+    db->wait = 1000;
+    assert_int_equal(db_lock_write(db, &err), VDB_CANCELLED);
+    times = 0;
+    assert_int_equal(db_lock_maintain(db, 1000, &err), VDB_CANCELLED);
+    db->cancel = (struct cancel){0};
+    db_unlock_write(db);
+    db_unlock_maintain(db);
+    vdb_close(db);
+}
+
+/* Where a call is broken off it is made again; a system may say EACCES for a lock that is held. */
+static void what_fcntl_says(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    fails(SEAM_LOCK, 1, EINTR);
+    must(db_lock_write(db, &err), &err);
+    assert_int_equal(seam_failures(), 1);
+    db_unlock_write(db);
+    seam_fail(
+        &(struct seam_fault){.kinds = SEAM_LOCK, .nth = 1, .from_then_on = true, .error = EACCES});
+    assert_int_equal(db_lock_write(db, &err), VDB_BUSY);
+    /* Nobody is found to hold it. */
+    assert_non_null(strstr(err.message, "another process holds the WRITE lock"));
+    fails(SEAM_LOCK, 1, ENOLCK);
+    assert_int_equal(db_lock_write(db, &err), VDB_READ_ONLY);
+    assert_int_equal(err.os_errno, ENOLCK);
+    /* Not at once, but while it waits. */
+    seam_pass();
+    struct vdb *other = store_open("a.vdb");
+    must(db_lock_write(other, &err), &err);
+    db->wait = 1000;
+    fails(SEAM_LOCK, 3, ENOLCK);
+    assert_int_equal(db_lock_write(db, &err), VDB_READ_ONLY);
+    assert_int_equal(err.os_errno, ENOLCK);
+    seam_pass();
+    db_unlock_write(other);
+    vdb_close(other);
+    vdb_close(db);
+}
+
+/* The directory's sync: EACCES and EPERM are those of one that only lets us pass. */
+static void a_name_that_cannot_be_made_durable(void **state)
+{
+    (void)state;
+    static const struct {
+        int error;
+        enum vdb_status status;
+    } cases[] = {{EIO, VDB_IO}, {EPERM, VDB_OK}, {EACCES, VDB_OK}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct vdb *db = i ? store_open("a.vdb") : handle();
+        struct vdb_error err = {0};
+        fails(SEAM_SYNC_DIRECTORY, 1, cases[i].error);
+        assert_int_equal(db_lock_write(db, &err), cases[i].status);
+        assert_int_equal(seam_failures(), 1);
+        seam_pass();
+        if (!cases[i].status) db_unlock_write(db);
+        vdb_close(db);
+    }
+}
+
+static void a_sync_that_failed_is_not_asked_again(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    fails(SEAM_SYNC, 1, EIO);
+    assert_int_equal(db_sync(db, &db->file, &err), VDB_DURABILITY_UNKNOWN);
+    seam_pass();
+    assert_int_equal(db_sync(db, &db->file, &err), VDB_DURABILITY_UNKNOWN);
+    assert_int_equal(db_lock_write(db, &err), VDB_DURABILITY_UNKNOWN);
+    assert_int_equal(db_lock_maintain(db, 0, &err), VDB_DURABILITY_UNKNOWN);
+    vdb_close(db);
+}
+
+/* Who maintains finds, when it is to write, another file in the index's place. */
+static void another_file_has_taken_its_place(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    must(db_lock_maintain(db, 0, &err), &err);
+    fails(SEAM_STAT, 1, EIO); /* of what the path names, or of the file that is held */
+    enum vdb_status status = db_lock_write_maintained(db, &err);
+    if (!status) db_unlock_write(db);
+    seam_pass();
+    vdb_close(create("b.vdb"));
+    char from[512], to[512];
+    snprintf(from, sizeof from, "%s", store_path("b.vdb"));
+    snprintf(to, sizeof to, "%s", store_path("a.vdb"));
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(db_lock_write_maintained(db, &err), VDB_BUSY);
+    assert_non_null(strstr(err.message, "meanwhile"));
+    db_unlock_maintain(db);
+    vdb_close(db);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        test(no_descriptor_to_look_by),
+        test(neither_opened_again_nor_duplicated),
+        test(another_thread_has_it),
+        test(what_fcntl_says),
+        test(a_name_that_cannot_be_made_durable),
+        test(a_sync_that_failed_is_not_asked_again),
+        test(another_file_has_taken_its_place),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
