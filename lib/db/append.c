@@ -6,7 +6,7 @@
 #include "db/space.h"
 
 #define LOG_EXTENT_MIN ((uint64_t)64 << 10)
-#define LOG_EXTENT_MAX ((uint64_t)4 << 20)
+#define LOG_DOUBLINGS  6u
 
 enum vdb_status append_make_room(struct vdb *db, const struct vdb_snapshot *base,
                                  struct log_cursor *cursor, uint64_t len, int64_t time_us,
@@ -17,8 +17,7 @@ enum vdb_status append_make_room(struct vdb *db, const struct vdb_snapshot *base
     if (room < LOG_LINK_LEN)
         return error_set_corrupt(err, "log", cursor->off, "the extent has no room for a link");
     uint32_t extents = base->generation->manifest.log_extent_count + base->tail_links;
-    uint64_t extent = LOG_EXTENT_MIN << (extents < 6 ? extents : 6);
-    if (extent > LOG_EXTENT_MAX) extent = LOG_EXTENT_MAX;
+    uint64_t extent = LOG_EXTENT_MIN << (extents < LOG_DOUBLINGS ? extents : LOG_DOUBLINGS);
     if (extent < len + LOG_LINK_LEN) extent = round_up(len + LOG_LINK_LEN, LOG_EXTENT_MIN);
     uint64_t off;
     enum vdb_status status = space_reserve(&db->file, extent, VDB_SEGMENT_ALIGN, &off, err);

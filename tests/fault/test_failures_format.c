@@ -17,9 +17,11 @@
 #include "format/disk.h"
 #include "format/graph_header.h"
 #include "format/ids.h"
+#include "format/ivf_header.h"
 #include "format/metadata.h"
 #include "format/stream.h"
 #include "format/stream_items.h"
+#include "unit/example.h"
 
 /* Does some of it into `to`, which is empty, and takes down what it keeps. */
 typedef enum vdb_status (*work_fn)(struct buf *to, struct vdb_error *err);
@@ -93,6 +95,10 @@ static enum vdb_status stream_frames(struct buf *to, struct vdb_error *err)
     for (int i = 0; i < 20 && !status; i++) status = stream_name_append(&name, &raw, err);
     if (!status) status = stream_put_frame(&w, DISK_FRAME_NAMES, 20, &raw, to, err);
     buf_release(&raw);
+    if (!status) status = stream_name_append(&name, &raw, err);
+    for (int i = 0; i < 50 && !status; i++) /* too small to be packed */
+        status = stream_put_frame(&w, DISK_FRAME_NAMES, 1, &raw, to, err);
+    buf_clear(&raw);
     for (int i = 0; i < 500 && !status; i++)
         status = stream_items_add(&items, "an id that is long", 18, "{\"a\": \"a text\"}", 15, err);
     if (!status) status = stream_items_finish(&items, true, &raw, err);
@@ -125,6 +131,26 @@ static enum vdb_status graph(struct buf *to, struct vdb_error *err)
     return graph_header_validate(&h, bytes, 0, err);
 }
 
+/* So are the lists of an inverted file: the worked example of format-spec/ivf.md. */
+static struct example ivf_example;
+
+static enum vdb_status ivf(struct buf *to, struct vdb_error *err)
+{
+    struct ivf_header h;
+    (void)to;
+    enum vdb_status status =
+        ivf_header_decode(ivf_example.bytes.data, ivf_example.bytes.len, 3, 4, 0, &h, err);
+    return status ? status : ivf_header_validate(&h, ivf_example.bytes.data, 0, err);
+}
+
+static void ivf_without_memory(void **state)
+{
+    (void)state;
+    example_read(&ivf_example, "ivf.md", "ivf");
+    without_memory(ivf);
+    example_release(&ivf_example);
+}
+
 #define DENIED(name)                                                                               \
     static void name##_without_memory(void **state)                                                \
     {                                                                                              \
@@ -145,6 +171,7 @@ int main(void)
         cmocka_unit_test(metadata_without_memory),
         cmocka_unit_test(stream_frames_without_memory),
         cmocka_unit_test(graph_without_memory),
+        cmocka_unit_test(ivf_without_memory),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,6 +192,42 @@ static void another_file_has_taken_its_place(void **state)
     vdb_close(db);
 }
 
+/* Who holds a lock cannot always be told: then it is somebody. */
+static void a_holder_without_a_name(void **state)
+{
+    (void)state;
+    struct vdb *db = handle(), *other = store_open("a.vdb");
+    struct vdb_error err = {0};
+    must(db_lock_write(other, &err), &err);
+    seam_fail(
+        &(struct seam_fault){.kinds = SEAM_STAT, .nth = 1, .from_then_on = true, .error = EIO});
+    assert_int_equal(db_lock_write(db, &err), VDB_BUSY);
+    assert_int_equal(seam_failures(), 1);
+    seam_pass();
+    assert_non_null(strstr(err.message, "another process holds the WRITE lock"));
+    db_unlock_write(other);
+    vdb_close(other);
+    vdb_close(db);
+}
+
+/* A transaction is of the index that it was begun on, whatever its path has come to name. */
+static void another_index_has_taken_its_place(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    struct vdb_txn *txn = store_begin(db);
+    store_put(txn, "a", (const float[]){1, 2}, NULL);
+    vdb_close(create("b.vdb"));
+    char from[512], to[512];
+    snprintf(from, sizeof from, "%s", store_path("b.vdb"));
+    snprintf(to, sizeof to, "%s", store_path("a.vdb"));
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(vdb_txn_commit(txn, NULL, &err), VDB_INVALID);
+    assert_non_null(strstr(err.message, "another index has taken this one's place"));
+    vdb_close(db);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -204,6 +240,8 @@ int main(void)
         test(a_name_that_cannot_be_made_durable),
         test(a_sync_that_failed_is_not_asked_again),
         test(another_file_has_taken_its_place),
+        test(a_holder_without_a_name),
+        test(another_index_has_taken_its_place),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -308,10 +308,11 @@ static void holders(void **state)
     osfile_close(&file);
 }
 
-/* Who names himself oddly, and has locks of other files and of other places beside. */
-static void an_odd_holder(void **state)
+/* Who names himself oddly or not at all, and has locks of other files and of other places beside.
+ */
+static void odd_holder(const char *name, const char *told)
 {
-    (void)state;
+    static const struct filelock_place low = {AT - 64, 0};
     struct osfile file = file_a(true), other;
     assert_int_equal(osfile_create(&other, store_path("b"), 0600), 0);
     int said[2];
@@ -319,17 +320,18 @@ static void an_odd_holder(void **state)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        struct filelock locks[3];
-        prctl(PR_SET_NAME, "an\todd\x01one");
+        struct filelock locks[4];
+        prctl(PR_SET_NAME, name);
         if (take(&locks[0], &other, queue, 0, NULL) || take(&locks[1], &file, alone, 0, NULL) ||
-            take(&locks[2], &file, queue, 0, NULL) || write(said[1], "x", 1) != 1)
+            take(&locks[3], &file, low, 0, NULL) || take(&locks[2], &file, queue, 0, NULL) ||
+            write(said[1], "x", 1) != 1)
             _exit(1);
         for (;;) pause();
     }
     char byte, holder[FILELOCK_HOLDER], wanted[FILELOCK_HOLDER];
     assert_int_equal(read(said[0], &byte, 1), 1);
     assert_true(filelock_holder(&file, AT, holder));
-    snprintf(wanted, sizeof wanted, "process %ld (an?odd?one)", (long)child);
+    snprintf(wanted, sizeof wanted, "process %ld%s", (long)child, told);
     assert_string_equal(holder, wanted);
     assert_true(filelock_is_held(&file, AT + 1));
     kill(child, SIGKILL);
@@ -338,6 +340,15 @@ static void an_odd_holder(void **state)
     close(said[1]);
     osfile_close(&other);
     osfile_close(&file);
+}
+
+static void odd_holders(void **state)
+{
+    (void)state;
+    odd_holder("an\todd\x01one", " (an?odd?one)");
+    unlink(store_path("a"));
+    unlink(store_path("b"));
+    odd_holder("", "");
 }
 
 /* In whatever order they are opened and closed; one that is closed has nothing to release. */
@@ -358,6 +369,7 @@ static void several_at_once(void **state)
     filelock_close(&second);
     assert_false(filelock_is_held(&file, AT));
     osfile_close(&file);
+    assert_false(filelock_is_held(&file, AT)); /* nobody can tell */
 }
 
 static void no_right_to_write(void **state)
@@ -383,7 +395,7 @@ int main(void)
         test(children_of_a_holder),
         test(cancelling),
         test(holders),
-        test(an_odd_holder),
+        test(odd_holders),
         test(several_at_once),
         test(no_right_to_write),
     };

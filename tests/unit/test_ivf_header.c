@@ -462,6 +462,39 @@ static void norms_of_vectors(void **state)
     assert_int_equal(err.offset, 136);
 }
 
+/* The example with its norms in an array of their own, as for dimensions that leave no room behind
+ * a code: then all bytes behind one are to be 0. */
+static void norms_apart_from_codes(void **state)
+{
+    (void)state;
+    enum { SLOTS = 32, APART = LEN + SLOTS * 4, CODES = 8320, CODE = 64 };
+    struct example e;
+    struct ivf_header h;
+    struct vdb_error err = {0};
+    uint8_t *p = calloc(APART, 1);
+    le64 norms_off = le64_put(LEN);
+    le32 norm_stride = le32_put(4);
+    assert_non_null(p);
+    read_example(&e);
+    memcpy(p, e.bytes.data, LEN);
+    memcpy(p + offsetof(struct disk_ivf_header, norms_off), &norms_off, 8);
+    memcpy(p + offsetof(struct disk_ivf_header, norm_stride), &norm_stride, 4);
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+        memcpy(p + LEN + slot * 4, p + CODES + slot * CODE + CODE - 4, 4);
+        memset(p + CODES + slot * CODE + CODE - 4, 0, 4);
+    }
+    if (ivf_header_decode(p, APART, ROWS, DIM, 0, &h, &err)) fail_msg("%s", err.message);
+    if (ivf_header_validate(&h, p, 0, &err)) fail_msg("%s", err.message);
+    for (size_t at = DIM; at < CODE; at++) {
+        p[CODES + at] = 1;
+        assert_int_equal(ivf_header_validate(&h, p, 1000, &err), VDB_CORRUPT);
+        assert_int_equal(err.offset, 1000 + CODES + at);
+        p[CODES + at] = 0;
+    }
+    free(p);
+    example_release(&e);
+}
+
 static void slot_codes_are_missed(void **state)
 {
     (void)state;
@@ -549,6 +582,7 @@ int main(void)
         cmocka_unit_test(rows_in_lists),
         cmocka_unit_test(empty_lists_have_no_blocks),
         cmocka_unit_test(norms_of_vectors),
+        cmocka_unit_test(norms_apart_from_codes),
         cmocka_unit_test(slot_codes_are_missed),
         cmocka_unit_test(hostile_bytes),
     };

@@ -114,6 +114,7 @@ static void builder_refuses(void **state)
     assert_int_equal(states_builder_finish(&b, &buf, NULL), VDB_INVALID);
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
         assert_int_equal(states_builder_add(&b, &wrong[i], NULL, 0, NULL), VDB_INVALID);
+    assert_int_equal(states_builder_add(&b, &wrong[0], FLIPS, 2, NULL), VDB_INVALID);
     assert_int_equal(states_builder_add(&b, &STATES[0], falling, 2, NULL), VDB_INVALID);
     assert_int_equal(states_builder_add(&b, &STATES[0], twice, 2, NULL), VDB_INVALID);
     assert_int_equal(states_builder_add(&b, &STATES[0], beyond, 2, NULL), VDB_INVALID);

@@ -579,6 +579,16 @@ static void items_that_are_none(void **state)
     assert_false(stream_items_init(&items, two, sizeof two, 3, true));
     assert_false(stream_items_init(&items, two, sizeof two, UINT32_MAX, true));
     assert_false(stream_items_init(&items, two, sizeof two - 1, 2, true));
+    /* A text that is longer than one may be, by a byte. */
+    size_t len = 7 + (size_t)VDB_METADATA_MAX + 1;
+    uint8_t *large = malloc(len);
+    assert_non_null(large);
+    memset(large, 'x', len);
+    memcpy(large, (uint8_t[]){1, 0, 1, 0, 0, 1}, 6);
+    assert_false(stream_items_init(&items, large, len, 1, true));
+    memcpy(large, (uint8_t[]){1, 0, 0, 0, 0, 1}, 6);
+    assert_true(stream_items_init(&items, large, len - 1, 1, true));
+    free(large);
 }
 
 /* Names without end are not gathered: their number has a bound. */
