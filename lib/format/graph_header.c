@@ -102,8 +102,8 @@ void graph_header_put_sizes(const struct graph_header *header, uint8_t *segment)
 static enum vdb_status check_groups(const struct graph_header *h, const uint8_t *p, size_t len,
                                     uint64_t file_off, struct vdb_error *err)
 {
-    if (h->leader_count == 0) return VDB_OK;
-    if (h->leader_count > h->pivot_count ||
+    if (h->leader_count == 0 && h->groups_off == 0) return VDB_OK;
+    if (h->leader_count == 0 || h->leader_count > h->pivot_count ||
         !range_array_inside(h->groups_off, h->leader_count, 4, VDB_ARRAY_ALIGN, len))
         return error_set_corrupt(
             err, SEGMENT, file_off + offsetof(struct disk_graph_header, leader_count),

@@ -17,17 +17,31 @@ static struct disk_block block_put(const struct log_block *from)
     return (struct disk_block){le64_put(from->off), le64_put(from->len), le64_put(from->check)};
 }
 
-static bool block_inside(const struct log_block *block, uint64_t file_len)
+/* An empty block is zero throughout: its offset leads nowhere. No block has a byte in [free, end),
+ * the room that the record leaves in its extent: the next record would overwrite it. */
+static bool block_inside(const struct log_block *block, uint64_t free, uint64_t end,
+                         uint64_t file_len)
 {
-    return block->len == 0 || (block->off % VDB_ARRAY_ALIGN == 0 &&
-                               block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE &&
-                               block->off <= file_len && block->len <= file_len - block->off);
+    if (block->len == 0) return block->off == 0 && block->check == 0;
+    return block->off % VDB_ARRAY_ALIGN == 0 &&
+           block->off >= VDB_SUPERBLOCK_SLOTS * VDB_SUPERBLOCK_STRIDE && block->off <= file_len &&
+           block->len <= file_len - block->off &&
+           (block->off >= end || block->off + block->len <= free);
+}
+
+static bool blocks_inside(const struct log_commit *commit, uint64_t free, uint64_t end,
+                          uint64_t file_len)
+{
+    return block_inside(&commit->vectors, free, end, file_len) &&
+           block_inside(&commit->ids, free, end, file_len) &&
+           block_inside(&commit->metadata, free, end, file_len) &&
+           block_inside(&commit->events, free, end, file_len);
 }
 
 /* A body that passes is consistent in itself; whether it fits the state before is the reader's to
  * see, who knows that state. */
-static bool commit_get(const uint8_t *record, uint64_t length, uint64_t file_len,
-                       struct log_commit *out)
+static bool commit_get(const uint8_t *record, uint64_t length, const struct log_cursor *at,
+                       uint64_t file_len, struct log_commit *out)
 {
     struct disk_record head;
     struct disk_commit body;
@@ -50,8 +64,7 @@ static bool commit_get(const uint8_t *record, uint64_t length, uint64_t file_len
     uint64_t names_len = (uint64_t)out->names.count * sizeof(struct disk_name_change);
     if (names_len > length - sizeof head - sizeof body) return false;
     out->names.off = length - names_len; /* within the record: log_next adds where that lies */
-    return block_inside(&out->vectors, file_len) && block_inside(&out->ids, file_len) &&
-           block_inside(&out->metadata, file_len) && block_inside(&out->events, file_len) &&
+    return blocks_inside(out, at->off + length, at->end, file_len) &&
            out->vectors.len == (uint64_t)out->row_count * out->stride &&
            out->events.len == (uint64_t)out->event_count * sizeof(struct disk_event) &&
            out->row_count < VDB_NO_ROW - out->row_base;
@@ -145,7 +158,7 @@ enum log_step log_next(const uint8_t *file, uint64_t file_len, struct log_cursor
         cursor->check = check;
         return LOG_NAMES;
     }
-    if (!commit_get(record, length, file_len, commit)) return LOG_DAMAGED;
+    if (!commit_get(record, length, cursor, file_len, commit)) return LOG_DAMAGED;
     commit->record_off = commit->names.record_off = cursor->off;
     commit->names.off += cursor->off;
     commit->record_len = length;

@@ -57,7 +57,10 @@ KERNEL_INLINE void kernel_measure(const struct kernel_codes *any, const struct k
                                   uint32_t *distances)
 {
     const struct kernel_codes codes = *any;
-    const uint32_t *rows = list->rows, *next = list->ahead, *end = next + list->ahead_count;
+    const uint32_t *rows = list->rows, *next = list->ahead;
+    const uint32_t *end = list->ahead_count ? next + list->ahead_count : next; /* it may be NULL */
+    /* Codes that have no factors are measured by kernels that read none, but these get pointers. */
+    const uint8_t *all_factors = codes.factors ? codes.factors : codes.code;
     uint32_t count = list->count, share = 4 * list->ahead_count / (count + 1) + 1;
     for (uint32_t i = 0; i < count; i += 4) {
         const uint8_t *code[4], *factors[4];
@@ -66,7 +69,7 @@ KERNEL_INLINE void kernel_measure(const struct kernel_codes *any, const struct k
         for (uint32_t j = 0; j < 4; j++) {
             uint32_t row = rows[i + j < count ? i + j : i];
             code[j] = codes.code + (size_t)row * codes.stride;
-            factors[j] = codes.factors + (size_t)row * codes.factors_stride;
+            factors[j] = all_factors + (size_t)row * codes.factors_stride;
         }
         measure(code, factors, bytes, query, distances + i);
     }
