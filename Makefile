@@ -152,6 +152,10 @@ FORCE:
 $(OBJ)/tools/vdb-hdf5.o $(OBJ)/tools/hdf5/hdf5_%.o: EXTRA = $(HDF5_CPPFLAGS)
 # What reads and writes files of its own beside the helper's is not to be shut out of them.
 $(OBJ)/tools/hdf5/confine.o: EXTRA = $(if $(HARDENED),,-DVDB_UNCONFINED)
+# What makes inputs is not what is tested by them.
+build/fuzz/obj/fuzz/aid/%.o build/afl/obj/fuzz/aid/%.o: EXTRA = -Ifuzz -O2 -fno-sanitize=all
+# clang takes minutes over this one with all sanitizers; MODE=asan checks it.
+build/fuzz/obj/lib/vector/scan_avx512.o build/afl/obj/lib/vector/scan_avx512.o: EXTRA = -fno-sanitize=undefined
 $(OBJ)/tests/%.o $(OBJ)/fuzz/%.o: EXTRA = -Itests -Ifuzz -I.
 $(OBJ)/tests/unit/test_input_hdf5.o $(OBJ)/tests/tools/hostile_hdf5.o: EXTRA = -Itests -I. $(HDF5_CPPFLAGS)
 
@@ -407,14 +411,14 @@ SECONDS ?= 60
 # What is called instead: memory by a count of it (aid/memory.c), wrong usage by a leap (number.c).
 FUZZ_WRAP := malloc calloc realloc aligned_alloc free mmap
 $(B)/fuzz/number $(B)/fuzz/replay-number: FUZZ_WRAP += cli_usage_error
-# Longer inputs come no further, or, of `state`, take long.
-FUZZ_MAX  := 65536
-fuzz afl: FUZZ_MAX = $(or $(FUZZ_MAX_$(T)),65536)
+# Longer inputs come no further, or take long.
+$(foreach t,log open stream,$(eval FUZZ_MAX_$(t) := 65536))
 FUZZ_MAX_number := 128
 FUZZ_MAX_when   := 80
 FUZZ_MAX_state  := 512
-FUZZ_MAX_open   := 262144
+FUZZ_MAX         = $(or $(FUZZ_MAX_$(T)),4096)
 FUZZ_NEEDS = $(call objects,$(FUZZ_AID)) $(TEST_NEEDS)
+# With what is to run it as $(1).
 define link_fuzz
 @mkdir -p $(@D)
 $(call say,LD,$@)
@@ -424,7 +428,7 @@ define is_target
 @test -f 'fuzz/$(T).c' || { echo 'T is one of: $(sort $(basename $(notdir $(FUZZ_SRC))))' >&2; exit 2; }
 endef
 
-.PHONY: fuzz afl fuzz-replay fuzz-minimise seeds
+.PHONY: fuzz afl fuzz-replay seeds
 fuzz:                                           ## T=open SECONDS=60: libFuzzer on one target (needs clang)
 	$(is_target)
 	+@$(MAKE) --no-print-directory MODE=fuzz $(JOBS_FLAG) build/fuzz/fuzz/$(T)
@@ -435,6 +439,24 @@ fuzz:                                           ## T=open SECONDS=60: libFuzzer 
 	  -artifact_prefix=build/fuzz/crash/$(T)- build/fuzz/corpus/$(T) fuzz/corpus/$(T) build/seeds/$(T)
 build/fuzz/fuzz/% build/afl/fuzz/%: $(OBJ)/fuzz/%.o $(FUZZ_NEEDS)
 	$(call link_fuzz,-fsanitize=fuzzer)
+
+# AFL++ loads a target's mutator, where it has one, as a library; its own changes of such inputs
+# would come no further than their checksums.
+FUZZ_MUTATED := log open stream
+afl_mutator   = $(if $(filter $(T),$(FUZZ_MUTATED)),build/release/fuzz/mutator-$(T).so)
+AFL_ENV       = AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 AFL_AUTORESUME=1 \
+                $(if $(afl_mutator),AFL_CUSTOM_MUTATOR_LIBRARY='$(CURDIR)/$(afl_mutator)' AFL_CUSTOM_MUTATOR_ONLY=1)
+afl:                                            ## the same with AFL++, which is installed if it is missing
+	$(is_target)
+	@tests/deps clang afl++
+	+@$(MAKE) --no-print-directory MODE=afl $(JOBS_FLAG) build/afl/fuzz/$(T)
+	+@$(MAKE) --no-print-directory $(JOBS_FLAG) seeds $(afl_mutator)
+	@mkdir -p build/afl/in/$(T) build/afl/out/$(T) fuzz/corpus/$(T)
+	@find build/seeds/$(T) fuzz/corpus/$(T) -type f -exec cp {} build/afl/in/$(T) \;
+	$(AFL_ENV) afl-fuzz -V $(SECONDS) -m none -t 10000 -G $(FUZZ_MAX) -i build/afl/in/$(T) \
+	  -o build/afl/out/$(T) -- build/afl/fuzz/$(T)
+$(B)/fuzz/mutator-%.so: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/aid/afl.o $(OBJ)/fuzz/aid/mutate.o $(FUZZ_NEEDS)
+	$(call link_fuzz,-shared)
 
 seeds: all
 	@$(TEST_ENV) python3 fuzz/seeds.py build/seeds

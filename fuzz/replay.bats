@@ -34,9 +34,12 @@ replay() {
 }
 
 @test "inputs of each format, sound and damaged: no crash, no hang, records as promised" {
-    replay 200 npy vecs bin idx word2vec delimited jsonl
+    replay 40 npy vecs bin idx word2vec delimited jsonl
 }
 
 @test "numbers and times: worth what the C library says, and printed as what they are" {
-    replay 1000 number when
+    replay 100 number when
+}
+@test "operations in any order: an index is what a plain model of it is" {
+    replay 1 state
 }

@@ -102,6 +102,21 @@ def image(data):
     return out + (struct.pack("<II", len(data) - at, 0) if at < len(data) else b"")
 
 
+def operations(folder):
+    """Choices of tests/unit/model_run.h, at random: what they come to is for the model to say."""
+    for kind in range(5):
+        draw = random.Random(kind)
+        for number, length in enumerate((24, 60, 150)):
+            write(os.path.join(folder, "state"), f"{kind}-{number}",
+                  bytes([kind]) + bytes(draw.randrange(256) for _ in range(length)))
+    # By the numbers of run_step: names, compaction, maintenance, many rows, transactions.
+    for number, step in enumerate((0, 1, 3, 5, 8, 13, 20, 40, 60, 75, 120)):
+        draw = random.Random(step)
+        write(os.path.join(folder, "state"), f"step-{number}",
+              bytes([number % 5]) + b"".join(bytes([draw.choice((step, 5, 60, 120))])
+                                             + bytes(draw.randrange(256) for _ in range(9)) for _ in range(12)))
+
+
 def unpacked(data):
     out, at = b"", 0
     while len(data) - at >= 8:
@@ -169,12 +184,6 @@ def indexes(folder, scratch):
     run("vdb-snap", "-q", at, "restore", "old")
     take("past")
 
-    # The file that format-spec/ shows byte by byte.
-    here = os.path.dirname(os.path.abspath(__file__))
-    run(sys.executable, os.path.join(here, "..", "tests", "spec", "make_examples.py"), "--file", at,
-        os.path.join(here, "..", "format-spec"))
-    take("spec")
-
 
 def logs(folder, scratch):
     """Logs of indexes without parts, as fuzz/aid/loghead.h has them: file id, dimensions, metric, type and extent, and the log.
@@ -239,6 +248,7 @@ if __name__ == "__main__":
         sys.exit()
     inputs(sys.argv[1])
     texts(sys.argv[1])
+    operations(sys.argv[1])
     with tempfile.TemporaryDirectory() as directory:
         indexes(sys.argv[1], directory)
         logs(sys.argv[1], directory)

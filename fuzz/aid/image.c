@@ -48,6 +48,9 @@ uint8_t *image_unpack(const uint8_t *data, size_t size, size_t *len)
 /* Where the run of zeros from file[at] on ends. */
 static size_t zeros_end(const uint8_t *file, size_t at, size_t len)
 {
+    static const uint8_t zeros[64];
+    while (len - at >= sizeof zeros && memcmp(file + at, zeros, sizeof zeros) == 0)
+        at += sizeof zeros;
     while (at < len && file[at] == 0) at++;
     return at;
 }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define IMAGE_MAX ((size_t)1 << 20)
+#define IMAGE_MAX ((size_t)1 << 18)
 
 /* The file that an input means, for free(); NULL where memory is short. */
 uint8_t *image_unpack(const uint8_t *data, size_t size, size_t *len);

@@ -251,7 +251,7 @@ static void find_segments(struct subject *s, uint64_t manifest_off, const struct
         memcpy(&segment, s->p + off, sizeof segment);
         add_head(s, le64_get(segment.off), le64_get(segment.len));
         add(s, le64_get(segment.off), le64_get(segment.len));
-        off += sizeof segment;
+        off += le32_get(m->segments.entry_size);
     }
 }
 

@@ -6,6 +6,7 @@
  * run it is written to LAST, so that what crashed the target is at hand: named after its cause it
  * belongs into fuzz/corpus/TARGET.
  * SPDX-License-Identifier: BSD-2-Clause */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,15 +47,14 @@ static uint8_t *read_file(const char *path, size_t *size)
     return NULL;
 }
 
-/* Runs a copy of exactly `size` bytes, so that a sanitizer sees one byte too many. */
-static void run(const uint8_t *data, size_t size, const char *last)
+/* Runs a copy of exactly `size` bytes, so that a sanitizer sees one byte too many. `last` is a file
+ * descriptor, or below 0. */
+static void run(const uint8_t *data, size_t size, int last)
 {
-    if (last != NULL) {
-        FILE *file = fopen(last, "wb");
-        if (file == NULL || fwrite(data, 1, size, file) != size || fclose(file) != 0) {
-            perror(last);
-            exit(1);
-        }
+    if (last >= 0 &&
+        (pwrite(last, data, size, 0) != (ssize_t)size || ftruncate(last, (off_t)size))) {
+        perror("writing what is run");
+        exit(1);
     }
     uint8_t *copy = malloc(size ? size : 1);
     if (copy == NULL) exit(1);
@@ -66,7 +66,7 @@ static void run(const uint8_t *data, size_t size, const char *last)
 /* By how much damage may lengthen an input. */
 enum { GROWTH = 4096 };
 
-static bool replay(const char *path, unsigned long count, const char *last)
+static bool replay(const char *path, unsigned long count, int last)
 {
     size_t size;
     uint8_t *data = read_file(path, &size);
@@ -95,15 +95,15 @@ static bool replay(const char *path, unsigned long count, const char *last)
 int main(int argc, char **argv)
 {
     unsigned long count = 0;
-    const char *last = NULL;
-    int option;
+    int option, last = -1;
     bool done = true;
 
     while ((option = getopt(argc, argv, "m:o:")) != -1) {
         if (option == 'm') {
             count = strtoul(optarg, NULL, 10);
         } else if (option == 'o') {
-            last = optarg;
+            last = open(optarg, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+            if (last < 0) perror(optarg);
         } else {
             return 2;
         }

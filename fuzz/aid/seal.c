@@ -7,6 +7,7 @@
 
 #include "base/checksum.h"
 #include "format/disk.h"
+#include "format/log.h"
 
 static void put_check(uint8_t *at, uint64_t check)
 {
@@ -50,7 +51,7 @@ uint64_t seal_log(uint8_t *file, size_t len, uint64_t off, uint64_t end, uint64_
         uint64_t length = le64_get(head.length);
         unsigned kind = le16_get(head.kind);
         if (memcmp(head.magic, VDB_RECORD_MAGIC, sizeof head.magic) != 0 || length > end - off ||
-            length < sizeof head + sizeof(struct disk_names))
+            length < sizeof head)
             break;
         head.prev_check = le64_put(check);
         if (numbers && kind == DISK_RECORD_COMMIT) numbers++;
@@ -61,7 +62,7 @@ uint64_t seal_log(uint8_t *file, size_t len, uint64_t off, uint64_t end, uint64_
         check = checksum_without(record, length, offsetof(struct disk_record, check));
         put_check(record + offsetof(struct disk_record, check), check);
         off += length;
-        if (kind != DISK_RECORD_LINK) continue;
+        if (kind != DISK_RECORD_LINK || length < LOG_LINK_LEN) continue;
         struct disk_link link;
         memcpy(&link, record + sizeof head, sizeof link);
         uint64_t next = le64_get(link.next_off), next_len = le64_get(link.next_len);
@@ -81,14 +82,14 @@ static void seal_segments(uint8_t *file, size_t len, uint8_t *manifest, size_t m
     uint64_t budget = 4 * (uint64_t)len;
     memcpy(&head, manifest, sizeof head);
     uint64_t off = le64_get(head.segments.off);
-    uint32_t count = le32_get(head.segments.count);
-    if (le32_get(head.segments.entry_size) != sizeof(struct disk_segment)) return;
+    uint32_t count = le32_get(head.segments.count), stride = le32_get(head.segments.entry_size);
+    if (stride < sizeof(struct disk_segment)) return;
     for (uint32_t i = 0; i < count && inside(off, sizeof(struct disk_segment), manifest_len); i++) {
         struct disk_segment segment;
         uint8_t *at = manifest + off;
         memcpy(&segment, at, sizeof segment);
         uint64_t begin = le64_get(segment.off), size = le64_get(segment.len);
-        off += sizeof segment;
+        off += stride;
         if (!inside(begin, size, len) || size > budget) continue;
         budget -= size;
         put_check(at + offsetof(struct disk_segment, check), checksum(file + begin, size));
