@@ -358,6 +358,7 @@ void model_forget_history(struct model *m, uint64_t commit)
 {
     uint32_t first = 0;
     while (first < m->entry_count && m->entries[first].commit <= commit) first++;
+    if (first == 0) return; /* there may be no array */
     m->entry_count -= first;
     memmove(m->entries, m->entries + first, m->entry_count * sizeof *m->entries);
 }
