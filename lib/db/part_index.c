@@ -32,10 +32,8 @@
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
  * to race. */
 #define NO_GRAPH_FROM 100000
-/* A row that is inserted costs so many times what it does in a graph that is built in bulk, with
- * lists of up to 32 and with longer ones. */
-#define TIMES      3
-#define DEAR_TIMES 5
+/* A row that comes to a graph costs up to so many times what it does in one that is built anew. */
+#define TIMES 2
 /* Who has won a race keeps the part until its rows are four times as many. */
 #define RACE_HALVES    8
 #define MEASURE_HALVES 3
@@ -88,13 +86,13 @@ static bool grown(uint32_t from, uint32_t to, uint32_t halves)
     return mark <= to;
 }
 
-/* Whether putting the others into the base's graph is less work than a graph of all. In bulk a row
- * costs so much less than by insertion that it must be few (tests/bench/NOTES.md). */
+/* Whether putting the others into the base's graph is less work than a graph of all
+ * (tests/bench/NOTES.md). */
 static bool insertion_pays(const struct manifest *m, const struct part *base, uint32_t rows)
 {
     uint64_t fresh = rows - base->graph.rows;
     if (!graph_builds_in_bulk(rows, m->metric)) return fresh <= base->graph.rows;
-    return fresh * (base->graph.degree > 32 ? DEAR_TIMES : TIMES) <= rows;
+    return fresh * TIMES <= rows;
 }
 
 static bool segment_is_whole(const struct part_build *b, const struct part *part, unsigned type)
@@ -239,7 +237,7 @@ static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb
         status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, g, err);
     if (!status)
         status = calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
-                                g->header.alpha_milli, &calibrator, err);
+                                g->header.alpha_milli, x->base != NULL, &calibrator, err);
     if (!status && graph) status = part_graph_measure(g, calibrator, err);
     if (!status && ivf) status = part_ivf_measure(&x->source, &x->eight, calibrator, &x->ivf, err);
     calibrate_close(calibrator);
@@ -307,7 +305,7 @@ static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kin
 /* ---- a merge ------------------------------------------------------------------------------- */
 
 /* What walks cost and find changes slowly as rows are put in, so it is measured as often as they
- * have become half as many again. */
+ * have become half as many again, and on fewer queries than of a new graph. */
 static enum vdb_status merge(struct indexer *x, struct manifest *m, uint16_t *kind,
                              struct vdb_error *err)
 {

@@ -21,14 +21,14 @@ typedef uint32_t (*calibrate_rerank_fn)(uint32_t k, uint32_t ef);
 struct calibrator;
 
 /* `graph` and `edges` may be NULL, where no walks are to be measured. Takes one of 16 rows for a
- * query, up to 384 of them; of many rows one of 128, up to 768. They are put out of the way in
- * `edges`, which is graph->edges, until calibrate_close. `eight` are the 8-bit codes that the graph
- * was built on, alpha_milli is what it was built with; all that is passed must stay until then. Of
- * fewer than 512 rows nothing is measured: *out is NULL then. Errors: VDB_NO_MEMORY, and what
- * rows->row_fn returns; `edges` is then as it was. */
+ * query, up to 384 of them; of many rows one of 128, up to 768; but at most 256 if `few`. They are
+ * put out of the way in `edges`, which is graph->edges, until calibrate_close. `eight` are the
+ * 8-bit codes that the graph was built on, alpha_milli is what it was built with; all that is
+ * passed must stay until then. Of fewer than 512 rows nothing is measured: *out is NULL then.
+ * Errors: VDB_NO_MEMORY, and what rows->row_fn returns; `edges` is then as it was. */
 enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
                                const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
-                               struct calibrator **out, struct vdb_error *err);
+                               bool few, struct calibrator **out, struct vdb_error *err);
 
 enum calibrate_depth {
     CALIBRATE_ROUGH, /* a quarter of the queries, k up to 10: enough to choose codes by */

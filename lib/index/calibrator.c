@@ -21,10 +21,11 @@
 #define QUERIES      384 /* as many as may be, of rows up to one of ROWS_A_QUERY */
 #define QUERIES_MAX  768 /* of one of ROWS_WIDE */
 #define QUERIES_MIN  32
+#define QUERIES_FEW  256 /* where a part of most of the rows was measured with more */
 #define ROWS_A_QUERY 16
 #define ROWS_WIDE    128
 #define WINDOW_EXACT 48 /* the same up to k = 10, where codes are the values themselves */
-#define BLOCK        16 /* rows of it that are measured against them in turn */
+#define BLOCK        64 /* rows of it that are measured against them in turn */
 
 static const uint32_t KS_QUERIES[KS] = {QUERIES_MAX, QUERIES_MAX, 192};
 
@@ -132,21 +133,47 @@ static uint32_t window_of(const struct calibrator *m, uint32_t query)
     return exact && KS_MEASURED[m->queries[query].ks - 1] <= 10 ? WINDOW_EXACT : WINDOW;
 }
 
+static void offer(struct pool *pool, const uint32_t *rows, const uint32_t *distances, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t key = pool_key(distances[i], rows[i]);
+        if (key < pool->limit) pool_insert(pool, key);
+    }
+}
+
+static void scan_tiles(struct scratch *s, const struct space *space, const uint32_t *rows,
+                       uint32_t n, size_t queries)
+{
+    struct kernel_tile tile;
+    space_prefetch(space, rows, n);
+    for (uint32_t i = 0; i < n; i++) tiles_pack(&s->packed, space, i, rows[i]);
+    for (uint32_t q = 0; q < queries; q += KERNEL_TILE_QUERIES) {
+        tiles_measure(&s->packed, n, &s->asked, q, space, s->distances, &tile);
+        for (uint32_t j = 0; j < KERNEL_TILE_QUERIES && q + j < queries; j++) {
+            struct pool *pool = &s->pools[q + j];
+            uint32_t least = UINT32_MAX;
+            for (uint32_t lane = 0; lane < KERNEL_TILE_PANEL; lane++)
+                least = tile.least[j][lane] < least ? tile.least[j][lane] : least;
+            if (least <= pool_distance(pool->limit))
+                offer(pool, rows, tile.distances + j * tile.stride, n);
+        }
+    }
+}
+
 static void scan_block(const struct calibrator *m, struct scratch *s, const struct space *space,
                        uint32_t begin, uint32_t end, size_t queries)
 {
-    uint32_t rows[BLOCK], n = 0;
+    uint32_t rows[BLOCK], distances[BLOCK], n = 0;
     for (uint32_t row = begin; row < end; row++)
         if (!bit_is_set(m->gone, row)) rows[n++] = row;
-    for (size_t q = 0; q < queries; q++)
-        for (uint32_t i = 0; i < n; i += 4) {
-            uint32_t distances[4], some = n - i < 4 ? n - i : 4;
-            space_measure(space, &s->probes[q], rows + i, some, distances);
-            for (uint32_t j = 0; j < some; j++) {
-                uint64_t key = pool_key(distances[j], rows[i + j]);
-                if (key < s->pools[q].limit) pool_insert(&s->pools[q], key);
-            }
-        }
+    if (n && space->kind == SPACE_L2) {
+        scan_tiles(s, space, rows, n, queries);
+        return;
+    }
+    for (size_t q = 0; q < queries; q++) {
+        space_measure(space, &s->probes[q], rows, n, distances);
+        offer(&s->pools[q], rows, distances, n);
+    }
 }
 
 /* The windows of queries [begin, end), GROUP of them at most. */
@@ -163,6 +190,8 @@ static void truth_job(void *context, unsigned worker, size_t begin, size_t end)
         memcpy(query, s->walk->probe.query, m->eight->bytes);
         s->probes[i - begin] = s->walk->probe;
         s->probes[i - begin].query = query;
+        memcpy(s->asked.queries + (i - begin) * m->eight->bytes, query, m->eight->bytes);
+        s->asked.bases[i - begin] = s->probes[i - begin].base;
         s->pools[i - begin].keys = m->windows + i * WINDOW;
         pool_reset(&s->pools[i - begin], window_of(m, (uint32_t)i));
     }
@@ -201,7 +230,12 @@ static enum vdb_status scratch_init(struct scratch *s, const struct calibrator *
     s->walk = walk_create();
     s->probe = ivf_scratch_create();
     s->x = malloc(m->rows.dim * sizeof *s->x);
-    bool got = s->walk && s->probe && s->x;
+    struct space space;
+    space_init(&space, m->eight, m->rows.kernels, SPACE_L2);
+    s->distances = malloc((size_t)KERNEL_TILE_QUERIES * BLOCK * sizeof *s->distances);
+    bool got = s->walk && s->probe && s->x && s->distances &&
+               tiles_alloc(&s->packed, &space, BLOCK, true, false) &&
+               tiles_alloc(&s->asked, &space, GROUP, false, true);
     for (int i = 0; i < GROUP && got; i++) {
         s->probes[i].query = aligned_alloc(64, m->eight->bytes);
         got = s->probes[i].query;
@@ -248,6 +282,9 @@ void calibrate_close(struct calibrator *m)
         walk_free(m->scratch[i].walk);
         ivf_scratch_free(m->scratch[i].probe);
         free(m->scratch[i].x);
+        free(m->scratch[i].distances);
+        tiles_free(&m->scratch[i].packed);
+        tiles_free(&m->scratch[i].asked);
         for (int j = 0; j < GROUP; j++) free(m->scratch[i].probes[j].query);
     }
     free(m->scratch);
@@ -259,19 +296,20 @@ void calibrate_close(struct calibrator *m)
     free(m);
 }
 
-static uint32_t count_queries(uint32_t rows)
+static uint32_t count_queries(uint32_t rows, bool few)
 {
     uint32_t near = rows / ROWS_A_QUERY, wide = rows / ROWS_WIDE;
     if (near > QUERIES) near = QUERIES;
     if (wide > QUERIES_MAX) wide = QUERIES_MAX;
-    return near > wide ? near : wide;
+    uint32_t count = near > wide ? near : wide;
+    return few && count > QUERIES_FEW ? QUERIES_FEW : count;
 }
 
 enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
                                const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
-                               struct calibrator **out, struct vdb_error *err)
+                               bool few, struct calibrator **out, struct vdb_error *err)
 {
-    uint32_t queries = count_queries(rows->rows);
+    uint32_t queries = count_queries(rows->rows, few);
     *out = NULL;
     if (queries < QUERIES_MIN) return VDB_OK;
     struct calibrator *m = calloc(1, sizeof *m);

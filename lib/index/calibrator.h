@@ -8,9 +8,10 @@
 #include "index/beam.h"
 #include "index/calibrate.h"
 #include "index/graph_without.h"
+#include "index/tiles.h"
 
 #define WINDOW 256 /* rows nearest by codes that the k nearest are sought among */
-#define GROUP  32  /* queries that share a scan */
+#define GROUP  64  /* queries that share a scan */
 #define KS     3
 #define K_MAX  100
 
@@ -56,6 +57,8 @@ struct scratch { /* a worker's */
     struct ivf_scratch *probe;
     uint64_t cost[KS], runs[KS]; /* of this effort's searches for KS_MEASURED[a] */
     struct probe probes[GROUP];
+    struct tiles packed, asked; /* rows of a block, and the queries; not under ip */
+    uint32_t *distances;        /* of a block */
     struct pool pools[GROUP];
     float *x;
 };

@@ -28,7 +28,7 @@
 
 /* From one row in so many on, with lists of up to 32 and with longer ones, rows come to a base in
  * bulk: for fewer, finding the leaves of all rows costs more than walks (tests/bench/NOTES.md). */
-#define MERGED_FROM      12
+#define MERGED_FROM      4
 #define MERGED_FROM_LONG 32
 
 #define COPIES_MIN 4

@@ -57,7 +57,7 @@ static enum vdb_status calibrate_with(struct points *points, const struct codes 
     struct quality_rows rows = rows_of(points, threads);
     struct calibrator *calibrator;
     enum vdb_status status = calibrate_open(&rows, &points->codes, &points->graph, points->edges,
-                                            1100, &calibrator, NULL);
+                                            1100, false, &calibrator, NULL);
     if (!status)
         status =
             calibrate_walks(calibrator, codes, &points->graph, rerank, CALIBRATE_FULL, c, NULL);
@@ -325,9 +325,9 @@ static void rough_and_full(void **state)
     clustered(&points, 8000, 32, VDB_METRIC_L2);
     struct quality_rows rows = rows_of(&points, 2);
     assert_int_equal(calibrate(&points, 2, &full), VDB_OK);
-    assert_int_equal(
-        calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, &calibrator, NULL),
-        VDB_OK);
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, false,
+                                    &calibrator, NULL),
+                     VDB_OK);
     assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
                                      CALIBRATE_ROUGH, &rough, NULL),
                      VDB_OK);
@@ -336,6 +336,14 @@ static void rough_and_full(void **state)
                      VDB_OK);
     calibrate_close(calibrator);
     assert_memory_equal(&again, &full, sizeof full);
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, true,
+                                    &calibrator, NULL),
+                     VDB_OK);
+    assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
+                                     CALIBRATE_FULL, &again, NULL),
+                     VDB_OK);
+    calibrate_close(calibrator);
+    assert_int_equal(again.curves[0].query_count, 256); /* of 384 */
     assert_int_equal(rough.curve_count, 2);
     assert_int_equal(rough.curves[1].k, 10);
     assert_int_equal(rough.curves[1].query_count, 96);
@@ -449,9 +457,9 @@ static void a_row_that_cannot_be_read(void **state)
     memcpy(before, points.edges, bytes);
     struct quality_rows rows = rows_of(&points, 2);
     rows.row_fn = unreadable;
-    assert_int_equal(
-        calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, &calibrator, NULL),
-        VDB_IO);
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, false,
+                                    &calibrator, NULL),
+                     VDB_IO);
     assert_null(calibrator);
     assert_memory_equal(before, points.edges, bytes);
     free(before);
