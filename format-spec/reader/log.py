@@ -5,8 +5,7 @@ from storage import Layout, support
 from superblock import SLOTS_END
 
 COMMIT, LINK, NAMES, OPTIONAL = 1, 2, 3, 0x8000
-DELETE, RESTORE, REPLACE = EVENTS = 1, 2, 3
-CREATE, REMOVE, RECEIVED = 1, 2, 3
+CREATE, REMOVE, RECEIVED = DELETE, RESTORE, REPLACE = EVENTS = 1, 2, 3
 HEAD = Layout("4s2H5Q16x", "magic kind version length commit time_us prev_check check")
 BODIES = {COMMIT: Layout("4I24s24s24s24s2I8x", """begin row_count live_count event_count vector id
                          metadata events stride name_count"""),
@@ -33,9 +32,9 @@ def follow(file, m, last, at, end, chain):  # the records behind the state `last
         span.require(record.commit == last.commit + (record.kind == COMMIT) and (
             record.kind == LINK or record.next <= end - 128), "commit or length is wrong")
         if record.kind == LINK:
-            record.next = record.next_off
-            span.require(record.next_len % 64 == 0 and end <= record.next, "leads back")
-            end = record.next + file.part(record.next, record.next_len, "log extent").size
+            record.next, size = record.next_off, record.next_len
+            span.require(size % 64 == 0 and size >= 128 and end <= record.next, "leads back")
+            end = record.next + file.part(record.next, size, "log extent").size
         elif record.kind == COMMIT:
             read_commit(file, m, record, last)
             room -= sum(block.size for block in record.runs.values())

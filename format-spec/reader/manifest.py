@@ -48,7 +48,9 @@ def read_manifest(file, slot):  # the header, with lists in place of its tables
         setattr(m, table, layout.array(span.read(off, count * size), size))
     read_segments(file, slot, m)
     require(m.extents and m.extents[-1].off <= slot.log_off and slot.log_end
-            == m.extents[-1].off + m.extents[-1].size, "extents", m.extents_off)
+            == m.extents[-1].off + m.extents[-1].size and all(
+                file.part(e.off, e.size, "log extent").off >= SLOTS_END and e.size >= 64
+                and e.first_commit >= 1 for e in m.extents), "extents are wrong", m.extents_off)
     for s in m.snapshots:
         s.name = text_of(s.name[:s.name_len], 198, span)
     m.names = {s.name: s for s in m.snapshots}

@@ -1,6 +1,5 @@
 """storage.py: ranges of the file, and the structures in them (README.md, Conventions)."""
 # SPDX-License-Identifier: BSD-2-Clause
-# Every number of a file may be wrong: all is read from a Span, which lies inside the file.
 import struct
 from types import SimpleNamespace
 from xxh3 import xxh3_64
@@ -24,7 +23,7 @@ class Layout(struct.Struct):  # a structure: letters of the module struct, and n
         return [SimpleNamespace(**dict(zip(self.names, self.unpack_from(data, at))))
                 for at in range(0, len(data), step or self.size)]
 
-class Span:  # a range of the file, with a name for messages
+class Span:  # a range inside the file, whatever its numbers say, with a name for messages
     def __init__(self, file, place, off, size):
         self.file, self.place, self.off, self.size = file, place, off, size
 

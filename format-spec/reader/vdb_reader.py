@@ -23,8 +23,7 @@ def show_list(file, _):  # a line of JSON for each structure: its fields, and wh
 
 def show_faults(file, _):
     faults = check(file)
-    for fault in faults:
-        print(*fault.args, sep="\t")
+    sys.stdout.writelines("%s\t%d\t%s\n" % fault.args for fault in faults)
     return 1 if faults else 0
 
 def show_rows(file, options):  # numbers in all the digits that they have
