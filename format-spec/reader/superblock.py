@@ -7,8 +7,8 @@ SLOT = Layout("8s2HI3Q16s8Q384xQ", """magic major minor header_len compat ro_com
     file_id generation manifest_off manifest_len log_off log_end log_check file_end flags check""")
 
 def read_superblock(file):  # the slot that counts, and what is wrong with the other
-    slots, faults, start = [], [], file.read(0, min(file.size, STRIDE + 8))
-    support(MAGIC in (start[:8], start[STRIDE:]), "no magic of a vdb file")
+    slots, faults, start = [], [], file.read(0, min(file.size, STRIDE + SIZE))
+    support(MAGIC in (start[:8], start[STRIDE:STRIDE + 8]), "no magic of a vdb file")
     for off in range(0, SLOTS_END, STRIDE):
         try:
             span = file.part(off, SIZE, f"superblock slot {off // STRIDE}")
@@ -21,7 +21,7 @@ def read_superblock(file):  # the slot that counts, and what is wrong with the o
             span.require(slot.header_len == SIZE, "header_len is wrong")
             slots.append(slot)
         except Damaged as damage:
-            faults.append(damage)
+            faults += [damage] if any(start[off:off + SIZE]) else []  # a slot may be zero
     if not slots:
         raise faults[0]
     s = max(slots, key=lambda slot: slot.generation)  # of equal ones the first
