@@ -9,7 +9,7 @@ from storage import Layout
 ID_HEAD = Layout("I4x4Q24x", "row_count bases_off ends_off bytes_off bytes_len")
 METADATA_HEAD = Layout("2I3Q32x", "row_count block_count blocks_off data_off data_len")
 PACKED = Layout("4IQ", "first packing raw_len packed_len off")
-STORED, LZ4, ROWS_END, RAW_END = 0, 1, 4097, 16384 + 4 + 16777216
+STORED, LZ4, ROW_END, RAW_END = 0, 1, 4097, 16384 + 4 + 16777216
 
 def read_rows(m, source, live):  # number, id, vector and metadata of live rows
     spans = {name: run.span for name, run in source.runs.items() if run.size}
@@ -43,7 +43,7 @@ def read_texts(span, count):  # the metadata of all rows, block by block
         count, 64, 64 + PACKED.size * head.block_count, span.off + span.size), "the header")
     for block, after in zip(blocks, [block.first for block in blocks[1:]] + [count]):
         rows, raw = after - block.first, data.read(block.off, block.packed_len)
-        data.require(0 < rows < ROWS_END and 0 < block.raw_len < RAW_END and end == block.off, "block")
+        data.require(0 < rows < ROW_END and 0 < block.raw_len < RAW_END and end == block.off, "it")
         end = block.off + block.packed_len
         try:
             if block.packing == LZ4 and block.packed_len < block.raw_len:
