@@ -34,7 +34,7 @@ static enum vdb_status check_id(const struct record_check *k, const struct row_p
                                 uint32_t row, struct vdb_error *finding)
 {
     const char *mine, *theirs;
-    size_t len, other;
+    size_t len, other = 0;
     enum vdb_status status = ids_get(&k->ids, row - k->commit->row_base, &mine, &len, finding);
     if (!status) status = ids_get(place->ids, place->local, &theirs, &other, finding);
     if (status || (len == other && memcmp(mine, theirs, len) == 0)) return status;
