@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -322,9 +323,9 @@ static void odd_holder(const char *name, const char *told)
     if (child == 0) {
         struct filelock locks[4];
         prctl(PR_SET_NAME, name);
-        if (take(&locks[0], &other, queue, 0, NULL) || take(&locks[1], &file, alone, 0, NULL) ||
-            take(&locks[3], &file, low, 0, NULL) || take(&locks[2], &file, queue, 0, NULL) ||
-            write(said[1], "x", 1) != 1)
+        if (flock(other.fd, LOCK_SH) || take(&locks[0], &other, queue, 0, NULL) ||
+            take(&locks[1], &file, alone, 0, NULL) || take(&locks[3], &file, low, 0, NULL) ||
+            take(&locks[2], &file, queue, 0, NULL) || write(said[1], "x", 1) != 1)
             _exit(1);
         for (;;) pause();
     }

@@ -223,6 +223,27 @@ static void damaged_levels_are_named(void **state)
     }
 }
 
+/* Levels are entered by one pivot; one level alone has no members above it. */
+static void levels_and_their_pivot(void **state)
+{
+    (void)state;
+    uint8_t bytes[sizeof LEVELS];
+    struct graph_header h;
+    struct vdb_error err = {0};
+    memcpy(bytes, LEVELS, sizeof bytes);
+    bytes[offsetof(struct disk_graph_header, pivot_count)] = 2;
+    bytes[128 + 4] = bytes[128] ? 0 : 1;
+    assert_int_equal(graph_header_decode(bytes, sizeof bytes, 3, 1000, &h, &err), VDB_OK);
+    assert_int_equal(graph_header_validate(&h, bytes, 1000, &err), VDB_CORRUPT);
+    assert_int_equal(err.offset, 1128);
+    assert_non_null(strstr(err.message, "but by 2 pivots"));
+    memcpy(bytes, LEVELS, sizeof bytes);
+    bytes[offsetof(struct disk_graph_header, level_count)] = 1;
+    bytes[offsetof(struct disk_graph_header, member_count)] = 0;
+    assert_int_equal(graph_header_decode(bytes, sizeof bytes, 3, 1000, &h, &err), VDB_OK);
+    assert_int_equal(graph_header_validate(&h, bytes, 1000, &err), VDB_OK);
+}
+
 /* Seven pivots in groups of two leaders, behind pivots at 128: groups at 192. */
 static void groups_are_checked(void **state)
 {
@@ -353,6 +374,7 @@ int main(void)
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damaged_levels_are_named),
+        cmocka_unit_test(levels_and_their_pivot),
         cmocka_unit_test(groups_are_checked),
         cmocka_unit_test(copies_are_compared),
         cmocka_unit_test(products),

@@ -462,6 +462,21 @@ static void norms_of_vectors(void **state)
     assert_int_equal(err.offset, 136);
 }
 
+/* Lists with room for all rows, of which one is in none. */
+static void rows_without_a_place(void **state)
+{
+    (void)state;
+    struct example e;
+    struct ivf_header h;
+    struct vdb_error err = {0};
+    read_example(&e);
+    for (int list = 0; list < 2; list++)
+        e.bytes.data[320 + 16 * list + (int)offsetof(struct disk_ivf_list, row_count)] = 1;
+    assert_int_equal(ivf_header_decode(e.bytes.data, LEN, ROWS, DIM, 0, &h, &err), VDB_CORRUPT);
+    assert_string_equal(err.message, "its lists have 2 places taken by 3 rows");
+    example_release(&e);
+}
+
 /* The example with its norms in an array of their own, as for dimensions that leave no room behind
  * a code: then all bytes behind one are to be 0. */
 static void norms_apart_from_codes(void **state)
@@ -582,6 +597,7 @@ int main(void)
         cmocka_unit_test(rows_in_lists),
         cmocka_unit_test(empty_lists_have_no_blocks),
         cmocka_unit_test(norms_of_vectors),
+        cmocka_unit_test(rows_without_a_place),
         cmocka_unit_test(norms_apart_from_codes),
         cmocka_unit_test(slot_codes_are_missed),
         cmocka_unit_test(hostile_bytes),
