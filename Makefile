@@ -299,8 +299,19 @@ valgrind: deps                                  ## a small suite under valgrind'
 mutants: deps                                   ## take out each sync, checksum, lock, order: N= names some
 	python3 tests/fault/mutants.py $(N)
 
-.PHONY: coverage
-coverage:                                       ## run the tests and print the lines they reach
+# What goes through the layers of format, log and locks; tests/coverage/README.md tells the rest.
+COVERAGE := calibration changelog check_log check_past code_header crash failures failures_format \
+            failures_locks failures_memory filelock flips graph_header history id_hash ids \
+            ivf_header keep liveness log manifest metadata model names options osfile packed range \
+            rewind row_times send sharing snapshot spec_examples spec_segments spool states stream \
+            superblock tail tombstone txn
+.PHONY: coverage coverage-all
+coverage: deps                                  ## hold the branches of format, log and locks against a list
+	+@$(MAKE) --no-print-directory MODE=coverage $(JOBS_FLAG) all $(COVERAGE:%=build/coverage/tests/test_%)
+	@find build/coverage/obj -name '*.gcda' -delete
+	+@$(MAKE) --no-print-directory MODE=coverage check T='$(COVERAGE:%=build/coverage/tests/test_%)'
+	@python3 tests/coverage/branches.py build/coverage
+coverage-all:                                   ## run all tests and print the lines they reach
 	+@$(MAKE) --no-print-directory MODE=coverage $(JOBS_FLAG) test
 	@gcov -n $$(find build/coverage/obj/lib build/coverage/obj/tools -name '*.gcda') | awk -F"[':%]" \
 	  '/^File/ {f = $$2} /^Lines/ && f ~ /^(lib|tools)\// {printf "%6.1f%%  %s\n", $$3, f}' | sort -n
@@ -383,6 +394,7 @@ deps-ci:
 .PHONY: lint format format-check man
 lint:                                           ## hold the tree against its own rules
 	python3 tests/lint/lint.py .
+	python3 tests/coverage/branches.py --syntax
 	$(if $(MAN1)$(MAN3),mandoc -T lint -W warning $(MAN1) $(MAN3))
 	@command -v cppcheck >/dev/null || { echo 'lint: no cppcheck here, going without'; exit 0; }; \
 	  set -x; cppcheck -q -j$(JOBS) --std=c11 --enable=portability --inline-suppr \

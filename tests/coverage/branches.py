@@ -43,9 +43,11 @@ def count(build):
     if not any(os.path.exists(name[:-4] + "gcda") for name in data):
         sys.exit(f"branches.py: no test has run in {build}: see make coverage")
     for name in data:
-        out = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", name],
-                             cwd=ROOT, check=True, capture_output=True).stdout
-        for part in json.loads(out)["files"]:
+        done = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", name],
+                              cwd=ROOT, capture_output=True, check=False)
+        if done.returncode:
+            sys.exit(f"branches.py: gcov {name}: {done.stderr.decode(errors='replace').strip()}")
+        for part in json.loads(done.stdout)["files"]:
             path = os.path.normpath(part["file"])
             if not wanted(path):
                 continue
