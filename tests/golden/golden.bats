@@ -204,9 +204,8 @@ chosen() {
     [ "$wrong" -eq 0 ]
 }
 
-# What the second reader does not look at, though it reads the pages where this stands.
-reader_knows_not="CODE-4 CODE-12 GRAPH-5 GRAPH-8 GRAPH-15 GRAPH-16 HIST-2 HIST-7 IVF-5 IVF-22 LOG-9 LOG-23 LOG-24 LOG-25
-    LOG-27 LOG-29 SB-7 VEC-3 VEC-4"
+# Rules, and pages without a number, that the second reader does not look at.
+reader_knows_not="CAL CODE GRAPH HIST IVF TIME LOG-23 LOG-29 MAN-19 META-7 META-8 TOMB-2 VEC-3 VEC-4 VEC-5"
 
 @test "the second reader refuses the damaged files, or finds what is wrong with them" {
     [ "${VDB_MODE:-release}" = release ] || skip "it is the same under the sanitizers"
@@ -236,7 +235,7 @@ for case, (status, out, err) in zip(cases, first):
     elif status == 0:
         again.append(case)
 for (name, _, _, _, rule), (status, _, err) in zip(again, run([["check", "bad/%s.vdb" % case[0]] for case in again])):
-    if status == 0 and rule not in knows_not:
+    if status == 0 and not {rule, rule.split("-")[0]} & set(knows_not):
         wrong.append((rule, name, "not found"))
 for what in wrong:
     print(*what)

@@ -35,7 +35,7 @@ def run(words):
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode())
+        texts.append(stream.buffer.getvalue().decode(errors="replace"))
     return status, texts[0], texts[1]
 
 
