@@ -360,7 +360,7 @@ static void ask_the_count(struct salvage_rows *r)
     }
     if (r->tried < r->row_count || !unknown) return;
     if (known + unknown != live && known != live) return;
-    enum salvage_row all = known == live ? SALVAGE_DELETED : SALVAGE_LIVE;
+    uint8_t all = (uint8_t)(known == live ? SALVAGE_DELETED : SALVAGE_LIVE);
     for (uint32_t row = 0; row < r->tried; row++)
         if (r->state[row] == SALVAGE_UNKNOWN) r->state[row] = all;
 }
