@@ -37,8 +37,10 @@
 /* Who has won a race keeps the part until its rows are four times as many. */
 #define RACE_HALVES    8
 #define MEASURE_HALVES 3
-#define FIT_SAMPLE     4096  /* rows */
-#define BESIDE_MORE    0.001 /* of their numbers may lie beside the grid, beyond those that did */
+/* More rows are of more dimensions, which may ask for a graph of longer lists. */
+#define DIMENSION_HALVES 4
+#define FIT_SAMPLE       4096  /* rows */
+#define BESIDE_MORE      0.001 /* of their numbers may lie beside the grid, beyond those that did */
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
@@ -175,7 +177,8 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
     if (!status && *good)
         status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
                                  &x->eight, err);
-    if (x->base && x->base->calibration.dimension) {
+    bool kept = x->base && !grown(x->base->graph.rows, b->count, DIMENSION_HALVES);
+    if (kept && x->base->calibration.dimension) {
         x->dimension = x->base->calibration.dimension;
         x->hubness = x->base->calibration.hubness;
         return status;
