@@ -256,6 +256,30 @@ static void names_of_a_commit(void **state)
     buf_release(&record);
 }
 
+/* What a commit keeps elsewhere lies behind its extent or before what is left of that, where the
+ * next record comes to. */
+static void blocks_in_the_rest_of_the_extent(void **state)
+{
+    (void)state;
+    static uint8_t file[FILE_LEN];
+    uint64_t free = EXTENT_A;
+    commit_put(file, &free, 11, FIRST);
+    const struct {
+        uint64_t off;
+        enum log_step step;
+    } cases[] = {{EXTENT_B, LOG_COMMIT},
+                 {free - 64, LOG_COMMIT},
+                 {free, LOG_DAMAGED},
+                 {EXTENT_B - 64, LOG_DAMAGED}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct log_cursor at = start();
+        struct log_commit got;
+        struct log_names names;
+        patch(file + EXTENT_A, HEAD + offsetof(struct disk_commit, events), cases[i].off, 8);
+        if (log_next(file, FILE_LEN, &at, &got, &names) != cases[i].step) fail_msg("case %zu", i);
+    }
+}
+
 static void counts_that_are_not_the_records_are_damage(void **state)
 {
     (void)state;
@@ -639,6 +663,7 @@ int main(void)
         cmocka_unit_test(a_torn_record_is_the_end),
         cmocka_unit_test(names_between_commits),
         cmocka_unit_test(names_of_a_commit),
+        cmocka_unit_test(blocks_in_the_rest_of_the_extent),
         cmocka_unit_test(counts_that_are_not_the_records_are_damage),
         cmocka_unit_test(names_after_another_commit_are_damage),
         cmocka_unit_test(records_of_unknown_kinds_are_no_end),
