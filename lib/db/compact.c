@@ -273,10 +273,9 @@ static enum vdb_status check_links(const struct vdb *db, struct vdb_error *err)
                      (unsigned long long)now.links);
 }
 
-static enum vdb_status owner_failed(int failed, struct vdb_error *err)
+static enum vdb_status sync_failed(int failed, struct vdb_error *err)
 {
-    return error_set_errno(err, VDB_CANNOT_CREATE, failed,
-                           "cannot sync the new file or give it mode and owner of the old one");
+    return failed ? error_set_errno(err, VDB_IO, failed, "cannot sync the new file") : VDB_OK;
 }
 
 static enum vdb_status sync_like(const struct vdb *db, const struct newname *name,
@@ -284,8 +283,10 @@ static enum vdb_status sync_like(const struct vdb *db, const struct newname *nam
 {
     int failed = osfile_stat(&db->maintained, like);
     if (!failed) failed = osfile_copy_owner(&name->file, like);
-    if (!failed) failed = osfile_sync_all(&name->file);
-    return failed ? owner_failed(failed, err) : VDB_OK;
+    if (failed)
+        return error_set_errno(err, VDB_CANNOT_CREATE, failed,
+                               "cannot give the new file mode and owner of the old one");
+    return sync_failed(osfile_sync_all(&name->file), err);
 }
 
 /* What came since sync_like, which is little: it is the writers who wait for it. */
@@ -294,11 +295,10 @@ static enum vdb_status sync_rest(const struct vdb *db, const struct newname *nam
 {
     struct osfile_stat old;
     int failed = osfile_stat(&db->maintained, &old);
-    bool same =
-        !failed && old.mode == like->mode && old.owner == like->owner && old.group == like->group;
-    if (!failed && !same) return sync_like(db, name, &old, err);
-    if (!failed) failed = osfile_sync_data(&name->file);
-    return failed ? owner_failed(failed, err) : VDB_OK;
+    if (failed) return error_set_errno(err, VDB_IO, failed, "cannot look at the file");
+    if (old.mode != like->mode || old.owner != like->owner || old.group != like->group)
+        return sync_like(db, name, &old, err);
+    return sync_failed(osfile_sync_data(&name->file), err);
 }
 
 /* So few commits may be left for the time in which writers have to wait. */
@@ -315,8 +315,7 @@ static enum vdb_status approach(struct catchup *c, const struct newname *name,
     for (int i = 0; i < ROUNDS && carried > LEFT_MAX && !status; i++) {
         status = catchup_run(c, &carried, err);
         bool many = !status && carried > LEFT_MAX;
-        int failed = many ? osfile_sync_data(&name->file) : 0;
-        if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the new file");
+        if (many) status = sync_failed(osfile_sync_data(&name->file), err);
     }
     return status;
 }

@@ -119,7 +119,7 @@ static void what_is_being_written_stays(void **state)
     for (int i = 0; i < NEWNAME_COUNT; i++)
         assert_int_equal(newname_finish(&names[i], VDB_OK, false, &err), VDB_EXISTS);
     for (int i = 0; i < NEWNAME_COUNT; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "a.tmp-%d", i);
         assert_false(is_there(name));
     }
@@ -227,7 +227,7 @@ static void makers_and_clearers_at_once(void **state)
     }
     assert_true(is_there("a"));
     for (int i = 0; i < NEWNAME_COUNT; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "a.tmp-%d", i);
         assert_false(is_there(name));
     }
