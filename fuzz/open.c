@@ -1,10 +1,10 @@
 /* open.c: the fuzz target for index files: whatever the bytes, each call ends, stays in bounds and
  * asks for memory by the length of the file.
  *
- * Everything that reads an index is called: the check, then, where the file opens, all that a
- * snapshot gives, of the newest state and of past ones. What the calls answer is of no account;
- * that they return is. The input is the file without its holes: aid/image.h.
- * SPDX-License-Identifier: BSD-2-Clause */
+ * Everything that reads an index is called: the check, the search for what is sound, then, where
+ * the file opens, all that a snapshot gives, of the newest state and of past ones. What the calls
+ * answer is of no account; that they return is. The input is the file without its holes:
+ * aid/image.h. SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -179,6 +179,7 @@ static void read_index(const char *path)
 {
     struct vdb_check_options check = VDB_CHECK_OPTIONS_INIT;
     struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    struct vdb_salvage_info saved;
     const struct vdb_snapshot *snapshot;
     struct vdb *db;
     struct vdb_error err;
@@ -187,6 +188,7 @@ static void read_index(const char *path)
     check.deep = 1;
     check.threads = 1;
     vdb_check(path, &check, &findings, &err);
+    vdb_salvage(path, NULL, NULL, &saved, &err);
 
     options.read_only = 1;
     options.wait = 0;

@@ -212,10 +212,10 @@ static enum vdb_status walk(struct salvage_found *f, struct log_cursor *cursor,
         enum vdb_status status = step_on(f, cursor, &commit, &step, err);
         if (!status && step == LOG_COMMIT) status = add_commit(f, &commit, err);
         if (status) return status;
-    } while (step != LOG_ENDS && step != LOG_DAMAGED);
+    } while (step != LOG_ENDS && step != LOG_DAMAGED && step != LOG_UNKNOWN);
     error_set_corrupt(&f->broken, "log", cursor->off, "the record after commit %llu is damaged",
                       (unsigned long long)cursor->commit);
-    f->behind = step == LOG_DAMAGED || cursor->end > f->file_len ||
+    f->behind = step != LOG_ENDS || cursor->end > f->file_len ||
                 mend_whole_behind(f->file, f->file_len, cursor) != 0;
     return VDB_OK;
 }
