@@ -467,6 +467,8 @@ afl:                                            ## the same with AFL++, which is
 	@find build/seeds/$(T) fuzz/corpus/$(T) -type f -exec cp {} build/afl/in/$(T) \;
 	$(AFL_ENV) afl-fuzz -V $(SECONDS) -m none -t 10000 -G $(FUZZ_MAX) -i build/afl/in/$(T) \
 	  -o build/afl/out/$(T) -- build/afl/fuzz/$(T)
+# Archives of the system's are not made for shared libraries.
+$(B)/fuzz/mutator-%.so: TOOL_LIBS = -ljansson -lz $(LIB_LIBS)
 $(B)/fuzz/mutator-%.so: $(OBJ)/fuzz/%.o $(OBJ)/fuzz/aid/afl.o $(OBJ)/fuzz/aid/mutate.o $(FUZZ_NEEDS)
 	$(call link_fuzz,-shared)
 
