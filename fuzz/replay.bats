@@ -6,19 +6,23 @@ setup_file() {
     python3 "$VDB_SOURCE_DIR/fuzz/seeds.py" "$BATS_FILE_TMPDIR"
 }
 
-# replay COUNT TARGET...: COUNT damaged forms of each seed, and of each input that is kept.
+# replay COUNT TARGET...: COUNT damaged forms of each seed, and each input that is kept as it is.
 replay() {
     local count=$1 target
     shift
-    shopt -s nullglob
     for target in "$@"; do
-        run timeout 120 "$VDB_BUILD/fuzz/replay-$target" -m "$count" -o "$BATS_TEST_TMPDIR/last" \
-            "$BATS_FILE_TMPDIR/$target"/* "$VDB_SOURCE_DIR/fuzz/corpus/$target"/*
-        echo "$output"
-        # The input at fault, for a crash that nobody can come back to.
-        [ "$status" -eq 0 ] || { gzip -9 < "$BATS_TEST_TMPDIR/last" | base64 -w 0; false; }
-        [ "${#lines[@]}" -ge 3 ]
+        run_all "$target" "$count" "$BATS_FILE_TMPDIR/$target"
+        run_all "$target" 0 "$VDB_SOURCE_DIR/fuzz/corpus/$target"
     done
+}
+
+# run_all TARGET COUNT FOLDER
+run_all() {
+    run timeout 120 "$VDB_BUILD/fuzz/replay-$1" -m "$2" -o "$BATS_TEST_TMPDIR/last" "$3"/*
+    echo "$output"
+    # The input at fault, for a crash that nobody can come back to.
+    [ "$status" -eq 0 ] || { gzip -9 < "$BATS_TEST_TMPDIR/last" | base64 -w 0; false; }
+    [ "${#lines[@]}" -ge 3 ]
 }
 
 @test "index files, sound and damaged: no crash, no hang, no read beyond the file, memory by its length" {
