@@ -157,6 +157,16 @@ static enum vdb_status grid_fits(struct indexer *x, const struct quantizer *quan
 }
 
 /* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
+/* Whether a graph of rows of this dimension gets the same lists as one of rows of a few more, which
+ * rows are found to have as they become more. */
+static bool is_clear(uint32_t dimension)
+{
+    struct graph_params now = {0}, more = {0};
+    graph_params_default(&now, dimension);
+    graph_params_default(&more, dimension + dimension / 4);
+    return dimension && now.degree == more.degree;
+}
+
 static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error *err)
 {
     struct quantizer quantizer = {1, 0};
@@ -178,7 +188,7 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
         status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
                                  &x->eight, err);
     bool kept = x->base && !grown(x->base->graph.rows, b->count, DIMENSION_HALVES);
-    if (kept && x->base->calibration.dimension) {
+    if (kept && is_clear(x->base->calibration.dimension)) {
         x->dimension = x->base->calibration.dimension;
         x->hubness = x->base->calibration.hubness;
         return status;
