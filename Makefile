@@ -114,7 +114,7 @@ REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # What does not depend on how the code is compiled is tested once, and so is what goes over many
 # rows: minutes under a sanitizer, through code that others go through as well.
-ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/reader.bats \
+ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/% tests/fault/signals.bats \
              $(patsubst %,tests/tools/%.bats,bench codes hdf5 hnsw hybrid install man readme recall \
                salvage)
 ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search searcher
