@@ -48,7 +48,7 @@ extern "C" {
 #define VDB_API
 #endif
 
-#define VDB_VERSION_STRING "0.1.0"
+#define VDB_VERSION_STRING "0.9.0"
 
 #define VDB_DIM_MAX      65535
 #define VDB_ID_MAX       1023
@@ -92,7 +92,7 @@ struct vdb_error {
 /* The status in words, for instance "no such id". Never NULL. */
 VDB_API const char *vdb_status_string(enum vdb_status status);
 
-/* The library's version, for instance "0.1.0". */
+/* The library's version, for instance "0.9.0". */
 VDB_API const char *vdb_version(void);
 
 /* ---- indexes ------------------------------------------------------------------------------- */
