@@ -97,8 +97,9 @@ static bool has_name(const struct names *names, const struct snapshot_entry *ent
 {
     bool there;
     uint32_t place = names_place(names, entry->name, entry->name_len, &there);
+    if (!there) return false;
     const struct snapshot_entry *other = names->entries[place];
-    return there && other->commit == entry->commit && other->created_us == entry->created_us &&
+    return other->commit == entry->commit && other->created_us == entry->created_us &&
            same_origin(&other->origin, &entry->origin);
 }
 

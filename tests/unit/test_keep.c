@@ -687,6 +687,49 @@ static void names_given_meanwhile_are_carried_over(void **state)
     model_free(m);
 }
 
+static int take_the_last_name(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    struct meanwhile *w = context;
+    struct vdb_error err;
+    (void)phase;
+    (void)done;
+    (void)total;
+    if (w->calls++ > 0) return 0;
+    must(vdb_name_remove(w->db, "z", 1, &err), &err);
+    struct vdb_txn *txn = store_begin(w->db); /* as many as the names have room for then */
+    for (int i = 0; i < 3; i++) {
+        struct log_name_change name = {
+            .operation = DISK_NAME_CREATE,
+            .snapshot = {
+                .commit = w->from, .created_us = 7, .name_len = 1, .name = {(char)('a' + i)}}};
+        must(txn_name(txn, &name, &err), &err);
+    }
+    store_commit(txn);
+    return 0;
+}
+
+/* Which is looked for where no name stands. */
+static void the_last_name_may_go_meanwhile(void **state)
+{
+    (void)state;
+    struct model *m = model_create(13);
+    struct vdb_error err;
+    struct vdb_compact_options options = VDB_COMPACT_OPTIONS_INIT;
+    struct meanwhile w = {.m = m, .db = store_open("a.vdb")};
+    commits(m, 5);
+    must(vdb_name_create(m->db, "z", 1, &w.from, &err), &err);
+    options.progress = take_the_last_name;
+    options.context = &w;
+    must(vdb_compact(m->db, &options, &err), &err);
+    const struct vdb_snapshot *s = store_snapshot(m->db);
+    assert_int_equal(s->names->count, 3);
+    assert_string_equal(s->names->entries[0]->name, "a");
+    assert_string_equal(s->names->entries[1]->name, "b");
+    vdb_snapshot_close(s);
+    vdb_close(w.db);
+    model_free(m);
+}
+
 static int stop_seeking(void *context, const char *phase, uint64_t done, uint64_t total)
 {
     int *asked = context;
@@ -774,6 +817,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(damaged_states_are_not_carried_over, store_setup,
                                         store_teardown),
         cmocka_unit_test_setup_teardown(names_given_meanwhile_are_carried_over, store_setup,
+                                        store_teardown),
+        cmocka_unit_test_setup_teardown(the_last_name_may_go_meanwhile, store_setup,
                                         store_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
