@@ -52,14 +52,24 @@ const struct segment_entry *manifest_segment(const struct manifest *manifest,
     return NULL;
 }
 
-/* Room for one more entry in *table; entries are few, so growing one at a time is no cost. */
+/* Tables have room for the power of two that is not below their count. */
+static void *table_alloc(uint32_t count, size_t size)
+{
+    size_t room = 1;
+    while (room < count) room *= 2;
+    return calloc(room, size);
+}
+
 static enum vdb_status table_grow(void **table, uint32_t *count, size_t size, const void *entry,
                                   struct vdb_error *err)
 {
-    void *grown = realloc(*table, (*count + (size_t)1) * size);
-    if (!grown) return error_no_memory(err);
-    memcpy((char *)grown + *count * size, entry, size);
-    *table = grown;
+    bool full = (*count & (*count - 1)) == 0; /* a power of two, or none at all */
+    if (full) {
+        void *grown = realloc(*table, (*count ? 2 * (size_t)*count : 1) * size);
+        if (!grown) return error_no_memory(err);
+        *table = grown;
+    }
+    memcpy((char *)*table + *count * size, entry, size);
     ++*count;
     return VDB_OK;
 }
@@ -271,11 +281,6 @@ static uint64_t entry_off(const struct table *table, uint32_t index)
 static void entry_get(const struct table *table, uint32_t index, void *to, size_t size)
 {
     memcpy(to, table->entries + index * table->stride, size);
-}
-
-static void *table_alloc(uint32_t count, size_t size)
-{
-    return calloc(count ? count : 1, size);
 }
 
 static enum vdb_status get_segments(const struct source *from, const struct table *table,
