@@ -1,9 +1,9 @@
 /* peers.h: what the programs of `make bench-peers` share: reading a set, and answering the driver.
  *
  * A program of a peer is called by tests/bench/peers in one of three ways. PROGRAM build VARIANT
- * METRIC FOLDER INDEX THREADS builds, saves, and prints the seconds of building; PROGRAM first
- * VARIANT METRIC FOLDER INDEX opens, answers one query, and ends; PROGRAM serve, with the same
- * operands as first, opens, prints a line, and reads commands:
+ * METRIC FOLDER INDEX THREADS builds, saves, and prints the seconds of building, then those of CPU
+ * time; PROGRAM first VARIANT METRIC FOLDER INDEX opens, answers one query, and ends; PROGRAM serve,
+ * with the same operands as first, opens, prints a line, and reads commands:
  * `run EFFORT` answers every query that has truth, one a call, and prints recall@10, queries a
  * second, queries a second of the process's CPU time, and the 50th and 99th percentile of the calls
  * in microseconds; `memory` prints bytes that are resident beyond what was before the index was
@@ -105,6 +105,15 @@ static inline double now(clockid_t clock = CLOCK_MONOTONIC)
     clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+struct Stopwatch {
+    double wall = now(), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+
+    void print() const
+    {
+        printf("%.3f\t%.3f\n", now() - wall, now(CLOCK_PROCESS_CPUTIME_ID) - cpu);
+    }
+};
 
 struct Resident {
     long all = 0, own = 0; /* bytes */

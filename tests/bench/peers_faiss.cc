@@ -45,13 +45,13 @@ struct Faiss : Peer {
     void build(Matrix &base, size_t threads) override
     {
         omp_set_num_threads((int)threads);
-        double start = now();
+        Stopwatch watch;
         holder.reset(faiss::index_factory((int)base.dim, factory(base).c_str()));
         look();
         if (hnsw) hnsw->hnsw.efConstruction = EF_CONSTRUCTION;
         holder->train((faiss::Index::idx_t)base.rows, base.data.data());
         holder->add((faiss::Index::idx_t)base.rows, base.data.data());
-        printf("%.3f\n", now() - start);
+        watch.print();
         faiss::write_index(holder.get(), index.c_str());
     }
 

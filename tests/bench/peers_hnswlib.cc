@@ -20,7 +20,7 @@ template <class D> struct Graph {
     template <class T>
     void build(const T *x, size_t rows, size_t dim, size_t threads, const std::string &path)
     {
-        double start = now();
+        Stopwatch watch;
         hnsw.reset(new hnswlib::HierarchicalNSW<D>(space.get(), rows, M, EF_CONSTRUCTION));
         std::atomic<size_t> next{0};
         std::vector<std::thread> workers;
@@ -29,7 +29,7 @@ template <class D> struct Graph {
                 for (size_t i; (i = next++) < rows;) hnsw->addPoint(x + i * dim, i);
             });
         for (std::thread &worker : workers) worker.join();
-        printf("%.3f\n", now() - start);
+        watch.print();
         hnsw->saveIndex(path);
     }
 

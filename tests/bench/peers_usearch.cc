@@ -48,7 +48,7 @@ struct Usearch : Peer {
     void build(Matrix &base, size_t threads) override
     {
         dim = base.dim;
-        double start = now();
+        Stopwatch watch;
         if (is_i8()) {
             auto range = std::minmax_element(base.data.begin(), base.data.end());
             middle = (*range.first + *range.second) / 2;
@@ -69,7 +69,7 @@ struct Usearch : Peer {
                 }
             });
         for (std::thread &worker : workers) worker.join();
-        printf("%.3f\n", now() - start);
+        watch.print();
         auto saved = dense.save(index.c_str());
         if (!saved) give_up(index, saved.error.release());
         save_range();

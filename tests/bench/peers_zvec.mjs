@@ -58,6 +58,7 @@ function build() {
   const base = `${folder}/base.fbin`;
   const { rows, dim } = shape(base);
   const start = process.hrtime.bigint();
+  const cpu = process.cpuUsage();
   const schema = new zvec.ZVecCollectionSchema({
     name: 'bench',
     vectors: {
@@ -85,7 +86,9 @@ function build() {
   }
   collection.optimizeSync({ concurrency: Number(threads) });
   collection.closeSync();
-  console.log((Number(process.hrtime.bigint() - start) / 1e9).toFixed(3));
+  const used = process.cpuUsage(cpu);
+  const seconds = [Number(process.hrtime.bigint() - start) / 1e9, (used.user + used.system) / 1e6];
+  console.log(seconds.map((x) => x.toFixed(3)).join('\t'));
 }
 
 function open() {
