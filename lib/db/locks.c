@@ -20,8 +20,16 @@ enum vdb_status db_takes_writes(struct vdb *db, struct vdb_error *err)
     pthread_mutex_lock(&db->state_lock);
     bool read_only = db->read_only;
     int why = db->not_writable;
+    uint64_t unknown =
+        db->newest->generation->superblock.ro_compat & ~(uint64_t)VDB_RO_COMPAT_KNOWN;
     pthread_mutex_unlock(&db->state_lock);
     if (!read_only) return VDB_OK;
+    if (unknown)
+        return error_set(
+            err, VDB_READ_ONLY,
+            "the file has a feature (ro_compat bit %d) that is not known here and that "
+            "leaves it open for reading only",
+            __builtin_ctzll(unknown));
     if (!why) return error_set(err, VDB_READ_ONLY, "the index is open for reading only");
     return error_set_errno(err, VDB_READ_ONLY, why, "the index cannot be opened for writing");
 }

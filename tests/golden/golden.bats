@@ -309,7 +309,7 @@ sys.exit(one != other)' "$1" "$2"
                     >out 2>message || status=$?
             echo "$command: $status: $(<message)"
             [ "$status" -eq 73 ]
-            grep -q "for reading only" message
+            grep -q "ro_compat bit $bit.*for reading only" message
         done
         cmp x.vdb "good/ro-compat-bit-$bit.vdb"
         cp "good/compat-bit-$bit.vdb" x.vdb

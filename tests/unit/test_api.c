@@ -400,6 +400,9 @@ static void unknown_features(void **state)
         db = store_open("y.vdb");
         assert_int_equal(store_info(db).read_only, 1);
         assert_int_equal(vdb_txn_begin(db, &txn, &err), VDB_READ_ONLY);
+        char bit_text[32];
+        snprintf(bit_text, sizeof bit_text, "(ro_compat bit %u)", bit);
+        assert_non_null(strstr(err.message, bit_text));
         vdb_close(db);
         store_read("y.vdb", &now);
         assert_int_equal(now.len, bytes.len);
