@@ -130,10 +130,7 @@ static enum vdb_status check_factors(struct ivf_check *k, uint32_t slot, const u
     double f = (double)h->unit_f * f16_to_f32(le16_at(block + 32 + 2 * place));
     for (uint32_t i = 0; i < h->dim; i++) k->r[i] = k->x[i] - k->c[i];
     transform(k, k->r, k->y);
-    for (uint32_t i = 0; i < k->view.groups * PQ_GROUP; i++) {
-        uint8_t byte = block[64 + 64 * (size_t)(i / 8) + 4 * place + i % 4];
-        k->codes[i] = i % 8 < 4 ? byte & 15 : byte >> 4;
-    }
+    pq_unpack_row(block + 64, place, k->view.groups * PQ_GROUP, k->codes);
     pq_decode(&k->pq, k->codes, k->u);
     struct pq_row row = {dot(k, k->y, k->y, h->out_dim), dot(k, k->y, k->u, h->out_dim),
                          dot(k, k->u, k->u, h->out_dim)};

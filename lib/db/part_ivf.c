@@ -123,20 +123,12 @@ static enum vdb_status make_spilled(struct part_source *source, const struct par
         .sub_dim = h->sub_dim,
         .out_dim = h->out_dim,
         .spill = true,
+        .single = &single->built,
         .threads = b->threads,
         .progress = b->progress,
         .context = b->context,
     };
-    uint8_t *centroids = calloc(h->list_count, eight->view.bytes);
-    if (!centroids) return error_no_memory(err);
-    for (uint32_t i = 0; i < h->list_count; i++)
-        kmeans_get(single->built.segment + h->centroids_off, h->dim, i,
-                   centroids + i * eight->view.bytes);
-    params.centroids = centroids;
-    enum vdb_status status =
-        ivf_build(&rows, &eight->view, !eight->own, &params, &spilled->built, err);
-    free(centroids);
-    return status;
+    return ivf_build(&rows, &eight->view, !eight->own, &params, &spilled->built, err);
 }
 
 static double cost_of(const struct part_ivf *ivf)

@@ -24,9 +24,11 @@
 #define STRUCTURELESS                                                                              \
     100000 /* an intrinsic dimension in thousandths, of which the same is true                     \
             */
-#define ROWS_A_LIST 128
-#define LIST_CHUNK  4      /* lists that a worker codes at a time */
-#define F16_MOST    0x1p15 /* what b and f are brought below by their units */
+#define ROWS_A_LIST     128
+#define LIST_CHUNK      4 /* lists that a worker codes at a time */
+#define TRANSFORM_CHUNK 64
+#define QUANTUM_MAX     1e-4   /* of <y, u> / |u| */
+#define F16_MOST        0x1p15 /* what b and f are brought below by their units */
 
 void ivf_params_default(struct ivf_params *params, uint32_t rows, uint32_t dim, uint32_t dimension)
 {
@@ -46,14 +48,14 @@ struct ivf_builder {
     uint8_t *centroids;
     int32_t *norms;
     uint32_t *first, *second; /* lists of each row */
+    uint32_t *slots;          /* of each row in params->single */
     uint8_t *matrix;          /* of the PCA */
     float *matrix_scales;
     float *codebook;
     uint32_t m; /* dimensions of the codes */
     struct pq pq;
     struct pca pca;
-    float *b, *f; /* of each slot */
-    int failed;   /* memory ran out in a job, or row_fn said so */
+    int failed; /* memory ran out in a job, or row_fn said so */
     enum vdb_status status;
 };
 
@@ -83,6 +85,27 @@ static void take_centroids(struct ivf_builder *x)
     }
 }
 
+/* Those of the file without second lists. */
+static enum vdb_status take_lists(struct ivf_builder *x, struct vdb_error *err)
+{
+    const struct ivf_built *single = x->params->single;
+    struct ivf_view view;
+    ivf_view_init(&view, &single->header, single->segment);
+    memcpy(x->centroids, view.centroids, kmeans_codes_bytes(view.h.list_count, view.h.dim));
+    memcpy(x->norms, view.centroid_norms, kmeans_places(view.h.list_count) * sizeof *x->norms);
+    x->slots = malloc(view.h.rows * sizeof *x->slots);
+    if (!x->slots) return error_no_memory(err);
+    for (uint32_t number = 0; number < view.h.list_count; number++) {
+        struct ivf_list list = ivf_view_list(&view, number);
+        for (uint32_t i = 0; i < list.row_count; i++) {
+            uint32_t slot = list.first_slot + i;
+            x->first[view.slot_rows[slot]] = number;
+            x->slots[view.slot_rows[slot]] = slot;
+        }
+    }
+    return VDB_OK;
+}
+
 static enum vdb_status find_lists(struct ivf_builder *x, struct vdb_error *err)
 {
     const struct codes *eight = x->eight;
@@ -95,14 +118,17 @@ static enum vdb_status find_lists(struct ivf_builder *x, struct vdb_error *err)
     x->second = x->params->spill ? malloc(rows * sizeof *x->second) : NULL;
     if (!x->centroids || !x->norms || !x->first || (x->params->spill && !x->second))
         return error_no_memory(err);
-    if (x->params->centroids) {
+    if (x->params->single)
+        status = take_lists(x, err);
+    else if (x->params->centroids)
         take_centroids(x);
-    } else {
+    else
         status = kmeans_train(eight, x->rows->kernels, &params, x->centroids, x->norms, err);
-    }
     if (status) return status;
     struct kmeans_lists found = {
         .count = params.lists, .dim = eight->dim, .codes = x->centroids, .norms = x->norms};
+    if (x->params->single)
+        return kmeans_second(eight, x->rows->kernels, &found, &params, x->first, x->second, err);
     return kmeans_assign(eight, x->rows->kernels, &found, &params, x->first, x->second, err);
 }
 
@@ -209,6 +235,19 @@ static uint32_t choose_axes(const struct ivf_builder *x, const struct pca_axes *
     return x->params->out_dim || m <= dim / 2 ? m : dim;
 }
 
+static void set_views(struct ivf_builder *x)
+{
+    x->pca = (struct pca){.kernels = x->rows->kernels,
+                          .dim = x->eight->dim,
+                          .m = x->m,
+                          .matrix = x->matrix,
+                          .scales = x->matrix_scales};
+    x->pq = (struct pq){.kernels = x->rows->kernels,
+                        .codebook = x->codebook,
+                        .m = x->m,
+                        .sub_dim = x->params->sub_dim};
+}
+
 static enum vdb_status find_axes(struct ivf_builder *x, const float *samples, uint32_t n,
                                  struct vdb_error *err)
 {
@@ -229,28 +268,76 @@ static enum vdb_status find_axes(struct ivf_builder *x, const float *samples, ui
             status = error_no_memory(err);
     }
     pca_axes_free(axes);
-    x->pca = (struct pca){.kernels = x->rows->kernels,
-                          .dim = dim,
-                          .m = x->m,
-                          .matrix = x->matrix,
-                          .scales = x->matrix_scales};
+    set_views(x);
     return status;
+}
+
+struct transformation {
+    const struct ivf_builder *x;
+    const float *samples;
+    float *to;
+    int failed;
+};
+
+static void transform_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    (void)worker;
+    struct transformation *t = context;
+    uint32_t dim = t->x->eight->dim, m = t->x->m;
+    void *words = malloc(6 * pca_stride(dim));
+    if (!words) __atomic_store_n(&t->failed, 1, __ATOMIC_RELAXED);
+    for (size_t i = begin; i < end && words; i++) {
+        const float *r = t->samples + i * dim;
+        if (pca_apply_row(&t->x->pca, r, t->to + i * m, words) < INFINITY) continue;
+        transform(t->x, r, t->to + i * m);
+    }
+    free(words);
+}
+
+/* In place, in the end: P r is no longer than r. */
+static enum vdb_status transform_samples(const struct ivf_builder *x, float *samples, uint32_t n,
+                                         struct vdb_error *err)
+{
+    size_t bytes = (size_t)n * x->m * sizeof(float);
+    struct transformation t = {.x = x, .samples = samples, .to = malloc(bytes)};
+    if (!t.to) return error_no_memory(err);
+    par_for(x->params->threads, n, TRANSFORM_CHUNK, transform_job, &t);
+    if (!t.failed) memcpy(samples, t.to, bytes);
+    free(t.to);
+    return t.failed ? error_no_memory(err) : VDB_OK;
+}
+
+/* The transform and the codebook of the file without second lists. */
+static enum vdb_status take_codes(struct ivf_builder *x, struct vdb_error *err)
+{
+    const struct ivf_built *single = x->params->single;
+    const struct ivf_header *h = &single->header;
+    const uint8_t *segment = single->segment;
+    size_t floats = pq_codebook_floats(h->out_dim, h->sub_dim);
+    x->m = h->out_dim;
+    x->codebook = malloc(floats * sizeof *x->codebook);
+    if (!x->codebook) return error_no_memory(err);
+    memcpy(x->codebook, segment + h->codebook_off, floats * sizeof *x->codebook);
+    if (h->flags & DISK_IVF_MATRIX) {
+        x->matrix = aligned_alloc(64, (size_t)h->out_dim * h->code_bytes);
+        x->matrix_scales = malloc(h->out_dim * sizeof *x->matrix_scales);
+        if (!x->matrix || !x->matrix_scales) return error_no_memory(err);
+        memcpy(x->matrix, segment + h->matrix_off, (size_t)h->out_dim * h->code_bytes);
+        memcpy(x->matrix_scales, segment + h->matrix_scales_off, h->out_dim * sizeof(float));
+    }
+    set_views(x);
+    return VDB_OK;
 }
 
 /* Learns the transform and the codebook. */
 static enum vdb_status learn(struct ivf_builder *x, struct vdb_error *err)
 {
-    uint32_t dim = x->eight->dim, n;
-    float *samples, *y = NULL;
+    uint32_t n;
+    float *samples;
     enum vdb_status status = sample_residuals(x, &samples, &n, err);
     if (status) return status;
     status = find_axes(x, samples, n, err);
-    if (!status && !(y = malloc(x->m * sizeof *y))) status = error_no_memory(err);
-    for (uint32_t i = 0; i < n && !status && x->matrix; i++) { /* in place, as y is no longer */
-        transform(x, samples + (size_t)i * dim, y);
-        memcpy(samples + (size_t)i * x->m, y, x->m * sizeof *y);
-    }
-    free(y);
+    if (!status && x->matrix) status = transform_samples(x, samples, n, err);
     if (!status) {
         x->codebook = malloc(pq_codebook_floats(x->m, x->params->sub_dim) * sizeof *x->codebook);
         status = !x->codebook ? error_no_memory(err)
@@ -258,10 +345,7 @@ static enum vdb_status learn(struct ivf_builder *x, struct vdb_error *err)
                                          x->codebook, err);
     }
     free(samples);
-    x->pq = (struct pq){.kernels = x->rows->kernels,
-                        .codebook = x->codebook,
-                        .m = x->m,
-                        .sub_dim = x->params->sub_dim};
+    set_views(x);
     return status;
 }
 
@@ -269,6 +353,7 @@ static enum vdb_status learn(struct ivf_builder *x, struct vdb_error *err)
 
 struct coder { /* a worker's scratch space */
     float *c, *r, *y, *u, *pc;
+    void *words;    /* of a row that is transformed */
     uint8_t *codes; /* of a block */
     uint32_t count;
 };
@@ -278,8 +363,9 @@ static int coder_init(struct coder *s, const struct ivf_builder *x)
     uint32_t dim = x->eight->dim, m = x->m;
     s->count = pq_count(m, x->params->sub_dim);
     s->c = malloc((2 * (size_t)dim + 3 * (size_t)m) * sizeof *s->c);
+    s->words = malloc(6 * pca_stride(dim));
     s->codes = malloc((size_t)VDB_IVF_BLOCK * s->count);
-    if (!s->c || !s->codes) return 0;
+    if (!s->c || !s->words || !s->codes) return 0;
     s->r = s->c + dim;
     s->y = s->r + dim;
     s->u = s->y + m;
@@ -290,12 +376,30 @@ static int coder_init(struct coder *s, const struct ivf_builder *x)
 static void coder_release(struct coder *s)
 {
     free(s->c);
+    free(s->words);
     free(s->codes);
 }
 
 static double dot(const struct ivf_builder *x, const float *a, const float *b, uint32_t n)
 {
     return x->rows->kernels->dot[VDB_TYPE_F32](a, b, n);
+}
+
+/* Where rounding to 16 bits could show in the factors, which divide by <y, u>, rows are
+ * transformed with all their bits: its error is spread over dimensions as u is not, and half as
+ * large as |u| quanta at the most. */
+static void encode(const struct ivf_builder *x, struct coder *s, uint8_t *codes,
+                   struct pq_row *coded)
+{
+    double quantum = 0;
+    if (x->matrix)
+        quantum = pca_apply_row(&x->pca, s->r, s->y, s->words);
+    else
+        memcpy(s->y, s->r, x->eight->dim * sizeof *s->y);
+    if (quantum < INFINITY) pq_encode(&x->pq, s->y, codes, s->u, coded);
+    if (quantum == 0 || quantum * sqrt(coded->decoded) < QUANTUM_MAX * coded->dot) return;
+    transform(x, s->r, s->y);
+    pq_encode(&x->pq, s->y, codes, s->u, coded);
 }
 
 static enum vdb_status code_slot(struct ivf_builder *x, struct coder *s, uint32_t slot,
@@ -306,31 +410,56 @@ static enum vdb_status code_slot(struct ivf_builder *x, struct coder *s, uint32_
     enum vdb_status status = x->rows->row_fn(x->rows->context, row, s->r);
     if (status) return status;
     for (uint32_t i = 0; i < dim; i++) s->r[i] -= s->c[i];
-    transform(x, s->r, s->y);
-    pq_encode(&x->pq, s->y, codes, s->u, &coded);
+    encode(x, s, codes, &coded);
     struct pq_factors factors =
         pq_factors_of(x->rows->metric == VDB_METRIC_IP, &coded, dot(x, s->r, s->r, dim),
                       dot(x, s->pc, s->u, x->pq.m));
-    x->b[slot] = (float)fmin(fmax(factors.b, -FLT_MAX), FLT_MAX);
-    x->f[slot] = (float)fmin(fmax(factors.f, -FLT_MAX), FLT_MAX);
+    x->built->b[slot] = (float)fmin(fmax(factors.b, -FLT_MAX), FLT_MAX);
+    x->built->f[slot] = (float)fmin(fmax(factors.f, -FLT_MAX), FLT_MAX);
+    return VDB_OK;
+}
+
+/* What params->single has of the row. */
+static void copy_slot(struct ivf_builder *x, const struct ivf_view *single, uint32_t slot,
+                      uint32_t row, uint8_t *codes)
+{
+    uint32_t from = x->slots[row];
+    struct ivf_list list = ivf_view_list(single, x->first[row]);
+    uint32_t place = from - list.first_slot;
+    const uint8_t *block = list.blocks + (size_t)(place / VDB_IVF_BLOCK) * single->block_bytes;
+    pq_unpack_row(block + 64, place % VDB_IVF_BLOCK, single->h.code_count, codes);
+    x->built->b[slot] = x->params->single->b[from];
+    x->built->f[slot] = x->params->single->f[from];
+}
+
+static enum vdb_status code_block(struct ivf_builder *x, struct coder *s,
+                                  const struct ivf_view *views, uint32_t list, uint32_t first,
+                                  uint32_t n)
+{
+    for (uint32_t j = 0; j < n; j++) {
+        uint32_t row = views[0].slot_rows[first + j];
+        uint8_t *codes = s->codes + (size_t)j * s->count;
+        enum vdb_status status = VDB_OK;
+        if (x->params->single && x->first[row] == list)
+            copy_slot(x, &views[1], first + j, row, codes);
+        else
+            status = code_slot(x, s, first + j, row, codes);
+        if (status) return status;
+    }
     return VDB_OK;
 }
 
 static enum vdb_status code_list(struct ivf_builder *x, struct coder *s,
-                                 const struct ivf_view *view, uint32_t number)
+                                 const struct ivf_view *views, uint32_t number)
 {
-    struct ivf_list list = ivf_view_list(view, number);
+    struct ivf_list list = ivf_view_list(&views[0], number);
     uint8_t *block = (uint8_t *)(uintptr_t)list.blocks;
     load_centroid(x, number, s->c);
     transform(x, s->c, s->pc);
-    for (uint32_t i = 0; i < list.row_count; i += VDB_IVF_BLOCK, block += view->block_bytes) {
+    for (uint32_t i = 0; i < list.row_count; i += VDB_IVF_BLOCK, block += views[0].block_bytes) {
         uint32_t n = list.row_count - i < VDB_IVF_BLOCK ? list.row_count - i : VDB_IVF_BLOCK;
-        for (uint32_t j = 0; j < n; j++) {
-            uint32_t slot = list.first_slot + i + j;
-            enum vdb_status status =
-                code_slot(x, s, slot, view->slot_rows[slot], s->codes + (size_t)j * s->count);
-            if (status) return status;
-        }
+        enum vdb_status status = code_block(x, s, views, number, list.first_slot + i, n);
+        if (status) return status;
         pq_pack_block(s->codes, s->count, n, s->count, block + 64);
     }
     return VDB_OK;
@@ -340,11 +469,13 @@ static void code_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     (void)worker;
     struct ivf_builder *x = context;
-    struct ivf_view view;
+    const struct ivf_built *single = x->params->single;
+    struct ivf_view views[2]; /* the new file, and the single one */
     struct coder s = {0};
     enum vdb_status status = coder_init(&s, x) ? VDB_OK : VDB_NO_MEMORY, none = VDB_OK;
-    ivf_view_init(&view, &x->built->header, x->built->segment);
-    for (size_t i = begin; i < end && !status; i++) status = code_list(x, &s, &view, (uint32_t)i);
+    ivf_view_init(&views[0], &x->built->header, x->built->segment);
+    if (single) ivf_view_init(&views[1], &single->header, single->segment);
+    for (size_t i = begin; i < end && !status; i++) status = code_list(x, &s, views, (uint32_t)i);
     coder_release(&s);
     if (status)
         __atomic_compare_exchange_n(&x->status, &none, status, 0, __ATOMIC_RELAXED,
@@ -366,8 +497,9 @@ static void put_factors(const struct ivf_builder *x)
 {
     struct ivf_header *h = &x->built->header;
     struct ivf_view view;
-    h->unit_b = unit_for(x->b, h->slot_count);
-    h->unit_f = unit_for(x->f, h->slot_count);
+    const float *all_b = x->built->b, *all_f = x->built->f;
+    h->unit_b = unit_for(all_b, h->slot_count);
+    h->unit_f = unit_for(all_f, h->slot_count);
     ivf_view_init(&view, h, x->built->segment);
     for (uint32_t number = 0; number < h->list_count; number++) {
         struct ivf_list list = ivf_view_list(&view, number);
@@ -377,8 +509,8 @@ static void put_factors(const struct ivf_builder *x)
             uint32_t slot = list.first_slot + i;
             uint16_t b = 0x7c00, f = 0; /* infinity: no row */
             if (i < list.row_count) {
-                b = f32_to_f16(x->b[slot] / h->unit_b);
-                f = f32_to_f16(x->f[slot] / h->unit_f);
+                b = f32_to_f16(all_b[slot] / h->unit_b);
+                f = f32_to_f16(all_f[slot] / h->unit_f);
             }
             ((le16 *)(void *)at)[i % VDB_IVF_BLOCK] = le16_put(b);
             ((le16 *)(void *)at)[VDB_IVF_BLOCK + i % VDB_IVF_BLOCK] = le16_put(f);
@@ -389,9 +521,9 @@ static void put_factors(const struct ivf_builder *x)
 static enum vdb_status code_rows(struct ivf_builder *x, struct vdb_error *err)
 {
     struct ivf_header *h = &x->built->header;
-    x->b = calloc(h->slot_count, sizeof *x->b);
-    x->f = calloc(h->slot_count, sizeof *x->f);
-    if (!x->b || !x->f) return error_no_memory(err);
+    x->built->b = calloc(h->slot_count, sizeof(float));
+    x->built->f = calloc(h->slot_count, sizeof(float));
+    if (!x->built->b || !x->built->f) return error_no_memory(err);
     par_for(x->params->threads, h->list_count, LIST_CHUNK, code_job, x);
     if (x->status == VDB_NO_MEMORY) return error_no_memory(err);
     if (x->status) return error_set(err, x->status, "a row could not be read");
@@ -443,8 +575,7 @@ static void builder_release(struct ivf_builder *x)
     free(x->matrix);
     free(x->matrix_scales);
     free(x->codebook);
-    free(x->b);
-    free(x->f);
+    free(x->slots);
 }
 
 enum vdb_status ivf_build(const struct quality_rows *rows, const struct codes *eight, bool by_row,
@@ -454,7 +585,7 @@ enum vdb_status ivf_build(const struct quality_rows *rows, const struct codes *e
     struct ivf_builder x = {.rows = rows, .eight = eight, .params = params, .built = built};
     *built = (struct ivf_built){0};
     enum vdb_status status = find_lists(&x, err);
-    if (!status) status = learn(&x, err);
+    if (!status) status = params->single ? take_codes(&x, err) : learn(&x, err);
     if (!status) status = place_rows(&x, by_row, err);
     if (!status) status = code_rows(&x, err);
     if (!status) {
@@ -468,5 +599,7 @@ enum vdb_status ivf_build(const struct quality_rows *rows, const struct codes *e
 void ivf_built_release(struct ivf_built *built)
 {
     pages_free(built->segment, built->len);
+    free(built->b);
+    free(built->f);
     *built = (struct ivf_built){0};
 }

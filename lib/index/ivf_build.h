@@ -21,6 +21,10 @@ struct ivf_params {
     const uint8_t *centroids; /* lists of them, as codes of the rows' grid; NULL: trained */
     const uint8_t *seeds;     /* what to begin training with (kmeans.h), as codes; may be NULL */
     uint32_t seed_count;
+    /* Built over the same rows without second lists, or NULL. With it `spill` is set and all of
+     * the above but threads, progress and context are its own: lists, transform, codebook, and the
+     * codes in first lists are taken over. */
+    const struct ivf_built *single;
 };
 
 /* Fills in what the caller left 0, but for out_dim, from the number of rows, their dimensions, and
@@ -31,6 +35,7 @@ struct ivf_built {
     struct ivf_header header; /* survivors are left 0 */
     uint8_t *segment;         /* without the header's bytes; from pages_alloc */
     size_t len;
+    float *b, *f;     /* of each slot, before they were rounded */
     double imbalance; /* kmeans_imbalance of the lists */
 };
 

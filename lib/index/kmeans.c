@@ -553,9 +553,21 @@ static enum vdb_status assignment_init(struct assignment *a, const struct codes 
     return VDB_OK;
 }
 
-enum vdb_status kmeans_assign(const struct codes *codes, const struct kernels *kernels,
+/* How far rows are from first lists that are known. */
+static void first_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    const struct pass *pass = context;
+    const struct scratch *scratch = &pass->scratch[worker];
+    struct kernel_query8 query = {.values = scratch->queries};
+    for (size_t i = begin; i < end; i++) {
+        query.base = pass_query(&pass->space, pass_row(pass, i), scratch->queries);
+        pass->distance[i] = measure_one(&pass->lists, pass->space.kernels, &query, pass->list[i]);
+    }
+}
+
+static enum vdb_status assign(const struct codes *codes, const struct kernels *kernels,
                               const struct kmeans_lists *lists, const struct kmeans_params *params,
-                              uint32_t *first, uint32_t *second, struct vdb_error *err)
+                              bool known, uint32_t *first, uint32_t *second, struct vdb_error *err)
 {
     unsigned threads = par_threads(params->threads);
     uint32_t rows = codes->rows;
@@ -567,8 +579,12 @@ enum vdb_status kmeans_assign(const struct codes *codes, const struct kernels *k
         size_t count = rows - done < slice ? rows - done : slice;
         a.pass.base = done;
         a.pass.list = first + done;
-        pass_reset(&a.pass, count);
-        pass_run(&a.pass, 0, lists->count, count);
+        if (known) {
+            par_for(threads, count, block, first_job, &a.pass);
+        } else {
+            pass_reset(&a.pass, count);
+            pass_run(&a.pass, 0, lists->count, count);
+        }
         if (second) par_for(threads, count, block, second_job, &a);
         done += (uint32_t)count;
         if (params->progress && params->progress(params->context, "assign rows", done, rows))
@@ -576,6 +592,20 @@ enum vdb_status kmeans_assign(const struct codes *codes, const struct kernels *k
     }
     assignment_release(&a);
     return status;
+}
+
+enum vdb_status kmeans_assign(const struct codes *codes, const struct kernels *kernels,
+                              const struct kmeans_lists *lists, const struct kmeans_params *params,
+                              uint32_t *first, uint32_t *second, struct vdb_error *err)
+{
+    return assign(codes, kernels, lists, params, false, first, second, err);
+}
+
+enum vdb_status kmeans_second(const struct codes *codes, const struct kernels *kernels,
+                              const struct kmeans_lists *lists, const struct kmeans_params *params,
+                              uint32_t *first, uint32_t *second, struct vdb_error *err)
+{
+    return assign(codes, kernels, lists, params, true, first, second, err);
 }
 
 double kmeans_imbalance(const uint32_t *sizes, uint32_t lists)

@@ -86,6 +86,11 @@ enum vdb_status kmeans_assign(const struct codes *codes, const struct kernels *k
                               const struct kmeans_lists *lists, const struct kmeans_params *params,
                               uint32_t *first, uint32_t *second, struct vdb_error *err);
 
+/* second[] alone, as above, of rows whose first[] is known. */
+enum vdb_status kmeans_second(const struct codes *codes, const struct kernels *kernels,
+                              const struct kmeans_lists *lists, const struct kmeans_params *params,
+                              uint32_t *first, uint32_t *second, struct vdb_error *err);
+
 /* What kmeans_nearest needs of scratch, in bytes, aligned to 8. */
 size_t kmeans_scratch_bytes(uint32_t lists);
 

@@ -6,7 +6,8 @@
  * shift (algorithms 8.3.2 and 8.3.3). Both leave eigenvectors orthogonal to rounding however close
  * eigenvalues are. What the rotations of the QR steps do to the eigenvectors of T is left until
  * there are many, and then done to a few components of all vectors at a time, which fit a cache;
- * reflections are only undone for the axes that are asked for.
+ * reflections are only undone for the axes that are asked for. Energies need no eigenvectors, so
+ * steps are taken twice: who is told by energies that axes do not pay does not pay for them.
  *
  * Owns the axes. Loops run over blocks of fixed length, which compilers turn into vector code.
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -30,7 +31,9 @@
 #define STEPS_MAX 64 /* for one eigenvalue; two are usual */
 
 #define LARGEST_MIN 0x1p-100f
-#define VALUE_MAX   0x1p112 /* of a row's projection: |y|^2 is finite, and all that comes of it */
+#define LARGEST_MAX 0x1p100f
+#define WORD_MAX    32639.0f /* 256 * 127 + 127 */
+#define VALUE_MAX   0x1p112  /* of a row's projection: |y|^2 is finite, and all that comes of it */
 
 /* 1.5 * 2^23: a float between 2^23 and 2^24 has its integer in its low bits, so that adding this
  * rounds to the nearest integer, halves to even, without a conversion that could overflow. */
@@ -52,7 +55,8 @@ struct pca_axes {
     size_t square_len, vectors_len; /* bytes */
     double *square;  /* [dim][dim]: second moments; then, in row k, the first k values of h of the
                         reflection I - h h' that made row k of T */
-    double *vectors; /* [slices][dim][SLICE]: the eigenvectors of T */
+    double *t;       /* T: the diagonal, then what lies beside it */
+    double *vectors; /* [slices][dim][SLICE]: the eigenvectors of T; NULL until they are wanted */
     double *energies;
     uint32_t *order; /* of the eigenvectors, by energy */
 };
@@ -301,8 +305,10 @@ static void turns_do(struct turns *turns)
     turns->count = 0;
 }
 
+/* Nothing to turn: only eigenvalues are wanted. */
 static void turns_add(struct turns *turns, struct rotation rotation)
 {
+    if (!turns->rotation) return;
     if (turns->count == ROTATIONS) turns_do(turns);
     turns->rotation[turns->count++] = rotation;
 }
@@ -356,7 +362,7 @@ static void diagonalise(struct tridiagonal *t, size_t dim, struct turns *turns)
         qr_step(t, low, high, turns);
         steps++;
     }
-    turns_do(turns);
+    if (turns->rotation) turns_do(turns);
 }
 
 /* ---- axes ---------------------------------------------------------------------------------- */
@@ -385,8 +391,9 @@ static void rank(struct pca_axes *axes, const double *values, double scale, stru
     }
 }
 
-static void find_axes(struct pca_axes *axes, const float *samples, size_t n, unsigned threads,
-                      double *memory, struct rotation *rotations, struct ranked *ranked)
+/* `memory` is 5 * dim zeros. */
+static void find_energies(struct pca_axes *axes, const float *samples, size_t n, unsigned threads,
+                          double *memory, struct ranked *ranked)
 {
     size_t dim = axes->dim;
     struct moments moments = {.samples = samples,
@@ -398,11 +405,11 @@ static void find_axes(struct pca_axes *axes, const float *samples, size_t n, uns
     par_for(threads, (size_t)moments.tiles * (moments.tiles + 1) / 2, 1, moments_job, &moments);
     double trace = normalise(axes->square, dim);
 
-    for (size_t i = 0; i < dim; i++) axes->vectors[(i / SLICE * dim + i) * SLICE + i % SLICE] = 1.0;
-    struct tridiagonal t = {memory, memory + dim};
-    struct turns turns = {.axes = axes, .rotation = rotations, .threads = threads};
-    tridiagonalise(axes->square, dim, memory + 2 * dim, &t);
-    diagonalise(&t, dim, &turns);
+    struct tridiagonal kept = {axes->t, axes->t + dim}, t = {memory, memory + dim};
+    struct turns none = {0};
+    tridiagonalise(axes->square, dim, memory + 2 * dim, &kept);
+    memcpy(memory, axes->t, 2 * dim * sizeof *memory);
+    diagonalise(&t, dim, &none);
     rank(axes, t.diagonal, n > 0 ? trace / (double)moments.rows : 0.0, ranked);
 }
 
@@ -420,25 +427,48 @@ enum vdb_status pca_axes_create(const float *samples, size_t n, uint32_t dim, un
     made->dim = dim;
     made->slices = (dim + SLICE - 1) / SLICE;
     made->square_len = (size_t)dim * dim * sizeof(double);
-    made->vectors_len = (size_t)made->slices * dim * SLICE * sizeof(double);
     made->square = pages_alloc(made->square_len);
-    made->vectors = pages_alloc(made->vectors_len);
+    made->t = calloc(2 * (size_t)dim, sizeof *made->t);
     made->energies = malloc(dim * sizeof *made->energies);
     made->order = malloc(dim * sizeof *made->order);
 
     double *memory = calloc(5 * (size_t)dim, sizeof *memory);
-    struct rotation *rotations = malloc(ROTATIONS * sizeof *rotations);
     struct ranked *ranked = malloc(dim * sizeof *ranked);
     enum vdb_status status = VDB_OK;
-    if (made->square && made->vectors && made->energies && made->order && memory && rotations &&
-        ranked) {
-        find_axes(made, samples, n, threads, memory, rotations, ranked);
+    if (made->square && made->t && made->energies && made->order && memory && ranked) {
+        find_energies(made, samples, n, threads, memory, ranked);
         *axes = made;
     } else {
         pca_axes_free(made);
         status = error_no_memory(err);
     }
     free(ranked);
+    free(memory);
+    return status;
+}
+
+/* The steps once more, as they led to the energies, with the eigenvectors. */
+static enum vdb_status find_vectors(struct pca_axes *axes, unsigned threads, struct vdb_error *err)
+{
+    size_t dim = axes->dim;
+    if (axes->vectors) return VDB_OK;
+    axes->vectors_len = (size_t)axes->slices * dim * SLICE * sizeof(double);
+    axes->vectors = pages_alloc(axes->vectors_len);
+    double *memory = malloc(2 * dim * sizeof *memory);
+    struct rotation *rotations = malloc(ROTATIONS * sizeof *rotations);
+    enum vdb_status status = VDB_OK;
+    if (axes->vectors && memory && rotations) {
+        struct tridiagonal t = {memory, memory + dim};
+        struct turns turns = {.axes = axes, .rotation = rotations, .threads = threads};
+        memcpy(memory, axes->t, 2 * dim * sizeof *memory);
+        for (size_t i = 0; i < dim; i++)
+            axes->vectors[(i / SLICE * dim + i) * SLICE + i % SLICE] = 1.0;
+        diagonalise(&t, dim, &turns);
+    } else {
+        pages_free(axes->vectors, axes->vectors_len);
+        axes->vectors = NULL;
+        status = error_no_memory(err);
+    }
     free(rotations);
     free(memory);
     return status;
@@ -449,6 +479,7 @@ void pca_axes_free(struct pca_axes *axes)
     if (!axes) return;
     pages_free(axes->square, axes->square_len);
     pages_free(axes->vectors, axes->vectors_len);
+    free(axes->t);
     free(axes->energies);
     free(axes->order);
     free(axes);
@@ -512,9 +543,11 @@ static void round_job(void *context, unsigned worker, size_t begin, size_t end)
     }
 }
 
-enum vdb_status pca_round(const struct pca_axes *axes, uint32_t m, unsigned threads,
-                          uint8_t *matrix, float *scales, struct vdb_error *err)
+enum vdb_status pca_round(struct pca_axes *axes, uint32_t m, unsigned threads, uint8_t *matrix,
+                          float *scales, struct vdb_error *err)
 {
+    enum vdb_status status = find_vectors(axes, threads, err);
+    if (status) return status;
     if (threads < 1) threads = 1;
     if (threads > m) threads = m;
     struct rounding rounding = {.axes = axes, .matrix = matrix, .scales = scales};
@@ -549,29 +582,25 @@ static inline uint32_t round_block(const float *restrict x, float inverse, int8_
     return all;
 }
 
-/* The products with bytes of 0x80 more than those of the matrix, which are then taken off: the
- * kernel takes one side as unsigned. */
-static void multiply(const struct pca *pca, const int8_t *x8, uint32_t sum, float scale, float *out)
+/* The products of one row of bytes with the matrix, from its row j on, 4 of them. They are made
+ * with bytes of 0x80 more than those of the matrix, which are then taken off: the kernel takes one
+ * side as unsigned. */
+static void multiply(const struct pca *pca, uint32_t j, const int8_t *x8, uint32_t sum,
+                     int32_t products[4])
 {
     size_t stride = pca_stride(pca->dim);
     uint32_t last = pca->m - 1;
-    for (uint32_t j = 0; j <= last; j += 4) {
-        const uint8_t *rows[4];
-        int32_t sums[4];
-        for (uint32_t i = 0; i < 4; i++)
-            rows[i] = pca->matrix + (j + i < last ? j + i : last) * stride;
-        pca->kernels->dot4_u8i8(rows, x8, stride, 0x80, sums);
-        for (uint32_t i = 0; i < 4 && j + i <= last; i++)
-            out[j + i] =
-                (float)(int32_t)((uint32_t)sums[i] - 128 * sum) * (pca->scales[j + i] * scale);
-    }
+    const uint8_t *rows[4];
+    int32_t sums[4];
+    for (uint32_t i = 0; i < 4; i++) rows[i] = pca->matrix + (j + i < last ? j + i : last) * stride;
+    pca->kernels->dot4_u8i8(rows, x8, stride, 0x80, sums);
+    for (uint32_t i = 0; i < 4; i++) products[i] = (int32_t)((uint32_t)sums[i] - 128 * sum);
 }
 
-void pca_apply(const struct pca *pca, const float *x, float *out, void *scratch)
+/* Puts x into whole[] with zeros behind it, and returns the size of the largest value. */
+static float take(const struct pca *pca, const float *x, float *whole)
 {
     size_t stride = pca_stride(pca->dim);
-    float *whole = scratch;
-    int8_t *x8 = (int8_t *)(whole + stride);
     float lane[BLOCK] = {0};
     memcpy(whole, x, pca->dim * sizeof *whole);
     memset(whole + pca->dim, 0, (stride - pca->dim) * sizeof *whole);
@@ -579,10 +608,65 @@ void pca_apply(const struct pca *pca, const float *x, float *out, void *scratch)
     for (size_t width = BLOCK / 2; width > 0; width /= 2)
         for (size_t j = 0; j < width; j++)
             lane[j] = lane[j] < lane[j + width] ? lane[j + width] : lane[j];
-    float inverse = lane[0] > LARGEST_MIN ? 127.0f / lane[0] : 0.0f;
+    return lane[0];
+}
+
+void pca_apply(const struct pca *pca, const float *x, float *out, void *scratch)
+{
+    size_t stride = pca_stride(pca->dim);
+    float *whole = scratch, largest = take(pca, x, whole);
+    int8_t *x8 = (int8_t *)(whole + stride);
+    float inverse = largest > LARGEST_MIN ? 127.0f / largest : 0.0f;
+    float scale = inverse > 0.0f ? largest / 127.0f : 0.0f;
     uint32_t sum = 0;
     for (size_t i = 0; i < stride; i += BLOCK) sum += round_block(whole + i, inverse, x8 + i);
-    multiply(pca, x8, sum, inverse > 0.0f ? lane[0] / 127.0f : 0.0f, out);
+    for (uint32_t j = 0; j < pca->m; j += 4) {
+        int32_t products[4];
+        multiply(pca, j, x8, sum, products);
+        for (uint32_t i = 0; i < 4 && j + i < pca->m; i++)
+            out[j + i] = (float)products[i] * (pca->scales[j + i] * scale);
+    }
+}
+
+/* Each value as 256 * high + low, both signed bytes. */
+static inline void split_block(const float *restrict x, float inverse, int8_t *restrict high,
+                               int8_t *restrict low)
+{
+    float sum[BLOCK];
+    uint32_t words[BLOCK];
+    for (size_t j = 0; j < BLOCK; j++) sum[j] = x[j] * inverse + ROUNDING;
+    memcpy(words, sum, sizeof words);
+    for (size_t j = 0; j < BLOCK; j++) low[j] = (int8_t)(uint8_t)words[j];
+    for (size_t j = 0; j < BLOCK; j++) high[j] = (int8_t)(uint8_t)((words[j] + 128) >> 8);
+}
+
+static uint32_t sum_of(const int8_t *bytes, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += bytes[i];
+    return (uint32_t)sum;
+}
+
+double pca_apply_row(const struct pca *pca, const float *x, float *out, void *scratch)
+{
+    size_t stride = pca_stride(pca->dim);
+    float *whole = scratch, largest = take(pca, x, whole);
+    int8_t *high = (int8_t *)(whole + stride), *low = high + stride;
+    if (!(largest > LARGEST_MIN && largest < LARGEST_MAX)) return INFINITY;
+    float inverse = WORD_MAX / largest;
+    double quantum = 1.0 / (double)inverse;
+    for (size_t i = 0; i < stride; i += BLOCK) split_block(whole + i, inverse, high + i, low + i);
+    uint32_t high_sum = sum_of(high, stride), low_sum = sum_of(low, stride);
+    for (uint32_t j = 0; j < pca->m; j += 4) {
+        int32_t highs[4], lows[4];
+        multiply(pca, j, high, high_sum, highs);
+        multiply(pca, j, low, low_sum, lows);
+        for (uint32_t i = 0; i < 4 && j + i < pca->m; i++) {
+            double product = 256.0 * highs[i] + lows[i];
+            out[j + i] = (float)(product * ((double)pca->scales[j + i] * quantum));
+        }
+    }
+    return quantum;
 }
 
 void pca_apply_exact(const struct pca *pca, const float *x, float *out)

@@ -6,7 +6,7 @@
  *
  * The matrix of the projection P holds m axes as rows of signed bytes, each row with a scale: value
  * j of P x is scales[j] * sum over i of matrix[j][i] * x[i]. Rows and queries go through the same
- * rounded matrix, rows with all their bits and queries rounded to bytes:
+ * rounded matrix, rows with all their bits, or 16 of them, and queries rounded to bytes:
  *     q8 = round(x * (127 / largest)),  largest being the size of the largest value of x.
  *
  * All arithmetic on axes is in binary64, unfused and in a fixed order: the same axes for any number
@@ -38,7 +38,8 @@ struct pca_axes;
 
 /* The axes of samples [n][dim], looking at no more than some thousand rows, evenly spread over the
  * n. Where the samples are all zero, or one of those looked at is not finite, energies are 0 and
- * the axes are any. Takes 16 * dim^2 bytes until it is freed. Errors: VDB_INVALID (dim is 0),
+ * the axes are any. Takes 8 * dim^2 bytes until it is freed, and as many more once
+ * axes are rounded. Errors: VDB_INVALID (dim is 0),
  * VDB_UNSUPPORTED (dim is above PCA_DIM_MAX), VDB_NO_MEMORY. */
 enum vdb_status pca_axes_create(const float *samples, size_t n, uint32_t dim, unsigned threads,
                                 struct pca_axes **axes, struct vdb_error *err);
@@ -56,12 +57,17 @@ size_t pca_stride(uint32_t dim);
 
 /* Rounds the m leading axes, m at most dim, as m rows of the matrix and m scales. Errors:
  * VDB_NO_MEMORY. */
-enum vdb_status pca_round(const struct pca_axes *axes, uint32_t m, unsigned threads,
-                          uint8_t *matrix, float *scales, struct vdb_error *err);
+enum vdb_status pca_round(struct pca_axes *axes, uint32_t m, unsigned threads, uint8_t *matrix,
+                          float *scales, struct vdb_error *err);
 
 /* Projects a query x[0..dim), rounded to bytes, to out[0..m). scratch has 5 * pca_stride(dim) bytes
  * and is aligned as floats are. */
 void pca_apply(const struct pca *pca, const float *x, float *out, void *scratch);
+
+/* The same for a row, rounded to multiples of the quantum that is returned: 16 bits and their sign
+ * for the largest value. scratch has 6 * pca_stride(dim) bytes. INFINITY, and nothing in out,
+ * where the largest is not between 2^-100 and 2^100. */
+double pca_apply_row(const struct pca *pca, const float *x, float *out, void *scratch);
 
 /* The same for a row, which is not rounded. Values beyond +-2^112 are made that. */
 void pca_apply_exact(const struct pca *pca, const float *x, float *out);

@@ -303,6 +303,14 @@ void pq_pack_block(const uint8_t *codes, size_t stride, uint32_t rows, uint32_t 
     }
 }
 
+void pq_unpack_row(const uint8_t *block, uint32_t row, uint32_t count, uint8_t *codes)
+{
+    for (uint32_t s = 0; s < count; s++) {
+        uint8_t byte = block[(size_t)(s / PQ_GROUP) * PQ_GROUP_BYTES + 4 * row + s % 4];
+        codes[s] = s % PQ_GROUP < PQ_GROUP / 2 ? byte & 15 : byte >> 4;
+    }
+}
+
 /* The estimate's error grows with the tangent of the angle, without bound towards a right one. It
  * is not cut off at 45 degrees, where the error over all queries would be less without codes: near
  * the row itself the estimate is good at any angle, and there it counts. */

@@ -101,6 +101,9 @@ void pq_decode(const struct pq *pq, const uint8_t *codes, float *u);
 void pq_pack_block(const uint8_t *codes, size_t stride, uint32_t rows, uint32_t count,
                    uint8_t *block);
 
+/* One row's codes from such a block. */
+void pq_unpack_row(const uint8_t *block, uint32_t row, uint32_t count, uint8_t *codes);
+
 /* b and f of a row, for inner products where `ip`, else for distances: residual is |r|^2 and
  * center <P c, u>. Where u says next to nothing about y, their angle being above 86 degrees, f is 0
  * and b is |r|^2, or 0 where `ip`. Finite for whatever is finite, and f is not negative. */

@@ -514,6 +514,33 @@ static void duplicates(void **state)
     }
 }
 
+/* Second lists that are added to a file give what a build with them gives. */
+static void second_lists_come_later(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 4; i++) {
+        struct file f;
+        struct ivf_params params = {.lists = 30, .sub_dim = i == 2 ? 4 : 2, .threads = 2};
+        params.out_dim = i == 1 ? 32 : 30;
+        if (i < 3)
+            make(&f, 2000, i == 1 ? 112 : 30, i == 2 ? VDB_METRIC_IP : VDB_METRIC_L2, true);
+        else
+            make_integers(&f, 2000, 30, VDB_TYPE_U8, VDB_METRIC_L2);
+        build_with(&f, &params, kernels_best());
+        struct ivf_built single = f.built;
+        params.spill = true;
+        build_with(&f, &params, kernels_best());
+        struct ivf_built at_once = f.built;
+        params.single = &single;
+        build_with(&f, &params, sets[0]);
+        assert_int_equal(f.built.len, at_once.len);
+        assert_memory_equal(f.built.segment, at_once.segment, at_once.len);
+        ivf_built_release(&single);
+        ivf_built_release(&at_once);
+        file_release(&f);
+    }
+}
+
 /* ---- the same for any threads and kernels -------------------------------------------------- */
 
 static void same_bytes(void **state)
@@ -706,6 +733,7 @@ int main(void)
         cmocka_unit_test(survivors_for_any_k),
         cmocka_unit_test(rows_stand_in_lists),
         cmocka_unit_test(centroids_that_are_given),
+        cmocka_unit_test(second_lists_come_later),
         cmocka_unit_test(few_rows),
         cmocka_unit_test(parameters_by_default),
         cmocka_unit_test(duplicates),

@@ -129,6 +129,13 @@ static void cluster(struct lists *lists, const struct rows *rows, uint32_t count
     assert_int_equal(kmeans_assign(&rows->codes, set_of(set), &lists->view, &params, lists->first,
                                    lists->second, &err),
                      VDB_OK);
+    uint32_t *second = malloc(rows->codes.rows * sizeof *second);
+    assert_non_null(second);
+    assert_int_equal(
+        kmeans_second(&rows->codes, set_of(set), &lists->view, &params, lists->first, second, &err),
+        VDB_OK);
+    assert_memory_equal(second, lists->second, rows->codes.rows * sizeof *second);
+    free(second);
     assert_string_equal(err.message, "");
 }
 

@@ -440,7 +440,7 @@ static void check_projections(const struct pca *pca, const float *x)
 {
     uint32_t dim = pca->dim, m = pca->m;
     float *out = filled(m * sizeof *out, 0xee), *same = filled(m * sizeof *same, 0xee);
-    void *scratch = filled(5 * pca_stride(dim), 0xee);
+    void *scratch = filled(6 * pca_stride(dim), 0xee);
     double *wide = filled(dim * sizeof *wide, 0), largest = 0.0, sizes;
     for (size_t i = 0; i < dim; i++) {
         wide[i] = (double)x[i];
@@ -455,6 +455,20 @@ static void check_projections(const struct pca *pca, const float *x)
         struct pca other = *pca;
         other.kernels = sets[s];
         pca_apply_exact(&other, x, same);
+        assert_memory_equal(out, same, m * sizeof *out);
+    }
+
+    double quantum = pca_apply_row(pca, x, out, scratch);
+    assert_near(quantum * 32639.0, largest, 1e-6 * largest);
+    for (size_t j = 0; j < m; j++) { /* no value is off by more than half of it */
+        double expected = projected(pca, j, wide, &sizes), slack = 1e-6 * sizes;
+        for (size_t i = 0; i < dim; i++) slack += fabs(weight(pca, j, i)) * quantum / 2;
+        assert_near((double)out[j], expected, slack);
+    }
+    for (size_t s = 0; s < sets_count; s++) {
+        struct pca other = *pca;
+        other.kernels = sets[s];
+        assert_true(pca_apply_row(&other, x, same, scratch) == quantum);
         assert_memory_equal(out, same, m * sizeof *out);
     }
 
@@ -493,6 +507,32 @@ static void projections_are_as_defined(void **state)
         release(&t);
         free(x);
     }
+}
+
+/* Words of two bytes, each of which may be the least or the greatest there is. */
+static void every_word_is_split_right(void **state)
+{
+    (void)state;
+    enum { DIM = 64 };
+    struct trained t = {.matrix = filled(DIM, 0), .scales = filled(sizeof(float), 0)};
+    t.matrix[0] = 1;
+    t.scales[0] = 1.0f;
+    t.pca = (struct pca){kernels_best(), DIM, 1, t.matrix, t.scales};
+    float x[DIM] = {0}, y, scratch[6 * DIM / sizeof(float)];
+    x[1] = -32639.0f;
+    for (int word = -32639; word <= 32639; word++) {
+        x[0] = (float)word;
+        assert_true(pca_apply_row(&t.pca, x, &y, scratch) < 1.001);
+        assert_near((double)y, word, 1e-6 * abs(word));
+    }
+    static const float none[] = {0.0f, 0x1p-101f, 0x1p101f, INFINITY};
+    x[1] = 0.0f;
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+        x[0] = none[i];
+        assert_true(isinf(pca_apply_row(&t.pca, x, &y, scratch)));
+    }
+    free(t.matrix);
+    free(t.scales);
 }
 
 /* Rounding a query to bytes does less harm than a hundredth of its length. */
@@ -562,6 +602,7 @@ int main(void)
         cmocka_unit_test(dimensions_that_are_refused),
         cmocka_unit_test(choosing),
         cmocka_unit_test(projections_are_as_defined),
+        cmocka_unit_test(every_word_is_split_right),
         cmocka_unit_test(rounding_queries_costs_little),
         cmocka_unit_test(zeros_and_large_values),
     };

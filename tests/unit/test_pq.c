@@ -308,6 +308,12 @@ static void blocks_are_laid_out_as_defined(void **state)
                     int expected = row < rows && s < count ? codes[row * stride + s] : 0;
                     assert_int_equal(s % 8 < 4 ? byte % 16 : byte / 16, expected);
                 }
+            for (uint32_t row = 0; row < rows; row++) {
+                uint8_t *one = filled(count, 0xee);
+                pq_unpack_row(block, row, count, one);
+                assert_memory_equal(one, codes + row * stride, count);
+                free(one);
+            }
             free(codes);
             free(block);
         }
