@@ -7,7 +7,8 @@
 
 #include "base/error.h"
 #include "base/par.h"
-#include "index/beam.h"
+#include "index/pool.h"
+#include "index/tiles.h"
 
 #define QUERIES 64
 #define NEAREST 100
@@ -30,6 +31,87 @@ static uint32_t log2_fixed(uint32_t x)
     return whole << 16 | fraction;
 }
 
+/* ---- the nearest of some rows -------------------------------------------------------------- */
+
+/* Rows that are held against one another: so many at a time, as a worker's share. */
+#define GROUP 16
+#define BLOCK 64
+
+struct finder { /* a worker's scratch space */
+    struct tiles packed, asked;
+    uint32_t distances[KERNEL_TILE_QUERIES * BLOCK];
+    uint64_t keys[GROUP][NEAREST + 1];
+    struct pool pools[GROUP];
+};
+
+/* What nearest rows are sought among. */
+struct among {
+    const struct space *space;
+    const uint32_t *rows; /* NULL: all there are */
+    uint32_t count;
+    bool turned; /* keys hold places among them, counted from that of the row itself on */
+};
+
+static struct finder *finder_create(const struct space *space)
+{
+    struct finder *f = calloc(1, sizeof *f);
+    if (f && tiles_alloc(&f->packed, space, BLOCK, true, false) &&
+        tiles_alloc(&f->asked, space, GROUP, false, true))
+        return f;
+    if (f) tiles_free(&f->packed), tiles_free(&f->asked);
+    free(f);
+    return NULL;
+}
+
+static void finder_free(struct finder *f)
+{
+    if (!f) return;
+    tiles_free(&f->packed);
+    tiles_free(&f->asked);
+    free(f);
+}
+
+/* Those at distances above 0. Of several that are as near, which are kept differs from row to row
+ * where places are turned, or the first of them would become a hub. */
+static void offer(const struct among *among, struct pool *pool, uint32_t own, uint32_t begin,
+                  const uint32_t *distances, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t place = begin + i;
+        if (among->turned) place += place < own ? among->count - own : 0 - own;
+        uint64_t key = pool_key(distances[i], place);
+        if (distances[i] && key < pool->limit) pool_insert(pool, key);
+    }
+}
+
+/* The `nearest` rows nearest to each of n, up to GROUP, the first of which is at place `first`. */
+static void find_nearest(struct finder *f, const struct among *among, const uint32_t *asked,
+                         uint32_t first, uint32_t n, uint32_t nearest)
+{
+    const struct space *space = among->space;
+    for (uint32_t q = 0; q < n; q++) {
+        tiles_query(&f->asked, space, q, asked[q]);
+        f->pools[q].keys = f->keys[q];
+        pool_reset(&f->pools[q], nearest);
+    }
+    for (uint32_t begin = 0; begin < among->count; begin += BLOCK) {
+        uint32_t rows[BLOCK], left = among->count - begin, here = left < BLOCK ? left : BLOCK;
+        for (uint32_t i = 0; i < here; i++)
+            rows[i] = among->rows ? among->rows[begin + i] : begin + i;
+        space_prefetch(space, rows, here);
+        for (uint32_t i = 0; i < here; i++) tiles_pack(&f->packed, space, i, rows[i]);
+        for (uint32_t q = 0; q < n; q += KERNEL_TILE_QUERIES) {
+            struct kernel_tile tile;
+            tiles_measure(&f->packed, here, &f->asked, q, space, f->distances, &tile);
+            for (uint32_t j = 0; j < KERNEL_TILE_QUERIES && q + j < n; j++)
+                offer(among, &f->pools[q + j], first + q + j, begin,
+                      tile.distances + j * tile.stride, here);
+        }
+    }
+}
+
+/* ---- dimension ----------------------------------------------------------------------------- */
+
 struct estimate {
     struct space space;
     uint32_t rows, queries;
@@ -38,43 +120,31 @@ struct estimate {
     int failed;
 };
 
-/* The NEAREST other rows, at distances above 0. */
-static void find_nearest(const struct estimate *e, const struct probe *probe, struct pool *pool)
+static void add_logs(struct estimate *e, const struct pool *pool, size_t query)
 {
-    pool_reset(pool, NEAREST);
-    for (uint32_t row = 0; row < e->rows; row += 4) {
-        uint32_t rows[4] = {0}, distances[4], n = 0;
-        for (; n < 4 && row + n < e->rows; n++) rows[n] = row + n;
-        space_measure(&e->space, probe, rows, n, distances);
-        for (uint32_t i = 0; i < n; i++) {
-            uint64_t key = pool_key(distances[i], rows[i]);
-            if (distances[i] && key < pool->limit) pool_insert(pool, key);
-        }
-    }
+    if (pool->count < LEAST) return;
+    uint32_t farthest = log2_fixed(pool_distance(pool->keys[pool->count - 1]));
+    for (uint32_t i = 0; i + 1 < pool->count; i++)
+        e->logs[query] += farthest - log2_fixed(pool_distance(pool->keys[i]));
+    e->counts[query] = pool->count - 1;
 }
 
 static void estimate_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     (void)worker;
     struct estimate *e = context;
-    uint64_t keys[NEAREST + 1];
-    struct pool pool = {.keys = keys};
-    struct walk *walk = walk_create();
-    if (!walk || !walk_reserve_probe(walk, e->space.codes->bytes)) {
+    struct among among = {.space = &e->space, .count = e->rows};
+    struct finder *f = finder_create(&e->space);
+    if (!f) {
         __atomic_store_n(&e->failed, 1, __ATOMIC_RELAXED);
-        walk_free(walk);
         return;
     }
-    for (size_t q = begin; q < end; q++) {
-        space_probe_row(&e->space, (uint32_t)((uint64_t)q * e->rows / e->queries), &walk->probe);
-        find_nearest(e, &walk->probe, &pool);
-        if (pool.count < LEAST) continue;
-        uint32_t farthest = log2_fixed(pool_distance(keys[pool.count - 1]));
-        for (uint32_t i = 0; i + 1 < pool.count; i++)
-            e->logs[q] += farthest - log2_fixed(pool_distance(keys[i]));
-        e->counts[q] = pool.count - 1;
-    }
-    walk_free(walk);
+    uint32_t asked[GROUP] = {0}, n = (uint32_t)(end - begin);
+    for (uint32_t q = 0; q < n; q++)
+        asked[q] = (uint32_t)((uint64_t)(begin + q) * e->rows / e->queries);
+    find_nearest(f, &among, asked, 0, n, NEAREST);
+    for (uint32_t q = 0; q < n; q++) add_logs(e, &f->pools[q], begin + q);
+    finder_free(f);
 }
 
 enum vdb_status dimension_estimate(const struct codes *codes, const struct kernels *kernels,
@@ -83,7 +153,7 @@ enum vdb_status dimension_estimate(const struct codes *codes, const struct kerne
     struct estimate e = {.rows = codes->rows,
                          .queries = codes->rows < QUERIES ? codes->rows : QUERIES};
     space_init(&e.space, codes, kernels, SPACE_L2);
-    par_for(par_threads(threads), e.queries, 1, estimate_job, &e);
+    par_for(par_threads(threads), e.queries, GROUP, estimate_job, &e);
     if (e.failed) return error_no_memory(err);
     uint64_t logs = 0, count = 0;
     for (uint32_t q = 0; q < e.queries; q++) {
@@ -106,44 +176,23 @@ struct hubs {
     int failed;
 };
 
-/* The entries of the pool are places in the sample, counted from the row's own on: of several that
- * are as near, which are kept differs from row to row, or the first of them would become a hub. */
-static void find_sampled(const struct hubs *h, uint32_t own, const struct probe *probe,
-                         struct pool *pool)
-{
-    pool_reset(pool, HUBNESS_NEAREST);
-    for (uint32_t at = 0; at < h->sample; at += 4) {
-        uint32_t distances[4], n = h->sample - at < 4 ? h->sample - at : 4;
-        space_measure(&h->space, probe, h->rows + at, n, distances);
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t place = at + i < own ? at + i + h->sample - own : at + i - own;
-            uint64_t key = pool_key(distances[i], place);
-            if (distances[i] && key < pool->limit) pool_insert(pool, key);
-        }
-    }
-}
-
 static void hubs_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     (void)worker;
     struct hubs *h = context;
-    uint64_t keys[HUBNESS_NEAREST + 1];
-    struct pool pool = {.keys = keys};
-    struct walk *walk = walk_create();
-    if (!walk || !walk_reserve_probe(walk, h->space.codes->bytes)) {
-        __atomic_store_n(&h->failed, 1, __ATOMIC_RELAXED);
-        walk_free(walk);
-        return;
+    struct among among = {&h->space, h->rows, h->sample, true};
+    struct finder *f = finder_create(&h->space);
+    if (!f) __atomic_store_n(&h->failed, 1, __ATOMIC_RELAXED);
+    for (size_t own = begin, n; own < end && f; own += n) {
+        n = end - own < GROUP ? end - own : GROUP;
+        find_nearest(f, &among, h->rows + own, (uint32_t)own, (uint32_t)n, HUBNESS_NEAREST);
+        for (size_t q = 0; q < n; q++)
+            for (uint32_t i = 0; i < f->pools[q].count; i++) {
+                uint32_t place = (uint32_t)((pool_row(f->pools[q].keys[i]) + own + q) % h->sample);
+                __atomic_fetch_add(&h->counts[place], 1, __ATOMIC_RELAXED);
+            }
     }
-    for (size_t own = begin; own < end; own++) {
-        space_probe_row(&h->space, h->rows[own], &walk->probe);
-        find_sampled(h, (uint32_t)own, &walk->probe, &pool);
-        for (uint32_t i = 0; i < pool.count; i++) {
-            uint32_t place = (uint32_t)((pool_row(keys[i]) + own) % h->sample);
-            __atomic_fetch_add(&h->counts[place], 1, __ATOMIC_RELAXED);
-        }
-    }
-    walk_free(walk);
+    finder_free(f);
 }
 
 /* The sums stay below 2^59: the counts are HUBNESS_ROWS numbers, below that, and their sum is at

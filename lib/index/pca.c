@@ -22,13 +22,15 @@
 #include "base/pages.h"
 #include "base/par.h"
 
-#define ROWS_MAX  8192
-#define BLOCK     64 /* of bytes and floats */
-#define LANES     8
-#define TILE      32 /* of second moments: three tiles fit a cache of the first level */
-#define SLICE     32 /* components of eigenvectors that rotations are done to together */
-#define ROTATIONS 32768
-#define STEPS_MAX 64 /* for one eigenvalue; two are usual */
+#define ROWS_MAX       8192
+#define PRODUCTS_ROWS  256 /* held against each other before all that */
+#define PRODUCTS_SHARE 0.8 /* what they say of energies may be off by a fifth */
+#define BLOCK          64  /* of bytes and floats */
+#define LANES          8
+#define TILE           32 /* of second moments: three tiles fit a cache of the first level */
+#define SLICE          32 /* components of eigenvectors that rotations are done to together */
+#define ROTATIONS      32768
+#define STEPS_MAX      64 /* for one eigenvalue; two are usual */
 
 #define LARGEST_MIN 0x1p-100f
 #define LARGEST_MAX 0x1p100f
@@ -488,6 +490,27 @@ void pca_axes_free(struct pca_axes *axes)
 const double *pca_energies(const struct pca_axes *axes)
 {
     return axes->energies;
+}
+
+/* Of energies that add up to 1, m with that share and the others with the rest, squares add up to
+ * least where those of either kind are equal. The sum of squares is the mean of <x, y>^2 over
+ * different rows, by the square of that of |x|^2. */
+bool pca_may_keep(const struct kernels *kernels, const float *samples, size_t n, uint32_t dim,
+                  uint32_t m, double share)
+{
+    size_t rows = n < PRODUCTS_ROWS ? n : PRODUCTS_ROWS;
+    double lengths = 0.0, squares = 0.0, pairs = (double)rows * ((double)rows - 1.0) / 2.0;
+    for (size_t i = 0; i < rows; i++) {
+        const float *x = samples + i * n / rows * dim;
+        lengths += kernels->sumsq[VDB_TYPE_F32](x, dim);
+        for (size_t j = 0; j < i; j++) {
+            double product = kernels->dot[VDB_TYPE_F32](samples + j * n / rows * dim, x, dim);
+            squares += product * product;
+        }
+    }
+    double mean = lengths / (double)rows, rest = 1.0 - share;
+    double least = share * share / m + rest * rest / (dim - m);
+    return !(squares < PRODUCTS_SHARE * least * mean * mean * pairs);
 }
 
 uint32_t pca_choose(const double *energies, uint32_t dim, double share)

@@ -15,6 +15,7 @@
 #ifndef VDB_INDEX_PCA_H
 #define VDB_INDEX_PCA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,11 @@ struct pca {
 
 /* All axes of some rows. */
 struct pca_axes;
+
+/* Whether m axes of samples [n][dim], m below dim, may keep the given share, 0 to 1, of all energy,
+ * as far as a few of the samples tell; it takes a small part of the time that axes do. */
+bool pca_may_keep(const struct kernels *kernels, const float *samples, size_t n, uint32_t dim,
+                  uint32_t m, double share);
 
 /* The axes of samples [n][dim], looking at no more than some thousand rows, evenly spread over the
  * n. Where the samples are all zero, or one of those looked at is not finite, energies are 0 and

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -404,6 +405,38 @@ static void choosing(void **state)
     assert_int_equal(pca_choose(energies, 1, 1.0), 1);
 }
 
+/* m axes keep the share, or a little less than that, or all are equal: whatever may keep it passes,
+ * and what keeps far less does not. */
+static void what_axes_may_keep_is_told_before(void **state)
+{
+    (void)state;
+    enum { N = 3000, DIM = 100 };
+    static const struct {
+        uint32_t leading; /* axes with `share` of the energy; the others have the rest */
+        double share;
+        bool passes;
+    } cases[] = {{50, 0.92, true}, {50, 0.95, true}, {10, 0.92, true},  {1, 1.0, true},
+                 {50, 0.5, false}, {50, 0.7, false}, {90, 0.92, false}, {10, 0.2, false}};
+    float *x = filled(N * DIM * sizeof *x, 0);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        uint32_t leading = cases[c].leading;
+        uint64_t seed = c + 1;
+        for (size_t i = 0; i < (size_t)N * DIM; i++) {
+            double energy = i % DIM < leading ? cases[c].share / leading
+                                              : (1.0 - cases[c].share) / (DIM - leading);
+            x[i] = (float)(random_normal(&seed) * sqrt(energy) * 1e-6);
+        }
+        for (size_t s = 0; s < sets_count; s++)
+            assert_int_equal(pca_may_keep(sets[s], x, N, DIM, 50, 0.92), cases[c].passes);
+    }
+    assert_true(pca_may_keep(sets[0], x, 1, DIM, 50, 0.92));
+    x[5] = NAN;
+    assert_true(pca_may_keep(sets[0], x, N, DIM, 50, 0.92));
+    memset(x, 0, N * DIM * sizeof *x);
+    assert_true(pca_may_keep(sets[0], x, N, DIM, 50, 0.92));
+    free(x);
+}
+
 /* ---- projections --------------------------------------------------------------------------- */
 
 static const uint32_t shapes[][2] = {{1, 1},    {2, 1},    {3, 3},     {5, 4},     {63, 16},
@@ -601,6 +634,7 @@ int main(void)
         cmocka_unit_test(many_rows),
         cmocka_unit_test(dimensions_that_are_refused),
         cmocka_unit_test(choosing),
+        cmocka_unit_test(what_axes_may_keep_is_told_before),
         cmocka_unit_test(projections_are_as_defined),
         cmocka_unit_test(every_word_is_split_right),
         cmocka_unit_test(rounding_queries_costs_little),
