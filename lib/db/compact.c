@@ -320,14 +320,6 @@ static enum vdb_status approach(struct catchup *c, const struct newname *name,
     return status;
 }
 
-/* For writers of this handle, who would sync the directory. One who is at it does so. */
-static void note_durable(struct vdb *db, struct osfile_identity named)
-{
-    if (pthread_mutex_trylock(&db->write_lock)) return;
-    db->named = named;
-    pthread_mutex_unlock(&db->write_lock);
-}
-
 /* With WRITE held, for as short as can be. The name is made durable afterwards: whoever writes to
  * the new file before sees to that himself. */
 static enum vdb_status replace_old(struct vdb *db, const struct vdb_snapshot *s, struct catchup *c,
@@ -348,19 +340,16 @@ static enum vdb_status take_over(struct vdb *db, const struct vdb_snapshot *s, s
                                  struct vdb_error *err)
 {
     struct catchup c = {.db = db, .from = s, .successor = name->passing};
-    struct osfile_stat like, fresh;
+    struct osfile_stat like;
     enum vdb_status status = sync_like(db, name, &like, err);
     if (!status) status = approach(&c, name, err);
-    bool known = !status && osfile_stat(&name->file, &fresh) == 0;
     if (!status) status = db_lock_write_maintained(db, err);
     if (!status) {
         status = replace_old(db, s, &c, name, &like, err);
         db_unlock_write(db);
     }
     catchup_release(&c);
-    status = newname_settle(name, status, err);
-    if (!status && known) note_durable(db, fresh.identity);
-    return status;
+    return newname_settle(name, status, err);
 }
 
 static enum vdb_status write_successor(struct vdb *db, const struct vdb_snapshot *s,

@@ -201,7 +201,7 @@ enum vdb_status vdb_publish(struct vdb *db, struct vdb_error *err)
     free(db->path);
     db->path = path;
     db->unsynced = false;
-    if (!status) db->named = db->identity;
+    if (!status) db->writing.named = true;
     if (!unsure) return VDB_OK;
     if (err) err->status = VDB_DURABILITY_UNKNOWN;
     return VDB_DURABILITY_UNKNOWN;

@@ -27,6 +27,7 @@
 struct db_range {
     struct filelock lock;
     struct osfile_identity identity;
+    bool named; /* the directory was synced since it was opened */
 };
 
 struct vdb {
@@ -47,7 +48,6 @@ struct vdb {
     struct osfile maintained; /* while MAINTAIN is held: the file that it is held on */
     pthread_mutex_t write_lock;
     struct db_range writing;
-    struct osfile_identity named; /* under write_lock: the file whose name is known to be durable */
     pthread_mutex_t state_lock;
     pthread_mutex_t sync_lock; /* taken last */
     struct vdb_snapshot *newest;

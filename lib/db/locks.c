@@ -99,27 +99,26 @@ static enum vdb_status aim(struct vdb *db, struct db_range *range, struct vdb_er
         filelock_close(&range->lock);
         failed = filelock_open(&range->lock, &db->file);
         range->identity = identity;
+        range->named = false;
     }
     pthread_mutex_unlock(&db->state_lock);
     return failed ? error_set_errno(err, VDB_IO, failed, "cannot open the index once more")
                   : VDB_OK;
 }
 
-/* Who gave a new file its name syncs the directory, but may not have come to that, or have died
- * before: so whoever writes to one that is as new as that does it first, or his commit could be
- * lost with the name. Of a directory that only lets us pass we must take it as done. */
-static enum vdb_status make_name_durable(struct vdb *db, struct osfile_identity identity,
+/* Who gave the file its name syncs the directory, but may not have come to that, or have died
+ * before: so whoever writes to it does that first, once, or his commit could be lost with the name.
+ * Nothing in the file tells whether it has been done: its inode may have been another file's, and
+ * one that was salvaged or published has had its parts before its name. Of a directory that only
+ * lets us pass we must take it as done. */
+static enum vdb_status make_name_durable(struct vdb *db, struct db_range *range,
                                          struct vdb_error *err)
 {
-    if (db->unsynced || same_file(db->named, identity)) return VDB_OK;
-    pthread_mutex_lock(&db->state_lock);
-    bool fresh =
-        !same_file(db->identity, identity) || db->newest->generation->superblock.generation == 1;
-    pthread_mutex_unlock(&db->state_lock);
-    int failed = fresh ? osfile_sync_directory_of(db->path) : 0;
+    if (db->unsynced || range->named) return VDB_OK;
+    int failed = osfile_sync_directory_of(db->path);
     if (failed && failed != EACCES && failed != EPERM)
         return error_set_errno(err, VDB_IO, failed, "cannot sync the directory of the index");
-    db->named = identity;
+    range->named = true;
     return VDB_OK;
 }
 
@@ -132,7 +131,7 @@ static enum vdb_status lock_current(struct vdb *db, struct filelock_place place,
         bool same = false;
         enum vdb_status status = aim(db, range, err);
         /* Before, so that nobody waits for it. */
-        if (!status && to_write) status = make_name_durable(db, range->identity, err);
+        if (!status && to_write) status = make_name_durable(db, range, err);
         if (status) return status;
         int failed = filelock_take(&range->lock, place, wait, &db->cancel);
         if (failed) return lock_failed(failed, &range->lock.file, place.off, err);

@@ -156,6 +156,167 @@ static void a_name_that_cannot_be_made_durable(void **state)
     }
 }
 
+/* A commit is refused, and nothing is written, until the name of the file is durable. */
+static void syncs_the_name_first(struct vdb *db)
+{
+    struct vdb_error err = {0};
+    uint64_t before = store_info(db).commit;
+    struct vdb_txn *txn = store_begin(db);
+    store_put(txn, "late", (const float[]){1, 2}, NULL);
+    fails(SEAM_SYNC_DIRECTORY, 1, EIO);
+    assert_int_equal(vdb_txn_commit(txn, NULL, &err), VDB_IO);
+    seam_pass();
+    assert_int_equal(store_info(db).commit, before);
+    store_add(db, 1, 2);
+    assert_int_equal(store_info(db).commit, before + 1);
+}
+
+/* It had its parts, and so its second manifest, before it had its name. */
+static void published_without_a_sync(void **state)
+{
+    (void)state;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_error err = {0};
+    struct vdb *db;
+    options.dim = 2;
+    options.index = VDB_INDEX_FLAT;
+    must(vdb_create_unpublished(store_path("a.vdb"), &options, NULL, &db, &err), &err);
+    store_add_many(db, 0, 2048, 2);
+    must(vdb_maintain(db, NULL, &err), &err);
+    fails(SEAM_SYNC_DIRECTORY, 1, EIO);
+    assert_int_equal(vdb_publish(db, &err), VDB_DURABILITY_UNKNOWN);
+    seam_pass();
+    assert_int_equal(store_info(db).parts, 1);
+    syncs_the_name_first(db);
+    vdb_close(db);
+    db = store_open("a.vdb");
+    syncs_the_name_first(db);
+    vdb_close(db);
+}
+
+static int commit_meanwhile(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    struct vdb **other = context;
+    (void)phase, (void)done, (void)total;
+    if (*other) return 0;
+    *other = store_open("a.vdb");
+    store_add(*other, 2, 2);
+    return 0;
+}
+
+/* Who compacts dies when the new file has its name; what was carried over is maintained, and then
+ * written to. */
+static void compacted_without_a_sync_and_maintained(void **state)
+{
+    (void)state;
+    struct vdb *db = handle(), *other = NULL;
+    struct vdb_compact_options compact = VDB_COMPACT_OPTIONS_INIT;
+    struct vdb_maintain_options maintain = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err = {0};
+    store_add(db, 1, 2);
+    store_add(db, 3, 2);
+    store_delete(db, 1);
+    compact.progress = commit_meanwhile;
+    compact.context = &other;
+    fails(SEAM_SYNC_DIRECTORY, 2, EIO); /* the first is of the other's commit */
+    assert_int_equal(vdb_compact(db, &compact, &err), VDB_IO);
+    assert_int_equal(seam_failures(), 1);
+    seam_pass();
+    vdb_close(other);
+    vdb_close(db);
+    db = store_open("a.vdb");
+    assert_int_equal(store_info(db).tail_rows, 1);
+    maintain.merge_percent = 1;
+    fails(SEAM_SYNC_DIRECTORY, 1, EIO);
+    assert_int_equal(vdb_maintain(db, &maintain, &err), VDB_IO);
+    seam_pass();
+    assert_int_equal(store_info(db).tail_rows, 1);
+    must(vdb_maintain(db, &maintain, &err), &err);
+    assert_int_equal(store_info(db).tail_rows, 0);
+    vdb_close(db);
+    db = store_open("a.vdb");
+    syncs_the_name_first(db);
+    vdb_close(db);
+}
+
+struct late {
+    struct vdb *db;
+    uint64_t commits;
+};
+
+/* Unless WRITE is held by now. */
+static void commit_one_more(void *context)
+{
+    struct late *late = context;
+    struct vdb_txn *txn = store_begin(late->db);
+    char id[16];
+    struct vdb_error err;
+    snprintf(id, sizeof id, "late%u", (unsigned)late->commits);
+    store_put(txn, id, (const float[]){1, 2}, NULL);
+    enum vdb_status status = vdb_txn_commit(txn, NULL, &err);
+    if (status != VDB_BUSY) must(status, &err);
+    late->commits += status == VDB_OK;
+}
+
+/* Another writer comes in before each lock that a compaction takes: what he has committed since the
+ * new file caught up is carried over when nobody can commit any more. */
+static void commits_until_the_file_is_replaced(void **state)
+{
+    (void)state;
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    struct vdb_error err = {0};
+    struct vdb *db = handle();
+    struct late late = {0};
+    options.wait = 0;
+    late.db = store_open_with("a.vdb", options);
+    store_add(db, 1, 2);
+    uint64_t before = store_info(db).commit;
+    seam_fail(&(struct seam_fault){.kinds = SEAM_LOCK,
+                                   .nth = 1,
+                                   .from_then_on = true,
+                                   .effect = SEAM_PASS,
+                                   .before = commit_one_more,
+                                   .context = &late});
+    must(vdb_compact(db, NULL, &err), &err);
+    seam_pass();
+    assert_true(late.commits >= 2);
+    assert_int_equal(store_info(db).commit, before + late.commits);
+    assert_int_equal(store_info(db).live, 1 + late.commits);
+    vdb_close(late.db);
+    vdb_close(db);
+    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
+}
+
+static void move(const char *from, const char *to)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s", store_path(from));
+    assert_int_equal(rename(path, store_path(to)), 0);
+}
+
+/* As where a file system gives a compacted file the inode of the one before the last: a file that
+ * was written to comes again, after another one. */
+static void a_file_that_comes_again(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    struct vdb_error err = {0};
+    struct buf bytes = {0};
+    store_add(db, 3, 2);
+    store_read("a.vdb", &bytes);
+    store_write("b.vdb", &bytes);
+    buf_release(&bytes);
+    move("a.vdb", "c.vdb");
+    move("b.vdb", "a.vdb");
+    must(db_lock_maintain(db, 0, &err), &err);
+    db_unlock_maintain(db);
+    move("c.vdb", "a.vdb");
+    must(db_lock_maintain(db, 0, &err), &err);
+    db_unlock_maintain(db);
+    syncs_the_name_first(db);
+    vdb_close(db);
+}
+
 static void a_sync_that_failed_is_not_asked_again(void **state)
 {
     (void)state;
@@ -238,6 +399,10 @@ int main(void)
         test(another_thread_has_it),
         test(what_fcntl_says),
         test(a_name_that_cannot_be_made_durable),
+        test(published_without_a_sync),
+        test(compacted_without_a_sync_and_maintained),
+        test(commits_until_the_file_is_replaced),
+        test(a_file_that_comes_again),
         test(a_sync_that_failed_is_not_asked_again),
         test(another_file_has_taken_its_place),
         test(a_holder_without_a_name),
