@@ -714,7 +714,8 @@ struct vdb_maintain_options {
  * does nothing. Where the index has quiet hours and it is none of them,
  * the tail may grow to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what
  * holds recent rows, and old rows that lie in an inverted file stay there.
- * Other processes read and commit meanwhile.
+ * Other processes read and commit meanwhile. What killed creations and compactions have left under
+ * passing names goes.
  * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_DURABILITY_UNKNOWN,
  * VDB_CANCELLED, and as vdb_snapshot_open. After any of them the rows are what they were. */
 VDB_API enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *options,

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/options.h"
 #include "base/par.h"
+#include "db/newname.h"
 #include "db/part_build.h"
 #include "db/part_index.h"
 #include "db/policy.h"
@@ -227,6 +228,15 @@ static enum vdb_status build_and_publish(struct vdb *db, const struct vdb_snapsh
     return status;
 }
 
+/* What killed compactions and creations left would stay where nobody compacts again. */
+static enum vdb_status clear_leftovers(const struct vdb *db, const struct vdb_snapshot *s,
+                                       struct vdb_error *err)
+{
+    enum vdb_status status = newname_clear(db->path, err);
+    if (status) return status;
+    return newname_clear_successor(db->path, s->generation->superblock.file_id, err);
+}
+
 int vdb_maintain_wanted(const struct vdb_snapshot *snapshot,
                         const struct vdb_maintain_options *options)
 {
@@ -254,7 +264,8 @@ enum vdb_status vdb_maintain(struct vdb *db, const struct vdb_maintain_options *
     if (status) return status;
     status = db_refresh_to_write(db, &snapshot, err); /* another may just have done it */
     if (!status) {
-        if (needed(snapshot, chosen.merge_percent, now_us))
+        status = clear_leftovers(db, snapshot, err);
+        if (!status && needed(snapshot, chosen.merge_percent, now_us))
             status = build_and_publish(db, snapshot, &chosen, now_us, err);
         snapshot_unref(snapshot);
     }

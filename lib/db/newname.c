@@ -162,7 +162,16 @@ enum vdb_status newname_create(struct newname *name, const char *path, mode_t mo
     return VDB_OK;
 }
 
-/* Removes what a killed compaction left. */
+/* ---- of a compaction ------------------------------------------------------------------------ */
+
+static char *successor_passing(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    char *passing;
+    return asprintf(&passing, "%.*s.%s.compact", folder, path, path + folder) < 0 ? NULL : passing;
+}
+
 static int clear_successor(const char *passing, const uint8_t file_id[16])
 {
     struct osfile file;
@@ -172,20 +181,28 @@ static int clear_successor(const char *passing, const uint8_t file_id[16])
     return is ? osfile_unlink(passing) : 0;
 }
 
+enum vdb_status newname_clear_successor(const char *path, const uint8_t file_id[16],
+                                        struct vdb_error *err)
+{
+    char *passing = successor_passing(path);
+    if (!passing) return error_no_memory(err);
+    clear_successor(passing, file_id);
+    free(passing);
+    return VDB_OK;
+}
+
 enum vdb_status newname_create_successor(struct newname *name, const char *path,
                                          const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err)
 {
-    const char *slash = strrchr(path, '/');
-    int folder = slash ? (int)(slash - path) + 1 : 0;
-    char *passing;
-    if (asprintf(&passing, "%.*s.%s.compact", folder, path, path + folder) < 0) passing = NULL;
-    enum vdb_status status = init(name, path, passing, err);
+    enum vdb_status status = init(name, path, successor_passing(path), err);
     if (status) return status;
-    int failed = clear_successor(passing, file_id);
-    if (!failed) failed = osfile_create(&name->file, passing, mode);
+    int failed = clear_successor(name->passing, file_id);
+    if (!failed) failed = osfile_create(&name->file, name->passing, mode);
     return failed ? create_failed(name, failed, err) : VDB_OK;
 }
+
+/* ---- the name ------------------------------------------------------------------------------- */
 
 /* Not if somebody has put another one under its passing name. */
 enum vdb_status newname_take(const struct newname *name, bool replace, struct vdb_error *err)

@@ -36,6 +36,11 @@ enum vdb_status newname_create_successor(struct newname *name, const char *path,
                                          const uint8_t file_id[16], mode_t mode,
                                          struct vdb_error *err);
 
+/* For who alone may be at it: removes what a killed process left under .NAME.compact, as above.
+ * What cannot be removed stays. Errors: VDB_NO_MEMORY. */
+enum vdb_status newname_clear_successor(const char *path, const uint8_t file_id[16],
+                                        struct vdb_error *err);
+
 /* Removes what killed processes left under the passing names of `path`: files of this user that are
  * empty, half written or indexes, and that nobody has locked. What cannot be removed stays.
  * Errors: VDB_NO_MEMORY. */

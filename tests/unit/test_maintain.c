@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -213,14 +214,57 @@ static void many_commits_are_a_reason(void **state)
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
 
+static void put_file(const char *name, const char *bytes, size_t len)
+{
+    FILE *file = fopen(store_path(name), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+}
+
+static bool is_there(const char *name)
+{
+    return access(store_path(name), F_OK) == 0;
+}
+
+/* Of a compaction, an output and a creation; not what somebody else has put there, nor before there
+ * is something to do. */
+static void what_killed_processes_left_goes(void **state)
+{
+    (void)state;
+    static const char zeros[9000], foreign[] = "somebody else's file";
+    struct buf bytes = {0};
+    struct vdb *db = create(VDB_INDEX_FLAT);
+    store_add_many(db, 0, 2000, DIM);
+    store_read("x.vdb", &bytes);
+    store_write(".x.vdb.compact", &bytes);
+    put_file("x.vdb.tmp-1", zeros, sizeof zeros);
+    store_write("x.vdb.tmp-7", &bytes);
+    put_file("x.vdb.tmp-0", foreign, sizeof foreign);
+    maintain(db);
+    assert_true(is_there(".x.vdb.compact") && is_there("x.vdb.tmp-1") && is_there("x.vdb.tmp-7"));
+    store_add_many(db, 2000, 100, DIM);
+    maintain(db);
+    assert_int_equal(store_info(db).parts, 1);
+    assert_false(is_there(".x.vdb.compact") || is_there("x.vdb.tmp-1") || is_there("x.vdb.tmp-7"));
+    assert_true(is_there("x.vdb.tmp-0"));
+    put_file(".x.vdb.compact", foreign, sizeof foreign);
+    store_add_many(db, 2100, 2100, DIM);
+    maintain(db);
+    assert_true(is_there(".x.vdb.compact"));
+    buf_release(&bytes);
+    vdb_close(db);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(a_short_tail_is_left_alone),    test(parts_are_few_and_cover_all),
-        test(kept_parts_get_new_tombstones), test(many_events_are_a_reason),
-        test(damage_is_not_built_in),        test(many_commits_are_a_reason),
+        test(a_short_tail_is_left_alone),      test(parts_are_few_and_cover_all),
+        test(kept_parts_get_new_tombstones),   test(many_events_are_a_reason),
+        test(damage_is_not_built_in),          test(many_commits_are_a_reason),
+        test(what_killed_processes_left_goes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
