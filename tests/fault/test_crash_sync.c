@@ -108,6 +108,71 @@ static void next_publication_after_a_slot_was_not_synced(void **state)
     seam_trace_release(&trace);
 }
 
+/* ---- a salvaged index ---------------------------------------------------------------------- */
+
+struct salvaged {
+    struct image_disk disk;
+    uint64_t absent, whole;
+};
+
+static bool is_whole_or_absent(void *context, const struct image *image)
+{
+    struct salvaged *x = context;
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    struct vdb_error err = {0};
+    struct vdb_info info;
+    struct vdb *db;
+    const struct vdb_snapshot *snapshot;
+    bool there = image->tracked[0].there;
+    if (!there && image->mark == 0) x->absent++;
+    if (!there && image->mark == 0) return true;
+    options.read_only = 1;
+    image_put(image, 0, &x->disk);
+    if (!there || vdb_open(x->disk.path, &options, &db, &err))
+        fail_msg("operation %zu, of the window there is \"%s\": %s", image->moment,
+                 image_kind_name(image->kind), there ? err.message : "it is not there");
+    must(vdb_snapshot_open(db, &snapshot, &err), &err);
+    vdb_snapshot_info(snapshot, &info);
+    vdb_snapshot_close(snapshot);
+    vdb_close(db);
+    x->whole++;
+    if (info.live != TAIL)
+        fail_msg("operation %zu, of the window there is \"%s\": %llu rows", image->moment,
+                 image_kind_name(image->kind), (unsigned long long)info.live);
+    return true;
+}
+
+static void what_is_salvaged_is_whole_or_not_there(void **state)
+{
+    (void)state;
+    struct vdb_create_options create = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_salvage_options salvage = VDB_SALVAGE_OPTIONS_INIT;
+    struct images_options images = {.random = 8, .cuts = 8};
+    struct seam_trace trace;
+    struct vdb_error err;
+    struct salvaged x = {0};
+    static const char *const tracked[] = {"out.vdb"};
+    char directory[512], output[512];
+    create.dim = 2;
+    create.index = VDB_INDEX_FLAT;
+    salvage.threads = 1;
+    struct vdb *db = store_create("x.vdb", create);
+    store_add_many(db, 0, TAIL, 2);
+    vdb_close(db);
+    snprintf(output, sizeof output, "%s", store_path("out.vdb"));
+    snprintf(directory, sizeof directory, "%s", output);
+    *strrchr(directory, '/') = '\0';
+    seam_record_begin(directory);
+    must(vdb_salvage(store_path("x.vdb"), output, &salvage, NULL, &err), &err);
+    seam_mark(1);
+    seam_record_end(&trace);
+    snprintf(x.disk.path, sizeof x.disk.path, "%s", store_path("image.vdb"));
+    images_make(&trace, tracked, 1, &images, is_whole_or_absent, &x);
+    assert_true(x.absent > 0 && x.whole > 0);
+    image_disk_release(&x.disk);
+    seam_trace_release(&trace);
+}
+
 /* ---- all ----------------------------------------------------------------------------------- */
 
 /* The last of the tests. */
@@ -130,6 +195,8 @@ int main(int argc, char **argv)
                 .name = w->name, .test_func = crash, .initial_state = (void *)(uintptr_t)w};
     tests[count++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(
         next_publication_after_a_slot_was_not_synced, store_setup, store_teardown);
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test_setup_teardown(
+        what_is_salvaged_is_whole_or_not_there, store_setup, store_teardown);
     tests[count++] = (struct CMUnitTest)cmocka_unit_test(enough_images);
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     cmocka_set_message_output(CM_OUTPUT_TAP);
