@@ -19,8 +19,13 @@
 #define SPAN_MIN  0x1p-100f /* of a table that is not taken as flat; 255 over it is finite */
 #define NORM_MIN  0x1p-126
 
-/* Of 64, which take four times as long, the error of normal values was 1 to 4 percent lower. */
-#define ROUNDS 16
+/* The first rounds look at one sample in PART, where that leaves enough of them. 16 rounds over all
+ * samples gave the same error, to a thousandth, in twice the time; 64 of them, of normal values,
+ * one that was 1 to 4 percent lower. */
+#define ROUNDS      24
+#define PART_ROUNDS 20
+#define PART        4
+#define PART_MIN    1024
 
 #define COSINE_MIN 0x1p-4
 
@@ -137,15 +142,17 @@ static double draw(uint64_t *state)
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
 }
 
-/* The samples' values of sub-space s, [n][sub_dim]. */
+/* The samples' values of sub-space s, [n][sub_dim], every PART-th of them first. */
 static void gather(const struct training *training, size_t s, float *x)
 {
     size_t w = training->sub_dim, begin = s * w;
     size_t there = training->m - begin < w ? training->m - begin : w;
-    for (size_t i = 0; i < training->n; i++) {
-        const float *from = training->samples + i * training->m + begin;
-        for (size_t j = 0; j < w; j++) x[i * w + j] = j < there ? from[j] : 0.0f;
-    }
+    float *to = x;
+    for (size_t first = 0; first < PART; first++)
+        for (size_t i = first; i < training->n; i += PART, to += w) {
+            const float *from = training->samples + i * training->m + begin;
+            for (size_t j = 0; j < w; j++) to[j] = j < there ? from[j] : 0.0f;
+        }
     limit(x, padded(training->n * w));
 }
 
@@ -209,18 +216,20 @@ static void train_job(void *context, unsigned worker, size_t begin, size_t end)
     for (size_t s = begin; s < end; s++) {
         float *words = training->codebook + s * PQ_CODEWORDS * w;
         gather(training, s, x);
-        seed_words(x, training->n, w, s, near, words);
+        size_t part = training->n / PART < PART_MIN ? training->n : training->n / PART;
+        seed_words(x, part, w, s, near, words);
         float before[PQ_CODEWORDS * SUB_DIM_MAX];
         size_t bytes = PQ_CODEWORDS * w * sizeof *words;
         for (int round = 0; round < ROUNDS; round++) {
+            size_t n = round < PART_ROUNDS ? part : training->n;
             memcpy(before, words, bytes);
             if (w == 1)
-                move_words(x, training->n, 1, words);
+                move_words(x, n, 1, words);
             else if (w == 2)
-                move_words(x, training->n, 2, words);
+                move_words(x, n, 2, words);
             else
-                move_words(x, training->n, 4, words);
-            if (memcmp(before, words, bytes) == 0) break;
+                move_words(x, n, 4, words);
+            if (n == training->n && memcmp(before, words, bytes) == 0) break;
         }
     }
 }
