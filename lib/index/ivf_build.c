@@ -258,7 +258,8 @@ static enum vdb_status find_axes(struct ivf_builder *x, const float *samples, ui
     if (x->params->out_dim == dim || dim > PCA_DIM_MAX || dim < PCA_MIN_DIM) return VDB_OK;
     if (!x->params->out_dim && !pca_may_keep(x->rows->kernels, samples, n, dim, dim / 2, ENERGY))
         return VDB_OK;
-    enum vdb_status status = pca_axes_create(samples, n, dim, threads, &axes, err);
+    enum vdb_status status =
+        pca_axes_create(x->rows->kernels, samples, n, dim, threads, &axes, err);
     if (status) return status;
     x->m = choose_axes(x, axes);
     if (x->m < dim) {

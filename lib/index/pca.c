@@ -28,6 +28,7 @@
 #define BLOCK          64  /* of bytes and floats */
 #define LANES          8
 #define TILE           32 /* of second moments: three tiles fit a cache of the first level */
+#define PACK_CHUNK     256
 #define SLICE          32 /* components of eigenvectors that rotations are done to together */
 #define ROTATIONS      32768
 #define STEPS_MAX      64 /* for one eigenvalue; two are usual */
@@ -66,68 +67,58 @@ struct pca_axes {
 /* ---- second moments ------------------------------------------------------------------------ */
 
 struct moments {
+    const struct kernels *kernels;
     const float *samples;
     size_t n, rows; /* all there are; those looked at */
     uint32_t dim, tiles;
+    float *packed; /* [tiles][rows up to a multiple of TILE][TILE], zeros where there is nothing */
     double *square;
 };
+
+static size_t tile_floats(const struct moments *moments)
+{
+    return (moments->rows + TILE - 1) / TILE * TILE * TILE;
+}
+
+/* Rows first to last - 1. */
+static void pack_job(void *context, unsigned worker, size_t first, size_t last)
+{
+    const struct moments *moments = context;
+    (void)worker;
+    for (size_t r = first; r < last; r++) {
+        size_t row = (size_t)((uint64_t)r * moments->n / moments->rows);
+        const float *x = moments->samples + row * moments->dim;
+        for (size_t tile = 0; tile < moments->tiles; tile++) {
+            size_t left = moments->dim - tile * TILE;
+            memcpy(moments->packed + tile * tile_floats(moments) + r * TILE, x + tile * TILE,
+                   (left < TILE ? left : TILE) * sizeof *x);
+        }
+    }
+}
 
 static inline void widen_block(const float *restrict x, double *restrict wide)
 {
     for (size_t j = 0; j < LANES; j++) wide[j] = (double)x[j];
 }
 
-/* TILE values of TILE rows, from number `first` and from dimension `begin`; zeros where there is
- * nothing. */
-static void load_tile(const struct moments *moments, size_t first, size_t begin,
-                      double tile[TILE][TILE])
+static void load_tile(const float *from, double *tile)
 {
-    size_t rows = moments->rows - first < TILE ? moments->rows - first : TILE;
-    size_t values = moments->dim - begin < TILE ? moments->dim - begin : TILE;
-    memset(tile, 0, TILE * sizeof *tile);
-    for (size_t r = 0; r < rows; r++) {
-        size_t row = (size_t)((uint64_t)(first + r) * moments->n / moments->rows);
-        const float *x = moments->samples + row * moments->dim + begin;
-        size_t j = 0;
-        for (; j + LANES <= values; j += LANES) widen_block(x + j, &tile[r][j]);
-        for (; j < values; j++) tile[r][j] = (double)x[j];
-    }
-}
-
-static inline void add_products(double factor, const double *restrict x, double *restrict sum)
-{
-    for (size_t j = 0; j < LANES; j++) sum[j] += factor * x[j];
-}
-
-/* Adds a row's products to 4 times 8 sums; few enough for registers. */
-static inline void multiply_tile(double a[TILE][TILE], double b[TILE][TILE], size_t i, size_t j,
-                                 double sum[TILE][TILE])
-{
-    double s[4][LANES];
-    for (size_t k = 0; k < 4; k++) memcpy(s[k], &sum[i + k][j], sizeof s[k]);
-    for (size_t r = 0; r < TILE; r++) {
-        add_products(a[r][i], &b[r][j], s[0]);
-        add_products(a[r][i + 1], &b[r][j], s[1]);
-        add_products(a[r][i + 2], &b[r][j], s[2]);
-        add_products(a[r][i + 3], &b[r][j], s[3]);
-    }
-    for (size_t k = 0; k < 4; k++) memcpy(&sum[i + k][j], s[k], sizeof s[k]);
+    for (size_t i = 0; i < TILE * TILE; i += LANES) widen_block(from + i, tile + i);
 }
 
 static void moments_tile(const struct moments *moments, size_t tile_i, size_t tile_j)
 {
-    double a[TILE][TILE], b[TILE][TILE], sum[TILE][TILE];
+    double a[TILE * TILE], b[TILE * TILE], sum[TILE * TILE] = {0};
     size_t begin_i = tile_i * TILE, begin_j = tile_j * TILE, dim = moments->dim;
-    memset(sum, 0, sizeof sum);
-    for (size_t first = 0; first < moments->rows; first += TILE) {
-        load_tile(moments, first, begin_i, a);
-        load_tile(moments, first, begin_j, b);
-        for (size_t i = 0; i < TILE; i += 4)
-            for (size_t j = 0; j < TILE; j += LANES) multiply_tile(a, b, i, j, sum);
+    size_t floats = tile_floats(moments);
+    for (size_t first = 0; first < floats; first += TILE * TILE) {
+        load_tile(moments->packed + tile_i * floats + first, a);
+        if (tile_i != tile_j) load_tile(moments->packed + tile_j * floats + first, b);
+        moments->kernels->add_moments(a, tile_i != tile_j ? b : a, sum);
     }
     for (size_t i = begin_i; i < begin_i + TILE && i < dim; i++)
         for (size_t j = begin_j; j < begin_j + TILE && j < dim; j++)
-            moments->square[i * dim + j] = sum[i - begin_i][j - begin_j];
+            moments->square[i * dim + j] = sum[(i - begin_i) * TILE + j - begin_j];
 }
 
 /* Tiles of the lower triangle, counted along its rows. */
@@ -393,30 +384,35 @@ static void rank(struct pca_axes *axes, const double *values, double scale, stru
     }
 }
 
-/* `memory` is 5 * dim zeros. */
-static void find_energies(struct pca_axes *axes, const float *samples, size_t n, unsigned threads,
-                          double *memory, struct ranked *ranked)
+static enum vdb_status find_moments(struct moments *moments, unsigned threads,
+                                    struct vdb_error *err)
+{
+    size_t bytes = (moments->tiles * tile_floats(moments) + 1) * sizeof(float),
+           tiles = moments->tiles;
+    moments->packed = pages_alloc(bytes);
+    if (!moments->packed) return error_no_memory(err);
+    par_for(threads, moments->rows, PACK_CHUNK, pack_job, moments);
+    par_for(threads, tiles * (tiles + 1) / 2, 1, moments_job, moments);
+    pages_free(moments->packed, bytes);
+    return VDB_OK;
+}
+
+/* `memory` is 5 * dim zeros; `square` has the moments of so many rows. */
+static void find_energies(struct pca_axes *axes, size_t rows, double *memory, struct ranked *ranked)
 {
     size_t dim = axes->dim;
-    struct moments moments = {.samples = samples,
-                              .n = n,
-                              .rows = n < ROWS_MAX ? n : ROWS_MAX,
-                              .dim = axes->dim,
-                              .tiles = (axes->dim + TILE - 1) / TILE,
-                              .square = axes->square};
-    par_for(threads, (size_t)moments.tiles * (moments.tiles + 1) / 2, 1, moments_job, &moments);
     double trace = normalise(axes->square, dim);
-
     struct tridiagonal kept = {axes->t, axes->t + dim}, t = {memory, memory + dim};
     struct turns none = {0};
     tridiagonalise(axes->square, dim, memory + 2 * dim, &kept);
     memcpy(memory, axes->t, 2 * dim * sizeof *memory);
     diagonalise(&t, dim, &none);
-    rank(axes, t.diagonal, n > 0 ? trace / (double)moments.rows : 0.0, ranked);
+    rank(axes, t.diagonal, rows > 0 ? trace / (double)rows : 0.0, ranked);
 }
 
-enum vdb_status pca_axes_create(const float *samples, size_t n, uint32_t dim, unsigned threads,
-                                struct pca_axes **axes, struct vdb_error *err)
+enum vdb_status pca_axes_create(const struct kernels *kernels, const float *samples, size_t n,
+                                uint32_t dim, unsigned threads, struct pca_axes **axes,
+                                struct vdb_error *err)
 {
     *axes = NULL;
     if (dim == 0) return error_set(err, VDB_INVALID, "no principal axes of 0 dimensions");
@@ -436,14 +432,20 @@ enum vdb_status pca_axes_create(const float *samples, size_t n, uint32_t dim, un
 
     double *memory = calloc(5 * (size_t)dim, sizeof *memory);
     struct ranked *ranked = malloc(dim * sizeof *ranked);
-    enum vdb_status status = VDB_OK;
-    if (made->square && made->t && made->energies && made->order && memory && ranked) {
-        find_energies(made, samples, n, threads, memory, ranked);
-        *axes = made;
-    } else {
+    struct moments moments = {.kernels = kernels,
+                              .samples = samples,
+                              .n = n,
+                              .rows = n < ROWS_MAX ? n : ROWS_MAX,
+                              .dim = dim,
+                              .tiles = (dim + TILE - 1) / TILE,
+                              .square = made->square};
+    bool got = made->square && made->t && made->energies && made->order && memory && ranked;
+    enum vdb_status status = got ? find_moments(&moments, threads, err) : error_no_memory(err);
+    if (!status)
+        find_energies(made, moments.rows, memory, ranked);
+    else
         pca_axes_free(made);
-        status = error_no_memory(err);
-    }
+    *axes = status ? NULL : made;
     free(ranked);
     free(memory);
     return status;

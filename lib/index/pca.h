@@ -47,8 +47,9 @@ bool pca_may_keep(const struct kernels *kernels, const float *samples, size_t n,
  * the axes are any. Takes 8 * dim^2 bytes until it is freed, and as many more once
  * axes are rounded. Errors: VDB_INVALID (dim is 0),
  * VDB_UNSUPPORTED (dim is above PCA_DIM_MAX), VDB_NO_MEMORY. */
-enum vdb_status pca_axes_create(const float *samples, size_t n, uint32_t dim, unsigned threads,
-                                struct pca_axes **axes, struct vdb_error *err);
+enum vdb_status pca_axes_create(const struct kernels *kernels, const float *samples, size_t n,
+                                uint32_t dim, unsigned threads, struct pca_axes **axes,
+                                struct vdb_error *err);
 void pca_axes_free(struct pca_axes *axes); /* NULL is allowed */
 
 /* dim energies, greatest first, none below 0. */

@@ -14,7 +14,8 @@
 
 #include "vdb.h"
 
-#define KERNEL_LANES 32
+#define KERNEL_LANES   32
+#define KERNEL_MOMENTS 32
 
 /* Where the codes of rows lie, and what belongs to each. */
 struct kernel_codes {
@@ -98,6 +99,10 @@ struct kernels {
     double (*l2sq[5])(const void *x, const float *query, size_t n); /* by enum vdb_type */
     double (*dot[5])(const void *x, const float *query, size_t n);
     double (*sumsq[5])(const void *x, size_t n);
+
+    /* sums[i][j] += a[r][i] * b[r][j] for r = 0, 1, ... KERNEL_MOMENTS - 1, each rounded: squares
+     * of KERNEL_MOMENTS rows. */
+    void (*add_moments)(const double *a, const double *b, double *sums);
 
     /* Rotates x[0..n), n above 0, in place, as rotation.h has it. */
     void (*rotate)(float *x, uint32_t n);

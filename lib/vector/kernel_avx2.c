@@ -417,6 +417,38 @@ static void avx2_rotate(float *x, uint32_t n)
         rotate_of(x, n, flip, transform, fold);
 }
 
+/* Eight sums: two rows of 16. */
+static void avx2_add_moments(const double *a, const double *b, double *sums)
+{
+    for (int i = 0; i < KERNEL_MOMENTS; i += 2)
+        for (int j = 0; j < KERNEL_MOMENTS; j += 16) {
+            double *to = sums + (ptrdiff_t)i * KERNEL_MOMENTS + j;
+            __m256d sum[2][4];
+            UNROLL for (int k = 0; k < 8; k++)
+            {
+                sum[k / 4][k % 4] = _mm256_loadu_pd(to + k / 4 * KERNEL_MOMENTS + 4 * (k % 4));
+            }
+            for (int r = 0; r < KERNEL_MOMENTS; r++) {
+                const double *x = b + (ptrdiff_t)r * KERNEL_MOMENTS + j;
+                const double *factors = a + (ptrdiff_t)r * KERNEL_MOMENTS + i;
+                __m256d x0 = _mm256_loadu_pd(x), x1 = _mm256_loadu_pd(x + 4);
+                __m256d x2 = _mm256_loadu_pd(x + 8), x3 = _mm256_loadu_pd(x + 12);
+                UNROLL for (int k = 0; k < 2; k++)
+                {
+                    __m256d factor = _mm256_set1_pd(factors[k]);
+                    sum[k][0] = _mm256_add_pd(sum[k][0], _mm256_mul_pd(factor, x0));
+                    sum[k][1] = _mm256_add_pd(sum[k][1], _mm256_mul_pd(factor, x1));
+                    sum[k][2] = _mm256_add_pd(sum[k][2], _mm256_mul_pd(factor, x2));
+                    sum[k][3] = _mm256_add_pd(sum[k][3], _mm256_mul_pd(factor, x3));
+                }
+            }
+            UNROLL for (int k = 0; k < 8; k++)
+            {
+                _mm256_storeu_pd(to + k / 4 * KERNEL_MOMENTS + 4 * (k % 4), sum[k / 4][k % 4]);
+            }
+        }
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -431,6 +463,7 @@ const struct kernels kernels_avx2 = {
     .tile_u8i8 = avx2_tile_u8i8,
     .select_u32 = avx2_select_u32,
     .blocks_u8i8 = avx2_blocks_u8i8,
+    .add_moments = avx2_add_moments,
     .encode_u8 = avx2_encode_u8,
     .list_u4i8 = avx2_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

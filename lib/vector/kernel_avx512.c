@@ -15,7 +15,9 @@
 #pragma clang attribute push(                                                                      \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c"))),            \
     apply_to = function)
+#define UNROLL _Pragma("unroll")
 #else
+#define UNROLL _Pragma("GCC unroll 16")
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,f16c")
 #endif
@@ -423,6 +425,37 @@ static void avx512_rotate(float *x, uint32_t n)
         rotate_of(x, n, flip, transform, fold);
 }
 
+/* Sixteen sums: four rows of 32. */
+static void avx512_add_moments(const double *a, const double *b, double *sums)
+{
+    for (int i = 0; i < KERNEL_MOMENTS; i += 4) {
+        double *to = sums + (ptrdiff_t)i * KERNEL_MOMENTS;
+        __m512d sum[4][4];
+        UNROLL for (int k = 0; k < 16; k++)
+        {
+            sum[k / 4][k % 4] = _mm512_loadu_pd(to + 8 * k);
+        }
+        for (int r = 0; r < KERNEL_MOMENTS; r++) {
+            const double *x = b + (ptrdiff_t)r * KERNEL_MOMENTS;
+            const double *factors = a + (ptrdiff_t)r * KERNEL_MOMENTS + i;
+            __m512d x0 = _mm512_loadu_pd(x), x1 = _mm512_loadu_pd(x + 8);
+            __m512d x2 = _mm512_loadu_pd(x + 16), x3 = _mm512_loadu_pd(x + 24);
+            UNROLL for (int k = 0; k < 4; k++)
+            {
+                __m512d factor = _mm512_set1_pd(factors[k]);
+                sum[k][0] = _mm512_add_pd(sum[k][0], _mm512_mul_pd(factor, x0));
+                sum[k][1] = _mm512_add_pd(sum[k][1], _mm512_mul_pd(factor, x1));
+                sum[k][2] = _mm512_add_pd(sum[k][2], _mm512_mul_pd(factor, x2));
+                sum[k][3] = _mm512_add_pd(sum[k][3], _mm512_mul_pd(factor, x3));
+            }
+        }
+        UNROLL for (int k = 0; k < 16; k++)
+        {
+            _mm512_storeu_pd(to + 8 * k, sum[k / 4][k % 4]);
+        }
+    }
+}
+
 #if defined(__clang__)
 #pragma clang attribute pop
 #else
@@ -437,6 +470,7 @@ const struct kernels kernels_avx512 = {
     .tile_u8i8 = avx512_tile_u8i8,
     .select_u32 = avx512_select_u32,
     .blocks_u8i8 = avx512_blocks_u8i8,
+    .add_moments = avx512_add_moments,
     .encode_u8 = avx512_encode_u8,
     .list_u4i8 = avx512_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

@@ -237,6 +237,31 @@ static void portable_rotate(float *x, uint32_t n)
     rotate_of(x, n, flip, transform, fold);
 }
 
+/* Loops of constant length, and sums few enough for registers. */
+KERNEL_INLINE void add_products(double factor, const double *restrict x, double *restrict sum)
+{
+    for (size_t j = 0; j < 8; j++) sum[j] += factor * x[j];
+}
+
+static void portable_add_moments(const double *a, const double *b, double *sums)
+{
+    for (size_t i = 0; i < KERNEL_MOMENTS; i += 4)
+        for (size_t j = 0; j < KERNEL_MOMENTS; j += 8) {
+            double s[4][8];
+            for (size_t k = 0; k < 4; k++)
+                memcpy(s[k], sums + (i + k) * KERNEL_MOMENTS + j, sizeof s[k]);
+            for (size_t r = 0; r < KERNEL_MOMENTS; r++) {
+                const double *factors = a + r * KERNEL_MOMENTS + i, *x = b + r * KERNEL_MOMENTS + j;
+                add_products(factors[0], x, s[0]);
+                add_products(factors[1], x, s[1]);
+                add_products(factors[2], x, s[2]);
+                add_products(factors[3], x, s[3]);
+            }
+            for (size_t k = 0; k < 4; k++)
+                memcpy(sums + (i + k) * KERNEL_MOMENTS + j, s[k], sizeof s[k]);
+        }
+}
+
 const struct kernels kernels_portable = {
     .name = "portable",
     .dot4_u8i8 = portable_dot4_u8i8,
@@ -245,6 +270,7 @@ const struct kernels kernels_portable = {
     .tile_u8i8 = portable_tile_u8i8,
     .select_u32 = portable_select_u32,
     .blocks_u8i8 = portable_blocks_u8i8,
+    .add_moments = portable_add_moments,
     .encode_u8 = portable_encode_u8,
     .list_u4i8 = portable_list_u4i8,
     .l2sq = FLOAT_KERNEL_TABLE(l2sq),

@@ -630,6 +630,35 @@ static void selection_knows_its_names(void **state)
     }
 }
 
+static double some_double(void)
+{
+    return ((double)random_u32() - 0x1p31) * (1 + random_u32() * 0x1p-32);
+}
+
+/* Moments against a literal reading of what they are to be. */
+static void moments_are_added_in_order(void **state)
+{
+    (void)state;
+    enum { N = KERNEL_MOMENTS };
+    static double a[N * N], b[N * N], before[N * N], want[N * N];
+    for (size_t i = 0; i < (size_t)N * N; i++) {
+        a[i] = some_double();
+        b[i] = some_double();
+        want[i] = before[i] = some_double();
+    }
+    for (size_t r = 0; r < N; r++)
+        for (size_t i = 0; i < N; i++)
+            for (size_t j = 0; j < N; j++) {
+                volatile double product = a[r * N + i] * b[r * N + j];
+                want[i * N + j] += product;
+            }
+    for (size_t s = 0; s < sets_count; s++) {
+        double *got = placed(2, before, sizeof before, 0);
+        sets[s]->add_moments(placed(0, a, sizeof a, 0), placed(1, b, sizeof b, 0), got);
+        assert_memory_equal(got, want, sizeof want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -643,6 +672,7 @@ int main(void)
         cmocka_unit_test(lists_of_bytes_are_measured),
         cmocka_unit_test(lists_agree_on_damaged_factors),
         cmocka_unit_test(blocks_of_rows_are_measured),
+        cmocka_unit_test(moments_are_added_in_order),
         cmocka_unit_test(float_kernels_agree_bit_for_bit),
         cmocka_unit_test(float_kernels_need_no_alignment),
         cmocka_unit_test(float_kernels_agree_on_damaged_values),

@@ -60,7 +60,8 @@ static struct trained train(const float *samples, size_t n, uint32_t dim, uint32
 {
     struct trained t = {.matrix = filled(m * pca_stride(dim), 0xee),
                         .scales = filled(m * sizeof(float), 0xee)};
-    assert_int_equal(pca_axes_create(samples, n, dim, threads, &t.axes, NULL), VDB_OK);
+    assert_int_equal(pca_axes_create(kernels_best(), samples, n, dim, threads, &t.axes, NULL),
+                     VDB_OK);
     assert_int_equal(pca_round(t.axes, m, threads, t.matrix, t.scales, NULL), VDB_OK);
     t.energies = pca_energies(t.axes);
     t.pca = (struct pca){kernels_best(), dim, m, t.matrix, t.scales};
@@ -382,9 +383,10 @@ static void dimensions_that_are_refused(void **state)
     (void)state;
     struct pca_axes *axes;
     struct vdb_error err;
-    assert_int_equal(pca_axes_create(NULL, 0, 0, 1, &axes, &err), VDB_INVALID);
+    assert_int_equal(pca_axes_create(kernels_best(), NULL, 0, 0, 1, &axes, &err), VDB_INVALID);
     assert_null(axes);
-    assert_int_equal(pca_axes_create(NULL, 0, PCA_DIM_MAX + 1, 1, &axes, &err), VDB_UNSUPPORTED);
+    assert_int_equal(pca_axes_create(kernels_best(), NULL, 0, PCA_DIM_MAX + 1, 1, &axes, &err),
+                     VDB_UNSUPPORTED);
     assert_string_equal(err.message, "principal axes of 2049 dimensions: there may be up to 2048");
     assert_null(axes);
     pca_axes_free(NULL);
