@@ -21,14 +21,13 @@
 #include "base/error.h"
 #include "base/pages.h"
 #include "base/par.h"
+#include "index/moments.h"
 
 #define ROWS_MAX       8192
 #define PRODUCTS_ROWS  256 /* held against each other before all that */
 #define PRODUCTS_SHARE 0.8 /* what they say of energies may be off by a fifth */
 #define BLOCK          64  /* of bytes and floats */
 #define LANES          8
-#define TILE           32 /* of second moments: three tiles fit a cache of the first level */
-#define PACK_CHUNK     256
 #define SLICE          32 /* components of eigenvectors that rotations are done to together */
 #define ROTATIONS      32768
 #define STEPS_MAX      64 /* for one eigenvalue; two are usual */
@@ -65,73 +64,6 @@ struct pca_axes {
 };
 
 /* ---- second moments ------------------------------------------------------------------------ */
-
-struct moments {
-    const struct kernels *kernels;
-    const float *samples;
-    size_t n, rows; /* all there are; those looked at */
-    uint32_t dim, tiles;
-    float *packed; /* [tiles][rows up to a multiple of TILE][TILE], zeros where there is nothing */
-    double *square;
-};
-
-static size_t tile_floats(const struct moments *moments)
-{
-    return (moments->rows + TILE - 1) / TILE * TILE * TILE;
-}
-
-/* Rows first to last - 1. */
-static void pack_job(void *context, unsigned worker, size_t first, size_t last)
-{
-    const struct moments *moments = context;
-    (void)worker;
-    for (size_t r = first; r < last; r++) {
-        size_t row = (size_t)((uint64_t)r * moments->n / moments->rows);
-        const float *x = moments->samples + row * moments->dim;
-        for (size_t tile = 0; tile < moments->tiles; tile++) {
-            size_t left = moments->dim - tile * TILE;
-            memcpy(moments->packed + tile * tile_floats(moments) + r * TILE, x + tile * TILE,
-                   (left < TILE ? left : TILE) * sizeof *x);
-        }
-    }
-}
-
-static inline void widen_block(const float *restrict x, double *restrict wide)
-{
-    for (size_t j = 0; j < LANES; j++) wide[j] = (double)x[j];
-}
-
-static void load_tile(const float *from, double *tile)
-{
-    for (size_t i = 0; i < TILE * TILE; i += LANES) widen_block(from + i, tile + i);
-}
-
-static void moments_tile(const struct moments *moments, size_t tile_i, size_t tile_j)
-{
-    double a[TILE * TILE], b[TILE * TILE], sum[TILE * TILE] = {0};
-    size_t begin_i = tile_i * TILE, begin_j = tile_j * TILE, dim = moments->dim;
-    size_t floats = tile_floats(moments);
-    for (size_t first = 0; first < floats; first += TILE * TILE) {
-        load_tile(moments->packed + tile_i * floats + first, a);
-        if (tile_i != tile_j) load_tile(moments->packed + tile_j * floats + first, b);
-        moments->kernels->add_moments(a, tile_i != tile_j ? b : a, sum);
-    }
-    for (size_t i = begin_i; i < begin_i + TILE && i < dim; i++)
-        for (size_t j = begin_j; j < begin_j + TILE && j < dim; j++)
-            moments->square[i * dim + j] = sum[(i - begin_i) * TILE + j - begin_j];
-}
-
-/* Tiles of the lower triangle, counted along its rows. */
-static void moments_job(void *context, unsigned worker, size_t begin, size_t end)
-{
-    const struct moments *moments = context;
-    (void)worker;
-    size_t i = 0, before = 0;
-    for (size_t tile = begin; tile < end; tile++) {
-        while (before + i + 1 <= tile) before += ++i;
-        moments_tile(moments, i, tile - before);
-    }
-}
 
 /* Brings the trace to 1, so that nothing overflows on the way; returns what it was, or 0 where
  * there is nothing to find. */
@@ -384,19 +316,6 @@ static void rank(struct pca_axes *axes, const double *values, double scale, stru
     }
 }
 
-static enum vdb_status find_moments(struct moments *moments, unsigned threads,
-                                    struct vdb_error *err)
-{
-    size_t bytes = (moments->tiles * tile_floats(moments) + 1) * sizeof(float),
-           tiles = moments->tiles;
-    moments->packed = pages_alloc(bytes);
-    if (!moments->packed) return error_no_memory(err);
-    par_for(threads, moments->rows, PACK_CHUNK, pack_job, moments);
-    par_for(threads, tiles * (tiles + 1) / 2, 1, moments_job, moments);
-    pages_free(moments->packed, bytes);
-    return VDB_OK;
-}
-
 /* `memory` is 5 * dim zeros; `square` has the moments of so many rows. */
 static void find_energies(struct pca_axes *axes, size_t rows, double *memory, struct ranked *ranked)
 {
@@ -432,17 +351,13 @@ enum vdb_status pca_axes_create(const struct kernels *kernels, const float *samp
 
     double *memory = calloc(5 * (size_t)dim, sizeof *memory);
     struct ranked *ranked = malloc(dim * sizeof *ranked);
-    struct moments moments = {.kernels = kernels,
-                              .samples = samples,
-                              .n = n,
-                              .rows = n < ROWS_MAX ? n : ROWS_MAX,
-                              .dim = dim,
-                              .tiles = (dim + TILE - 1) / TILE,
-                              .square = made->square};
+    size_t rows = n < ROWS_MAX ? n : ROWS_MAX;
     bool got = made->square && made->t && made->energies && made->order && memory && ranked;
-    enum vdb_status status = got ? find_moments(&moments, threads, err) : error_no_memory(err);
+    enum vdb_status status =
+        got ? moments_find(kernels, samples, n, rows, dim, threads, made->square, err)
+            : error_no_memory(err);
     if (!status)
-        find_energies(made, moments.rows, memory, ranked);
+        find_energies(made, rows, memory, ranked);
     else
         pca_axes_free(made);
     *axes = status ? NULL : made;
