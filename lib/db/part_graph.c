@@ -91,6 +91,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
         .edges = x->edges,
         .pivots = x->pivots,
         .pivot_count = h->pivot_count,
+        .dimension = dimension,
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;

@@ -1,7 +1,8 @@
 /* calibrate.c: what recall which effort gives on a graph or an inverted file.
  *
- * One walk serves every k; of an inverted file each k has searches of its own, as it has survivors
- * of its own. Efforts rise for all queries together; a query that has found all its rows is done.
+ * Each k has walks of its own where it decides when they end, and searches of its own of an
+ * inverted file, as it has survivors of its own. Efforts rise for all queries together; a query
+ * that has found all its rows is done.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/calibrate.h"
 
@@ -52,31 +53,46 @@ static uint32_t kept(const struct calibrator *m, uint32_t k)
     return room > m->effort ? room : m->effort;
 }
 
-/* What a search with this effort would answer, held against the truth. */
-static enum vdb_status walk_query(const struct calibrator *m, struct scratch *s, uint32_t query)
+/* What searches with this effort for KS_MEASURED[a] would answer, and for those of the next ones
+ * for which walks are the same, held against the truth. Returns through *a which is next. */
+static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, uint32_t query,
+                                uint32_t *a)
 {
     struct query *q = &m->queries[query];
     const struct candidate *candidates;
-    uint32_t ks = ks_of(m, query), count, hits[KS] = {0}, keep[KS];
-    for (uint32_t a = 0; a < ks; a++) keep[a] = kept(m, KS_MEASURED[a]);
-    enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows.kernels,
-                                          m->values + (size_t)query * m->rows.dim, NULL);
+    uint32_t first = *a, ks = ks_of(m, query), count, hits[KS] = {0}, keep[KS];
+    uint32_t end = m->effort <= KS_MEASURED[first] ? ks : first + 1;
+    for (uint32_t i = first; i < end; i++) keep[i] = kept(m, KS_MEASURED[i]);
     struct walk_work before = walk_work_done(s->walk);
-    if (!status)
-        status = walk_graph(s->walk, m->graph, m->effort, keep[ks - 1], &candidates, &count, NULL);
+    enum vdb_status status = walk_graph_for(s->walk, m->graph, KS_MEASURED[first], m->effort,
+                                            keep[end - 1], NULL, &candidates, &count, NULL);
     for (uint32_t i = 0; !status && i < count; i++) {
         uint8_t place;
         status = calibrator_place(m, query, candidates[i].row, s->x, &place);
-        for (uint32_t a = place; !status && a < ks; a++) hits[a] += i < keep[a];
+        for (uint32_t j = place > first ? place : first; !status && j < end; j++)
+            hits[j] += i < keep[j];
     }
     struct walk_work work = walk_work_done(s->walk);
     work.expanded -= before.expanded;
     work.measured -= before.measured;
-    for (uint32_t a = 0; !status && a < ks; a++) {
-        uint32_t k = KS_MEASURED[a];
-        if (q->hits[a] < k) q->hits[a] = hits[a] < k ? hits[a] : k;
-        s->cost[a] += cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work);
-        s->runs[a]++;
+    for (; !status && *a < end; ++*a) {
+        uint32_t k = KS_MEASURED[*a];
+        if (q->hits[*a] < k) q->hits[*a] = hits[*a] < k ? hits[*a] : k;
+        s->cost[*a] += cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work);
+        s->runs[*a]++;
+    }
+    return status;
+}
+
+static enum vdb_status walk_query(const struct calibrator *m, struct scratch *s, uint32_t query)
+{
+    enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows.kernels,
+                                          m->values + (size_t)query * m->rows.dim, NULL);
+    for (uint32_t a = 0; a < ks_of(m, query) && !status;) {
+        if (m->open[a] && m->queries[query].hits[a] < KS_MEASURED[a])
+            status = walk_for(m, s, query, &a);
+        else
+            a++;
     }
     return status;
 }

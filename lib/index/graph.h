@@ -43,6 +43,8 @@ struct graph { /* a view; owns nothing */
     uint32_t leader_count;
     const uint32_t *groups;
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
+    uint32_t dimension; /* the rows' intrinsic dimension in thousandths, by which walks for the k
+                           nearest end; 0: it is not known */
 };
 
 struct graph_params {
@@ -132,13 +134,15 @@ struct walk_filter {
     void *context;
 };
 
-/* The same where only some rows count: it goes on until the `ef` nearest that do are expanded, and
- * all that lie between them, within the `keep` nearest rows of all. So effort grows where rows do
- * not count and nowhere else. Those of the candidates that do not count are the caller's to drop.
- */
-enum vdb_status walk_graph_where(struct walk *walk, const struct graph *graph, uint32_t ef,
-                                 uint32_t keep, const struct walk_filter *filter,
-                                 const struct candidate **candidates, uint32_t *count,
-                                 struct vdb_error *err);
+/* The same for the `k` nearest. With an ef above k it ends where the next row is farther than the
+ * ef-th nearest should be, as the k-th nearest met and graph->dimension have it, between half of ef
+ * and twice ef; under ip, and where the dimension is not known, as walk_graph does. With a filter
+ * only the rows that count do so for this: it goes on until enough of these are expanded, and all
+ * that lie between them, within the `keep` nearest rows of all. So effort grows where rows do not
+ * count and nowhere else. Those of the candidates that do not count are the caller's to drop. */
+enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
+                               uint32_t ef, uint32_t keep, const struct walk_filter *filter,
+                               const struct candidate **candidates, uint32_t *count,
+                               struct vdb_error *err);
 
 #endif

@@ -19,6 +19,10 @@
 #define PIVOTS  64 /* measured in one go */
 #define AHEAD   2  /* likewise those of so many entries behind the one that is expanded */
 
+#define POWER_ONE     4096 /* of an exponent: the fractions of it are as fine as that */
+#define DIMENSION_MIN 1000 /* thousandths; of less nothing can be told */
+#define EXTEND_SHARE  8    /* rows by whose number a walk with a filter looks anew, of those seen */
+
 /* ---- scratch space ------------------------------------------------------------------------- */
 
 struct walk *walk_create(void)
@@ -274,39 +278,104 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
-/* Lets the walk go on where too few of the rows that it has expanded count, about as far as their
- * share asks for; 0 where it is far enough. */
-static int extend(struct pool *pool, const struct walk_filter *filter, uint32_t ef)
+/* When a walk ends: having expanded `least` rows, where the next is `stretch` times as far as the
+ * k-th nearest; with `most` in any case. */
+struct end {
+    uint32_t k, least, most;
+    double stretch;
+};
+
+/* x^(2000 / thousandths) for an x of 1 or more, by roots: the same on every CPU, which pow is not.
+ */
+static double root_of(double x, uint32_t thousandths)
+{
+    double power = 1;
+    uint32_t exponent = 2000 * POWER_ONE / thousandths;
+    for (; exponent >= POWER_ONE; exponent -= POWER_ONE) power *= x;
+    for (uint32_t bit = POWER_ONE / 2; exponent; exponent &= ~bit, bit /= 2) {
+        x = sqrt(x);
+        if (exponent & bit) power *= x;
+    }
+    return power;
+}
+
+/* Of evenly spread rows in m dimensions the ef-th nearest is (ef / k)^(1/m) times as far as the
+ * k-th. A walk that ends there does less where rows thin out around the query and more where they
+ * crowd, which is where it misses more, than one that ends at the ef-th of what it has met. (Ending
+ * by a multiple of the k-th distance: Al-Jazzazi et al., "Distance Adaptive Beam Search for
+ * Provably Accurate Graph-Based Nearest Neighbor Search", arXiv 2505.15636, 2025.) */
+static struct end end_for(const struct space *space, const struct graph *graph, uint32_t k,
+                          uint32_t ef)
+{
+    struct end end = {.k = k, .least = ef, .most = ef};
+    if (k == 0 || ef <= k || graph->dimension < DIMENSION_MIN || space->inner) return end;
+    end.stretch = root_of((double)ef / k, graph->dimension);
+    end.least = ef / 2 > k ? ef / 2 : k;
+    end.most = ef > UINT32_MAX / 2 ? UINT32_MAX : 2 * ef - k;
+    return end;
+}
+
+static double distance_of(const struct space *space, uint64_t key)
+{
+    bool is_float = space->kind == SPACE_FOUR || space->kind == SPACE_VECTORS;
+    return is_float ? (double)space_disorder(pool_distance(key)) : (double)pool_distance(key);
+}
+
+/* Whether the next row of the pool is far from what the k-th nearest row lets expect. */
+static bool is_far(const struct end *end, const struct space *space, const struct pool *pool,
+                   uint64_t kth)
+{
+    return distance_of(space, pool->keys[pool->next]) > end->stretch * distance_of(space, kth);
+}
+
+static bool has_ended(const struct end *end, const struct space *space, const struct pool *pool)
+{
+    if (pool->next < end->least || end->least == end->most) return false;
+    return is_far(end, space, pool, pool->keys[end->k - 1]);
+}
+
+/* Lets a walk for some rows go on where too few of those that it has expanded count, about as far
+ * as their share asks for; 0 where it is far enough. */
+static int extend(struct pool *pool, const struct end *end, const struct space *space,
+                  const struct walk_filter *filter)
 {
     uint32_t seen = pool->count < pool->effort ? pool->count : pool->effort, n = 0;
+    uint64_t more, kth = 0;
     if (seen == pool->capacity || seen < pool->effort) return 0;
-    for (uint32_t i = 0; i < seen; i++)
+    for (uint32_t i = 0; i < seen; i++) {
         n += filter->counts(filter->context, pool_row(pool->keys[i]));
-    if (n >= ef) return 0;
-    uint64_t more = (uint64_t)seen * (ef - n) / (n + 1) + 1;
+        if (n == end->k && kth == 0) kth = pool->keys[i];
+    }
+    if (n >= end->most) return 0;
+    if (n >= end->least) {
+        if (pool->next == pool->count || is_far(end, space, pool, kth)) return 0;
+        more = seen / EXTEND_SHARE + 1;
+    } else {
+        more = (uint64_t)seen * (end->least - n) / (n + 1) + 1;
+    }
     if (more > seen) more = seen;
     pool->effort = seen + more < pool->capacity ? seen + (uint32_t)more : pool->capacity;
     return 1;
 }
 
 static void run(struct walk *walk, const struct space *space, const struct graph *graph,
-                const struct probe *probe, uint32_t ef, uint32_t keep,
+                const struct probe *probe, const struct end *end, uint32_t room,
                 const struct walk_filter *filter)
 {
     struct front front = {0, 0};
     struct pool *pool = &walk->pool;
     struct gathered present = {0, 0};
-    pool_reset(pool, keep < graph->rows ? keep : graph->rows);
-    pool->effort = ef;
+    pool_reset(pool, room < graph->rows ? room : graph->rows);
+    pool->effort = filter ? end->least : end->most;
     enter(walk, &front, space, graph, probe);
     for (;;) {
         struct gathered ahead = {0, 0};
-        int going = pool_has_next(pool);
+        int going = pool_has_next(pool) && (filter || !has_ended(end, space, pool));
         if (going) ahead = gather(walk, &front, graph, pool_take(pool));
         for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
             edges_prefetch(graph, pool_row(pool->keys[i]));
         measure(walk, space, graph, probe, present, ahead);
-        if (!going && present.count == 0 && !(filter && extend(pool, filter, ef))) break;
+        if (!going && present.count == 0 && !(filter && extend(pool, end, space, filter))) break;
         present = ahead;
         walk->work.expanded += (uint64_t)going;
         walk->work.measured += ahead.count;
@@ -317,7 +386,8 @@ static void run(struct walk *walk, const struct space *space, const struct graph
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
               const struct probe *probe, uint32_t ef, uint32_t keep)
 {
-    run(walk, space, graph, probe, ef, keep, NULL);
+    struct end end = {.least = ef, .most = ef};
+    run(walk, space, graph, probe, &end, keep, NULL);
 }
 
 struct walk_work walk_work_done(const struct walk *walk)
@@ -450,21 +520,26 @@ int walk_is_exact(const struct walk *walk)
     return walk->probe.exact;
 }
 
-enum vdb_status walk_graph_where(struct walk *walk, const struct graph *graph, uint32_t ef,
-                                 uint32_t keep, const struct walk_filter *filter,
-                                 const struct candidate **candidates, uint32_t *count,
-                                 struct vdb_error *err)
+enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
+                               uint32_t ef, uint32_t keep, const struct walk_filter *filter,
+                               const struct candidate **candidates, uint32_t *count,
+                               struct vdb_error *err)
 {
     struct graph bounded = *graph;
     uint32_t rows = walk->space.codes->rows;
     if (bounded.rows > rows) bounded.rows = rows;
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
+    struct end end = end_for(&walk->space, &bounded, k, ef);
     if (keep == 0) keep = 1;
-    uint32_t room = keep < bounded.rows ? keep : bounded.rows;
-    if (!walk_reserve(walk, bounded.rows, bounded.degree, room) || !walk_reserve_found(walk, room))
+    uint64_t room = filter && ef ? (uint64_t)keep * end.most / ef : keep;
+    if (end.most > end.least && room < end.most) room = end.most;
+    if (room > bounded.rows) room = bounded.rows;
+    if (!walk_reserve(walk, bounded.rows, bounded.degree, (uint32_t)room) ||
+        !walk_reserve_found(walk, (uint32_t)room))
         return error_no_memory(err);
-    run(walk, &walk->space, &bounded, &walk->probe, ef, keep, filter);
+    run(walk, &walk->space, &bounded, &walk->probe, &end, (uint32_t)room, filter);
+    if (!filter && walk->pool.count > keep) walk->pool.count = keep;
     *count = walk_take_found(walk, candidates);
     return VDB_OK;
 }
@@ -473,5 +548,5 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err)
 {
-    return walk_graph_where(walk, graph, ef, keep, NULL, candidates, count, err);
+    return walk_graph_for(walk, graph, 0, ef, keep, NULL, candidates, count, err);
 }

@@ -200,8 +200,8 @@ static enum vdb_status search_index(struct part_search *s, const struct part *pa
                           candidates, count, err);
     struct counted counted = {s, part->row_begin};
     struct walk_filter filter = {counts, &counted};
-    return walk_graph_where(s->walk, &part->graph, e->effort, e->keep,
-                            e->seen < e->rows ? &filter : NULL, candidates, count, err);
+    return walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->keep,
+                          e->seen < e->rows ? &filter : NULL, candidates, count, err);
 }
 
 enum vdb_status part_search(struct part_search *s, const struct part *part, struct query *query,

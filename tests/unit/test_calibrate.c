@@ -166,7 +166,8 @@ static struct seen look(struct points *points, const struct codes *codes, struct
         points_query(points, 40, 0.5, 6, i, query);
         points_nearest(points, query, k, nearest);
         assert_int_equal(walk_prepare(walk, codes, kernels, query, NULL), VDB_OK);
-        assert_int_equal(walk_graph(walk, &points->graph, ef, keep, &found, &count, NULL), VDB_OK);
+        assert_int_equal(
+            walk_graph_for(walk, &points->graph, k, ef, keep, NULL, &found, &count, NULL), VDB_OK);
         for (uint32_t j = 0; j < count; j++)
             for (uint32_t l = 0; l < k; l++) hits += found[j].row == nearest[l];
         seen.sorted[i] = hits / (double)k;
@@ -203,6 +204,7 @@ static void check_curves(struct points *points, const struct codes *codes)
     static const uint32_t ks[] = {1, 10, 100};
     struct calibration c;
     struct walk *walk = walk_create();
+    points->graph.dimension = 8000; /* by which walks end */
     assert_int_equal(calibrate_with(points, codes, 2, &c), VDB_OK);
     assert_int_equal(c.curve_count, 3);
     for (uint32_t a = 0; a < 3; a++) {

@@ -316,6 +316,136 @@ static void effort_below_keep(void **state)
     points_release(&points);
 }
 
+/* ---- where a walk for the k nearest ends ---------------------------------------------------- */
+
+#define LINE   100
+#define DEGREE 8
+
+/* Rows on a line, nearest to the query at 0 first, each with edges to the next ones: a walk expands
+ * them in order. */
+struct line {
+    struct points points;
+    uint32_t edges[LINE * DEGREE], pivot;
+    struct graph graph;
+};
+
+static void line_init(struct line *line, const int *places, enum vdb_metric metric)
+{
+    points_init(&line->points, LINE, 1);
+    for (uint32_t i = 0; i < LINE; i++) {
+        line->points.x[i] = (float)places[i];
+        for (uint32_t j = 0; j < DEGREE; j++)
+            line->edges[i * DEGREE + j] = i + 1 + j < LINE ? i + 1 + j : GRAPH_NO_ROW;
+    }
+    line->pivot = 0;
+    line->graph = (struct graph){.rows = LINE,
+                                 .degree = DEGREE,
+                                 .edges = line->edges,
+                                 .pivots = &line->pivot,
+                                 .pivot_count = 1,
+                                 .dimension = 1000};
+    points_code(&line->points, metric, 0);
+    assert_true(line->points.codes.scale == 1.0f);
+}
+
+/* How many rows a walk expands. */
+static uint32_t expanded(struct line *line, uint32_t k, uint32_t ef,
+                         const struct walk_filter *filter)
+{
+    struct walk *walk = walk_create();
+    const struct candidate *found;
+    uint32_t count;
+    float query = 0;
+    assert_int_equal(walk_prepare(walk, &line->points.codes, kernels, &query, NULL), VDB_OK);
+    assert_int_equal(walk_graph_for(walk, &line->graph, k, ef, 60, filter, &found, &count, NULL),
+                     VDB_OK);
+    assert_true(filter || count <= 60);
+    for (uint32_t i = 0; i < count; i++) assert_int_equal(found[i].row, i);
+    uint32_t n = (uint32_t)walk_work_done(walk).expanded;
+    walk_free(walk);
+    return n;
+}
+
+/* Of evenly spread rows as many are expanded as ef says, or as many as are as near as the ef-th
+ * would be in the dimension that the graph has. */
+static void ends_where_the_next_row_is_far(void **state)
+{
+    (void)state;
+    struct line line;
+    int even[LINE], thin[LINE], dense[LINE];
+    for (int i = 0; i < LINE; i++) {
+        even[i] = i + 1;
+        thin[i] = i < 10 ? i + 1 : i + 80;
+        dense[i] = i < 10 ? 10 * i + 10 : i + 91;
+    }
+    line_init(&line, even, VDB_METRIC_L2);
+    assert_int_equal(expanded(&line, 10, 40, NULL), 40);
+    assert_int_equal(expanded(&line, 5, 40, NULL), 40);
+    line.graph.dimension = 1250;
+    assert_int_equal(expanded(&line, 5, 40, NULL), 26); /* 5 * 8^(1/1.25) = 26.4 */
+    line.graph.dimension = 2000;
+    assert_int_equal(expanded(&line, 5, 40, NULL), 20);  /* half of ef, though 5 * 8^(1/2) = 14.1 */
+    assert_int_equal(expanded(&line, 36, 40, NULL), 37); /* 36 * (40/36)^(1/2) = 37.9 */
+    points_release(&line.points);
+    line_init(&line, thin, VDB_METRIC_L2);
+    assert_int_equal(expanded(&line, 10, 40, NULL), 20);
+    assert_int_equal(expanded(&line, 10, 16, NULL), 10);
+    points_release(&line.points);
+    line_init(&line, dense, VDB_METRIC_L2);
+    assert_int_equal(expanded(&line, 10, 40, NULL), 70); /* twice ef less k */
+    points_release(&line.points);
+}
+
+/* No more than k to go on from, an unknown dimension, and products tell nothing of it. */
+static void ends_by_effort_alone(void **state)
+{
+    (void)state;
+    struct line line;
+    int dense[LINE], products[LINE];
+    for (int i = 0; i < LINE; i++) {
+        dense[i] = i < 10 ? 10 * i + 10 : i + 91;
+        products[i] = 200 - i;
+    }
+    line_init(&line, dense, VDB_METRIC_L2);
+    assert_int_equal(expanded(&line, 40, 40, NULL), 40);
+    assert_int_equal(expanded(&line, 50, 40, NULL), 40);
+    assert_int_equal(expanded(&line, 0, 40, NULL), 40);
+    line.graph.dimension = 0;
+    assert_int_equal(expanded(&line, 10, 40, NULL), 40);
+    points_release(&line.points);
+    line_init(&line, products, VDB_METRIC_IP);
+    assert_int_equal(expanded(&line, 10, 40, NULL), 40);
+    points_release(&line.points);
+}
+
+static bool is_even(void *context, uint32_t row)
+{
+    (void)context;
+    return row % 2 == 0;
+}
+
+/* The k-th nearest is that of the rows that count, and so many of these are to be expanded. It
+ * looks at them anew for every eighth more. */
+static void ends_by_rows_that_count(void **state)
+{
+    (void)state;
+    struct line line;
+    struct walk_filter filter = {is_even, NULL};
+    int even[LINE], thin[LINE];
+    for (int i = 0; i < LINE; i++) {
+        even[i] = i + 1;
+        thin[i] = i < 20 ? i + 1 : i + 80;
+    }
+    line_init(&line, even, VDB_METRIC_L2);
+    assert_in_range(expanded(&line, 5, 20, &filter), 36, 36 * 9 / 8); /* the fifth is at 9 */
+    line.graph.dimension = 0;
+    assert_in_range(expanded(&line, 5, 20, &filter), 39, 40);
+    points_release(&line.points);
+    line_init(&line, thin, VDB_METRIC_L2);
+    assert_in_range(expanded(&line, 10, 24, &filter), 23, 24); /* half of ef that count */
+    points_release(&line.points);
+}
+
 /* ---- scratch space ------------------------------------------------------------------------- */
 
 static uint64_t digest(struct walk *walk, const struct points *points, uint32_t ef)
@@ -430,6 +560,9 @@ int main(void)
         cmocka_unit_test(walks_leave_no_trace),
         cmocka_unit_test(same_for_every_kernel_set),
         cmocka_unit_test(effort_below_keep),
+        cmocka_unit_test(ends_where_the_next_row_is_far),
+        cmocka_unit_test(ends_by_effort_alone),
+        cmocka_unit_test(ends_by_rows_that_count),
         cmocka_unit_test(odd_queries),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
