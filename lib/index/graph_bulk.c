@@ -10,8 +10,10 @@
  * alone; only what pruning has kept of a list gets edges back; and rows are sought, to mend what is
  * cut off.
  *
- * Rows that come to a finished graph, where they are not few, meet all rows in leaves in the same
- * way, but only they have reservoirs, and what costs the most is done for them alone.
+ * Rows that come to a finished graph, where they are not few, find what is near them in cells
+ * (graph_cells.h). Only they have reservoirs, and of each cell's rows the nearest few are offered:
+ * walks would give them their nearest alone, and lists chosen among these are worse than those of a
+ * new graph.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/graph_bulk.h"
 
@@ -20,16 +22,18 @@
 
 #include "base/error.h"
 #include "base/par.h"
+#include "index/graph_cells.h"
 #include "index/graph_leaves.h"
 #include "index/graph_merge.h"
 #include "index/graph_reservoirs.h"
 #include "index/graph_reverse.h"
 #include "index/graph_seek.h"
 
-/* From one row in so many on, with lists of up to 32 and with longer ones, rows come to a base in
- * bulk: for fewer, finding the leaves of all rows costs more than walks (tests/bench/NOTES.md). */
-#define MERGED_FROM      4
-#define MERGED_FROM_LONG 32
+/* Rows come to a base in bulk where that takes up to so many times the distances that walks for
+ * them would, which cost some eight times as much each (tests/bench/NOTES.md); and to smaller ones
+ * than are built so. */
+#define MERGED_DISTANCES 32
+#define MERGED_SMALLER   8
 
 #define COPIES_MIN 4
 #define LEAF_BYTES (256 << 10) /* of packed rows, for which a core's own cache has room */
@@ -39,7 +43,8 @@
 /* At least so many of a leaf are offered. With twice as many, reservoirs fill with what is
  * nearest in all leaves alike; with half, near rows are missed where leaves differ little. */
 #define NEAR 6
-/* Rows that come to a base are offered more and choose among more, since no old row seeks them. */
+/* Of a cell, which has what no other has, half as many again. Rows that come to a base choose among
+ * more, since no old row seeks them. */
 #define NEAR_MERGED       9
 #define KEEP_MERGED(keep) ((keep) + (keep) / 2)
 #define BALL_STEPS        16 /* between calls of progress */
@@ -49,7 +54,6 @@
 struct scratch { /* a worker's */
     struct tiles leaf;
     uint32_t *distances, *places; /* of a tile */
-    uint32_t *fresh;              /* of a leaf */
     uint64_t *offered;
 };
 
@@ -65,7 +69,8 @@ struct bulk {
     uint32_t steps, steps_done, reported;
 
     struct scratch *scratch;
-    struct leaves leaves;
+    struct leaves leaves; /* or, of rows that come to a base: */
+    struct cells cells;
     struct reservoirs reservoirs;
     uint16_t *kept; /* how many of a list pruning kept; the others fill it */
     struct reverse reverse;
@@ -79,10 +84,9 @@ static bool scratch_alloc(struct scratch *s, const struct bulk *bulk)
     size_t room = kernel_tile_room(bulk->leaf_rows);
     s->distances = malloc(room * KERNEL_TILE_QUERIES * sizeof *s->distances);
     s->places = malloc((room + 16) * sizeof *s->places);
-    s->fresh = malloc(room * sizeof *s->fresh);
     s->offered = malloc(room * sizeof *s->offered);
     return tiles_alloc(&s->leaf, &bulk->builder->space, bulk->leaf_rows, true, true) &&
-           s->distances && s->places && s->fresh && s->offered;
+           s->distances && s->places && s->offered;
 }
 
 static void scratch_free(struct bulk *bulk)
@@ -92,7 +96,6 @@ static void scratch_free(struct bulk *bulk)
         tiles_free(&s->leaf);
         free(s->distances);
         free(s->places);
-        free(s->fresh);
         free(s->offered);
     }
     free(bulk->scratch);
@@ -112,28 +115,55 @@ static void offer_nearest(struct bulk *bulk, struct scratch *s, const uint32_t *
     reservoirs_offer(&bulk->reservoirs, self - bulk->first, s->offered, count);
 }
 
+static void pack(const struct bulk *bulk, struct scratch *s, const uint32_t *rows, uint32_t n)
+{
+    const struct space *space = &bulk->builder->space;
+    for (uint32_t i = 0; i < n; i++) {
+        if (i % 8 == 0) space_prefetch(space, rows + i, n - i < 16 ? n - i : 16);
+        tiles_pack(&s->leaf, space, i, rows[i]);
+    }
+}
+
+/* Offers the nearest of what is packed to up to KERNEL_TILE_QUERIES rows, which are among the
+ * leaf's queries from `first` on. */
+static void offer_packed(struct bulk *bulk, struct scratch *s, const uint32_t *rows, uint32_t n,
+                         const uint32_t *askers, uint32_t m, uint32_t first)
+{
+    struct kernel_tile tile;
+    for (uint32_t j = 0; j < m; j++) reservoirs_fetch(&bulk->reservoirs, askers[j] - bulk->first);
+    tiles_measure(&s->leaf, n, &s->leaf, first, &bulk->builder->space, s->distances, &tile);
+    for (uint32_t j = 0; j < m; j++) /* one of those nearest is the row itself */
+        offer_nearest(bulk, s, rows, n, askers[j], tile.distances + j * tile.stride,
+                      tiles_limit(tile.least[j], bulk->near + 1));
+}
+
+static uint32_t tile_of(uint32_t n, uint32_t begin)
+{
+    return n - begin < KERNEL_TILE_QUERIES ? n - begin : KERNEL_TILE_QUERIES;
+}
+
 static void leaf(void *context, unsigned worker, const uint32_t *rows, uint32_t n)
+{
+    struct bulk *bulk = context;
+    struct scratch *s = &bulk->scratch[worker];
+    pack(bulk, s, rows, n);
+    for (uint32_t i = 0; i < n; i++) tiles_query(&s->leaf, &bulk->builder->space, i, rows[i]);
+    for (uint32_t i = 0; i < n; i += KERNEL_TILE_QUERIES)
+        offer_packed(bulk, s, rows, n, rows + i, tile_of(n, i), i);
+}
+
+static void cell(void *context, unsigned worker, const uint32_t *rows, uint32_t n,
+                 const uint32_t *askers, uint32_t asker_count)
 {
     struct bulk *bulk = context;
     const struct space *space = &bulk->builder->space;
     struct scratch *s = &bulk->scratch[worker];
-    struct kernel_tile tile;
-    uint32_t fresh = 0;
-    for (uint32_t i = 0; i < n; i++)
-        if (rows[i] >= bulk->first) s->fresh[fresh++] = rows[i];
-    for (uint32_t i = 0; i < n && fresh; i++) {
-        if (i % 8 == 0) space_prefetch(space, rows + i, n - i < 16 ? n - i : 16);
-        tiles_pack(&s->leaf, space, i, rows[i]);
-    }
-    for (uint32_t i = 0; i < fresh; i++) tiles_query(&s->leaf, space, i, s->fresh[i]);
-    for (uint32_t i = 0; i < fresh; i += KERNEL_TILE_QUERIES) {
-        uint32_t m = fresh - i < KERNEL_TILE_QUERIES ? fresh - i : KERNEL_TILE_QUERIES;
-        for (uint32_t j = 0; j < m; j++)
-            reservoirs_fetch(&bulk->reservoirs, s->fresh[i + j] - bulk->first);
-        tiles_measure(&s->leaf, n, &s->leaf, i, space, s->distances, &tile);
-        for (uint32_t j = 0; j < m; j++) /* one of those nearest is the row itself */
-            offer_nearest(bulk, s, rows, n, s->fresh[i + j], tile.distances + j * tile.stride,
-                          tiles_limit(tile.least[j], bulk->near + 1));
+    pack(bulk, s, rows, n);
+    for (uint32_t i = 0; i < asker_count; i += KERNEL_TILE_QUERIES) {
+        uint32_t m = tile_of(asker_count, i);
+        space_prefetch(space, askers + i, m);
+        for (uint32_t j = 0; j < m; j++) tiles_query(&s->leaf, space, j, askers[i + j]);
+        offer_packed(bulk, s, rows, n, askers + i, m, 0);
     }
 }
 
@@ -149,6 +179,18 @@ static void ball_job(void *context, unsigned worker, size_t begin, size_t end)
 {
     struct bulk *bulk = context;
     leaves_visit(&bulk->leaves, worker, begin + bulk->offset, end + bulk->offset, leaf, bulk);
+}
+
+static void cell_home_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    cells_home(&bulk->cells, worker, begin + bulk->offset, end + bulk->offset);
+}
+
+static void cell_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct bulk *bulk = context;
+    cells_visit(&bulk->cells, worker, begin + bulk->offset, end + bulk->offset, cell, bulk);
 }
 
 /* What is in the reservoir of a row becomes its list, in place. */
@@ -213,18 +255,37 @@ static enum vdb_status run(struct bulk *bulk, size_t count, size_t chunk, par_fn
 
 /* ---- the build ----------------------------------------------------------------------------- */
 
-bool graph_bulk_serves(const struct builder *builder)
-{
-    uint32_t fresh = builder->distinct - builder->settled;
-    uint32_t from = builder->params.degree > 32 ? MERGED_FROM_LONG : MERGED_FROM;
-    return builder->space.kind == SPACE_L2 && builder->levels.degree == 0 &&
-           builder->distinct >= builder->params.bulk_rows &&
-           (uint64_t)fresh * from >= builder->distinct;
-}
-
 static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
 {
     return x < low ? low : x > high ? high : x;
+}
+
+static uint32_t copies_of(const struct graph_params *params)
+{
+    return within(params->ef_construction / 8, COPIES_MIN, LEAVES_COPIES_MAX);
+}
+
+static size_t packed_bytes(const struct builder *b)
+{
+    return 4 * kernel_block_groups(b->space.codes->dim);
+}
+
+/* A walk expands about ef rows, and has met half of their neighbours before. */
+static bool merges_in_bulk(const struct builder *b)
+{
+    const struct graph_params *params = &b->params;
+    uint32_t fresh = b->distinct - b->settled;
+    uint64_t walks = (uint64_t)fresh * params->ef_construction * params->degree / 2;
+    return b->distinct >= params->bulk_rows / MERGED_SMALLER && b->distinct >= 2 * HOMES_FAN_MAX &&
+           cells_distances(b->distinct, fresh, copies_of(params), packed_bytes(b)) <=
+               walks * MERGED_DISTANCES;
+}
+
+bool graph_bulk_serves(const struct builder *builder)
+{
+    if (builder->space.kind != SPACE_L2 || builder->levels.degree) return false;
+    if (builder->params.base) return merges_in_bulk(builder);
+    return builder->distinct >= builder->params.bulk_rows;
 }
 
 /* ef_construction says how hard to look: for how many candidates, in how many leaves. */
@@ -232,7 +293,7 @@ static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
 {
     struct builder *b = bulk->builder;
     uint32_t rows = b->growing.rows, degree = b->params.degree, ef = b->params.ef_construction;
-    size_t packed = 4 * kernel_block_groups(b->space.codes->dim);
+    size_t packed = packed_bytes(b);
     uint32_t keep = b->params.base ? KEEP_MERGED(ef * 16 / 25) : ef * 16 / 25;
     bulk->keep = within(keep, degree, degree > KEEP_MAX ? degree : KEEP_MAX);
     bulk->near = b->params.base ? NEAR_MERGED : NEAR;
@@ -244,12 +305,6 @@ static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
     bulk->mixed = malloc(rows * sizeof *bulk->mixed);
     if (!bulk->mixed) return error_no_memory(err);
     graph_order(b->representative, rows, bulk->mixed);
-    bulk->leaves = (struct leaves){.space = &b->space,
-                                   .order = bulk->mixed,
-                                   .count = b->distinct,
-                                   .copies = within(ef / 8, COPIES_MIN, LEAVES_COPIES_MAX),
-                                   .leaf_rows = bulk->leaf_rows,
-                                   .workers = b->workers};
     bulk->kept = calloc(rows, sizeof *bulk->kept);
     bulk->scratch = calloc(b->workers, sizeof *bulk->scratch);
     if (!bulk->kept || !bulk->scratch) return error_no_memory(err);
@@ -260,17 +315,55 @@ static enum vdb_status init(struct bulk *bulk, struct vdb_error *err)
         merge_load(b, bulk->edges);
     else
         memset(edges, 0xff, (size_t)rows * degree * sizeof *edges);
-    enum vdb_status status = reservoirs_init(&bulk->reservoirs, rows - bulk->first, degree,
-                                             bulk->keep, edges, b->workers > 1, err);
-    return status ? status : leaves_init(&bulk->leaves, err);
+    return reservoirs_init(&bulk->reservoirs, rows - bulk->first, degree, bulk->keep, edges,
+                           b->workers > 1, err);
+}
+
+static enum vdb_status fill_from_leaves(struct bulk *bulk, struct vdb_error *err)
+{
+    const struct builder *b = bulk->builder;
+    bulk->leaves = (struct leaves){.space = &b->space,
+                                   .order = bulk->mixed,
+                                   .count = b->distinct,
+                                   .copies = copies_of(&b->params),
+                                   .leaf_rows = bulk->leaf_rows,
+                                   .workers = b->workers};
+    enum vdb_status status = leaves_init(&bulk->leaves, err);
+    if (!status) status = run(bulk, bulk->leaves.count, 512, home_job, LIST_STEPS, err);
+    if (!status) status = leaves_fill(&bulk->leaves, err);
+    if (!status) status = run(bulk, bulk->leaves.balls, 1, ball_job, BALL_STEPS, err);
+    leaves_release(&bulk->leaves);
+    return status;
+}
+
+static enum vdb_status fill_from_cells(struct bulk *bulk, struct vdb_error *err)
+{
+    const struct builder *b = bulk->builder;
+    struct cells *cells = &bulk->cells;
+    *cells = (struct cells){.space = &b->space,
+                            .order = bulk->mixed,
+                            .fresh = bulk->fresh,
+                            .count = b->distinct,
+                            .fresh_count = bulk->fresh_count,
+                            .copies = copies_of(&b->params),
+                            .piece_rows = bulk->leaf_rows,
+                            .workers = b->workers};
+    enum vdb_status status = cells_init(cells, err);
+    if (!status)
+        status = run(bulk, (size_t)cells->count + cells->fresh_count, 512, cell_home_job,
+                     LIST_STEPS, err);
+    if (!status) {
+        cells_fill(cells);
+        status = run(bulk, cells->cells, 1, cell_job, BALL_STEPS, err);
+    }
+    cells_release(cells);
+    return status;
 }
 
 static enum vdb_status fill_reservoirs(struct bulk *bulk, struct vdb_error *err)
 {
-    enum vdb_status status = run(bulk, bulk->leaves.count, 512, home_job, LIST_STEPS, err);
-    if (!status) status = leaves_fill(&bulk->leaves, err);
-    if (!status) status = run(bulk, bulk->leaves.balls, 1, ball_job, BALL_STEPS, err);
-    leaves_release(&bulk->leaves);
+    enum vdb_status status =
+        bulk->builder->params.base ? fill_from_cells(bulk, err) : fill_from_leaves(bulk, err);
     scratch_free(bulk);
     return status;
 }
@@ -305,7 +398,6 @@ enum vdb_status graph_bulk(struct builder *builder, uint32_t *edges, struct vdb_
     reservoirs_release(&bulk.reservoirs);
     if (!status) status = link_back(&bulk, err);
     if (!status) status = seek_some(&bulk, err);
-    leaves_release(&bulk.leaves);
     scratch_free(&bulk);
     free(bulk.kept);
     free(bulk.mixed);

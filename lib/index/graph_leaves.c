@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "index/pool.h"
+#include "index/graph_homes.h"
 
 #define BALLS_MAX 2048
 #define BALL_ROWS 1000 /* on average, while balls are not too many */
@@ -18,10 +18,10 @@
 #define DEPTH_MAX 8    /* of cutting; what is left then is cut by number */
 
 struct leaves_scratch {
-    struct tiles leaders, queries;
-    uint32_t *distances, *places; /* of a tile */
-    uint32_t *sorted;             /* of a ball */
-    uint16_t *homes;              /* of a ball */
+    struct tiles leaders;
+    struct homes find;
+    uint32_t *sorted; /* of a ball */
+    uint16_t *homes;  /* of a ball */
 };
 
 /* Where leaves are handed to. */
@@ -48,12 +48,9 @@ enum vdb_status leaves_init(struct leaves *leaves, struct vdb_error *err)
         return error_no_memory(err);
     for (unsigned i = 0; i < leaves->workers; i++) {
         struct leaves_scratch *s = &leaves->scratch[i];
-        size_t room = kernel_tile_room(leaves->balls > CUTS_MAX ? leaves->balls : CUTS_MAX);
-        s->distances = malloc(room * KERNEL_TILE_QUERIES * sizeof *s->distances);
-        s->places = malloc((room + 16) * sizeof *s->places);
-        if (!s->distances || !s->places ||
-            !tiles_alloc(&s->leaders, leaves->space, CUTS_MAX, true, false) ||
-            !tiles_alloc(&s->queries, leaves->space, KERNEL_TILE_QUERIES, false, true))
+        uint32_t most = leaves->balls > CUTS_MAX ? leaves->balls : CUTS_MAX;
+        if (!homes_alloc(&s->find, leaves->space, most) ||
+            !tiles_alloc(&s->leaders, leaves->space, CUTS_MAX, true, false))
             return error_no_memory(err);
     }
     for (uint32_t i = 0; i < leaves->balls; i++)
@@ -66,9 +63,7 @@ void leaves_release(struct leaves *leaves)
     for (unsigned i = 0; leaves->scratch && i < leaves->workers; i++) {
         struct leaves_scratch *s = &leaves->scratch[i];
         tiles_free(&s->leaders);
-        tiles_free(&s->queries);
-        free(s->distances);
-        free(s->places);
+        homes_free(&s->find);
         free(s->sorted);
         free(s->homes);
     }
@@ -80,66 +75,17 @@ void leaves_release(struct leaves *leaves)
     *leaves = (struct leaves){0};
 }
 
-/* Puts the numbers of the `fan` nearest leaders into homes[]; there are at least as many. */
-static void nearest_leaders(const struct space *space, struct leaves_scratch *scratch,
-                            const uint32_t *distances, uint32_t leaders, uint32_t limit,
-                            uint32_t fan, uint16_t *homes)
-{
-    uint32_t n = space->kernels->select_u32(distances, leaders, limit, scratch->places);
-    uint64_t keys[LEAVES_COPIES_MAX + 1];
-    struct pool nearest = {.keys = keys};
-    pool_reset(&nearest, fan);
-    for (uint32_t i = 0; i < n; i++) {
-        uint64_t key = pool_key(distances[scratch->places[i]], scratch->places[i]);
-        if (key < nearest.limit) pool_insert(&nearest, key);
-    }
-    for (uint32_t i = 0; i < fan; i++) homes[i] = (uint16_t)pool_row(keys[i]);
-}
-
-static void assign(const struct space *space, struct leaves_scratch *scratch,
-                   const struct tiles *leaders, uint32_t leader_count, const uint32_t *rows,
-                   size_t n, uint32_t fan, uint16_t *homes)
-{
-    struct kernel_tile tile;
-    for (size_t i = 0; i < n; i += KERNEL_TILE_QUERIES) {
-        uint32_t m = n - i < KERNEL_TILE_QUERIES ? (uint32_t)(n - i) : KERNEL_TILE_QUERIES;
-        space_prefetch(space, rows + i, n - i < 16 ? (uint32_t)(n - i) : 16);
-        for (uint32_t j = 0; j < m; j++) tiles_query(&scratch->queries, space, j, rows[i + j]);
-        tiles_measure(leaders, leader_count, &scratch->queries, 0, space, scratch->distances,
-                      &tile);
-        for (uint32_t j = 0; j < m; j++)
-            nearest_leaders(space, scratch, tile.distances + j * tile.stride, leader_count,
-                            tiles_limit(tile.least[j], fan), fan, homes + (i + j) * fan);
-    }
-}
-
 void leaves_home(struct leaves *leaves, unsigned worker, size_t begin, size_t end)
 {
-    assign(leaves->space, &leaves->scratch[worker], &leaves->leaders, leaves->balls,
-           leaves->order + begin, end - begin, leaves->copies,
-           leaves->homes + begin * leaves->copies);
-}
-
-/* Sorts rows by their homes, each with `fan` of them, stably. Home h's come to stand from starts[h]
- * to starts[h + 1], for which starts[], two longer than homes are many, is 0 before. Returns the
- * most that one home has. */
-static size_t sort_by_home(const uint32_t *rows, size_t n, const uint16_t *homes, size_t fan,
-                           size_t home_count, size_t *starts, uint32_t *sorted)
-{
-    size_t most = 0;
-    for (size_t i = 0; i < n * fan; i++) starts[homes[i] + 2]++;
-    for (size_t i = 2; i < home_count + 2; i++) {
-        most = starts[i] > most ? starts[i] : most;
-        starts[i] += starts[i - 1];
-    }
-    for (size_t i = 0; i < n * fan; i++) sorted[starts[homes[i] + 1]++] = rows[i / fan];
-    return most;
+    homes_find(&leaves->scratch[worker].find, leaves->space, &leaves->leaders, leaves->balls,
+               leaves->order + begin, end - begin, leaves->copies,
+               leaves->homes + begin * leaves->copies);
 }
 
 enum vdb_status leaves_fill(struct leaves *leaves, struct vdb_error *err)
 {
-    size_t most = sort_by_home(leaves->order, leaves->count, leaves->homes, leaves->copies,
-                               leaves->balls, leaves->starts, leaves->members);
+    size_t most = homes_sort(leaves->order, leaves->count, leaves->homes, leaves->copies,
+                             leaves->balls, leaves->starts, leaves->members);
     free(leaves->homes);
     leaves->homes = NULL;
     for (unsigned i = 0; i < leaves->workers; i++) {
@@ -173,8 +119,8 @@ static void cut(const struct visit *visit, uint32_t *rows, size_t n, uint32_t de
     if (leaders > CUTS_MAX) leaders = CUTS_MAX;
     for (size_t i = 0; i < leaders; i++)
         tiles_pack(&s->leaders, space, (uint32_t)i, rows[n * i / leaders]);
-    assign(space, s, &s->leaders, (uint32_t)leaders, rows, n, 1, s->homes);
-    sort_by_home(rows, n, s->homes, 1, leaders, starts, s->sorted);
+    homes_find(&s->find, space, &s->leaders, (uint32_t)leaders, rows, n, 1, s->homes);
+    homes_sort(rows, n, s->homes, 1, leaders, starts, s->sorted);
     memcpy(rows, s->sorted, n * sizeof *rows);
     for (size_t i = 0; i < leaders; i++)
         cut(visit, rows + starts[i], starts[i + 1] - starts[i], depth + 1);

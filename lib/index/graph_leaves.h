@@ -9,9 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "index/graph_homes.h"
 #include "index/tiles.h"
 
-#define LEAVES_COPIES_MAX KERNEL_TILE_PANEL /* as many nearest as tiles_limit can tell */
+#define LEAVES_COPIES_MAX HOMES_FAN_MAX
 
 struct leaves_scratch; /* a worker's */
 

@@ -199,7 +199,22 @@ static double recall(const struct points *points, const struct graph *graph, uin
     return right / (double)(QUERIES * K);
 }
 
-/* In many steps of a sixteenth, in one, and in one in bulk; the rows of a step lie as the others
+/* All rows, from `rows` on in steps of a sixteenth. */
+static struct made in_steps(const struct points *points, uint32_t rows,
+                            const struct graph_params *params, const struct graph *base)
+{
+    struct made made = {.edges = NULL};
+    while (rows < points->rows) {
+        rows = rows + rows / 16 < points->rows ? rows + rows / 16 : points->rows;
+        struct made next = build(points, rows, params, base);
+        made_free(&made);
+        made = next;
+        base = &made.graph;
+    }
+    return made;
+}
+
+/* In many steps and in one, each by walks and in bulk; the rows of a step lie as the others
  * do, or all in clusters that were not there before. */
 static void recall_is_that_of_a_new_graph(void **state)
 {
@@ -224,28 +239,27 @@ static void recall_is_that_of_a_new_graph(void **state)
         points_code(&points, VDB_METRIC_L2, 0);
         struct made fresh = build(&points, ROWS, &params, NULL);
         struct made half = build(&points, ROWS / 2, &params, NULL);
-        struct made once = build(&points, ROWS, &params, &half.graph);
         params.bulk_rows = 1000;
         struct made bulk = build(&points, ROWS, &params, &half.graph);
+        struct made bulk_steps = in_steps(&points, ROWS / 2, &params, &half.graph);
+        params.bulk_rows = 100000;
+        struct made once = build(&points, ROWS, &params, &half.graph);
+        struct made steps = in_steps(&points, ROWS / 2, &params, &half.graph);
         params.bulk_rows = 0;
-        struct made steps = half;
-        for (uint32_t rows = ROWS / 2; rows < ROWS;) {
-            rows = rows + rows / 16 < ROWS ? rows + rows / 16 : ROWS;
-            struct made next = build(&points, rows, &params, &steps.graph);
-            made_free(&steps);
-            steps = next;
-        }
+        made_free(&half);
         for (uint32_t ef = 20; ef <= 80; ef *= 2) {
             double want = recall(&points, &fresh.graph, CLUSTERS, ef);
             assert_true(want > 0.9);
             assert_true(recall(&points, &once.graph, CLUSTERS, ef) >= want - 0.005);
             assert_true(recall(&points, &bulk.graph, CLUSTERS, ef) >= want - 0.005);
             assert_true(recall(&points, &steps.graph, CLUSTERS, ef) >= want - 0.005);
+            assert_true(recall(&points, &bulk_steps.graph, CLUSTERS, ef) >= want - 0.005);
         }
         made_free(&fresh);
         made_free(&once);
         made_free(&bulk);
         made_free(&steps);
+        made_free(&bulk_steps);
         points_release(&points);
     }
 }
