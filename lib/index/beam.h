@@ -28,6 +28,10 @@ struct walk {
     size_t distances_room;
     struct probe probe;
     size_t probe_room;
+    int8_t *nearest; /* the row found nearest, to measure others from */
+    size_t nearest_room;
+    uint64_t *before; /* what was found before it entered anew */
+    size_t before_room;
     float *scratch;
     size_t scratch_room;
     struct space space; /* of the query prepared */

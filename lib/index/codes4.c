@@ -234,3 +234,20 @@ void codes4_prepare(const struct codes4 *codes, const float *query, bool ip, flo
         .inner = ip,
     };
 }
+
+/* y is near f / 2 times w, whose values are odd and of 15 at most: 8 w fits a byte. */
+void codes4_prepare_row(uint32_t dim, const uint8_t *code, const struct codes4_factors *factors,
+                        int8_t *values, struct kernel_query4 *prepared)
+{
+    uint32_t h = half(dim);
+    size_t bytes = codes4_bytes(dim);
+    int32_t sum = 0;
+    memset(values, 0, 2 * bytes);
+    for (uint32_t i = 0; i < dim; i++) {
+        int32_t v = i < h ? code[i] & 15 : code[i - h] >> 4, w = 8 * (2 * v - 15);
+        values[i < h ? i : bytes + i - h] = (int8_t)w;
+        sum += w;
+    }
+    *prepared = (struct kernel_query4){
+        .values = values, .scale = factors->f / 16, .offset = 15 * sum, .norm = factors->norm};
+}

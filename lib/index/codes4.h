@@ -59,4 +59,9 @@ void codes4_encode(const struct codes4 *codes, const float *x, float *scratch, u
 void codes4_prepare(const struct codes4 *codes, const float *query, bool ip, float *scratch,
                     int8_t *values, struct kernel_query4 *prepared);
 
+/* The same for a row, of its code and factors: estimates are then of distances between rows. Not
+ * for ip; `values` as above. */
+void codes4_prepare_row(uint32_t dim, const uint8_t *code, const struct codes4_factors *factors,
+                        int8_t *values, struct kernel_query4 *prepared);
+
 #endif

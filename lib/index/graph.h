@@ -139,7 +139,9 @@ struct walk_filter {
  * and twice ef; under ip, and where the dimension is not known, as walk_graph does. With a filter
  * only the rows that count do so for this: it goes on until enough of these are expanded, and all
  * that lie between them, within the `keep` nearest rows of all. So effort grows where rows do not
- * count and nowhere else. Those of the candidates that do not count are the caller's to drop. */
+ * count and nowhere else. Those of the candidates that do not count are the caller's to drop. Where
+ * what it finds is much farther from the query than from its own neighbours, it walks once or twice
+ * more from other pivots, which takes as long again; with a k of 0 it does not. */
 enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
                                uint32_t ef, uint32_t keep, const struct walk_filter *filter,
                                const struct candidate **candidates, uint32_t *count,

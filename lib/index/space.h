@@ -102,6 +102,13 @@ static inline float space_disorder(uint32_t order)
     return x;
 }
 
+/* A distance as a number that stands in a fixed ratio to it, but under ip. */
+static inline double space_distance(const struct space *space, uint32_t distance)
+{
+    bool is_float = space->kind == SPACE_FOUR || space->kind == SPACE_VECTORS;
+    return is_float ? (double)space_disorder(distance) : (double)distance;
+}
+
 /* distances[] has room for list->count rounded up to a multiple of 4; what is behind the list's in
  * it may change. Rows ahead are fetched. */
 void space_measure_list(const struct space *space, const struct probe *probe,

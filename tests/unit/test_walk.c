@@ -446,6 +446,75 @@ static void ends_by_rows_that_count(void **state)
     points_release(&line.points);
 }
 
+/* ---- walks that went astray ----------------------------------------------------------------- */
+
+#define TRAP 40 /* rows, from the first on, where the nearest pivots lead to */
+
+/* A trap of rows near to each other, and a chain from far behind it to rows near the query at 0,
+ * with no edge from the one to the other. `together`: rows of the trap are all in one place. */
+static void trap_init(struct line *line, bool together)
+{
+    points_init(&line->points, LINE, 1);
+    for (uint32_t i = 0; i < LINE; i++) {
+        uint32_t end = i < TRAP ? TRAP : LINE, n = 0;
+        line->points.x[i] = i < TRAP ? together ? 60.0f : (float)(60 + i) : (float)(4 * (LINE - i));
+        for (uint32_t j = i + 1; j < end && n < DEGREE; j++) line->edges[i * DEGREE + n++] = j;
+        for (uint32_t j = i; j > (i < TRAP ? 0 : TRAP) && n < DEGREE;)
+            line->edges[i * DEGREE + n++] = --j;
+    }
+    line->points.x[TRAP] = 255;
+}
+
+static const uint32_t trap_pivots[] = {0, 1, TRAP};
+
+static uint32_t nearest_in_trap(struct line *line, enum vdb_metric metric, float place, uint32_t k,
+                                uint32_t *walked)
+{
+    struct walk *walk = walk_create();
+    const struct candidate *found;
+    uint32_t count, row;
+    line->graph = (struct graph){.rows = LINE,
+                                 .degree = DEGREE,
+                                 .edges = line->edges,
+                                 .pivots = trap_pivots,
+                                 .pivot_count = 3};
+    points_code(&line->points, metric, 0);
+    assert_int_equal(walk_prepare(walk, &line->points.codes, kernels, &place, NULL), VDB_OK);
+    assert_int_equal(walk_graph_for(walk, &line->graph, k, 12, 12, NULL, &found, &count, NULL),
+                     VDB_OK);
+    assert_int_equal(count, 12);
+    for (uint32_t i = 1; i < count; i++) {
+        assert_true(found[i - 1].distance <= found[i].distance);
+        assert_int_not_equal(found[i - 1].row, found[i].row);
+    }
+    row = found[0].row;
+    *walked = (uint32_t)walk_work_done(walk).expanded;
+    walk_free(walk);
+    points_release(&line->points);
+    return row;
+}
+
+/* From the first pivot of all, in the trap, and the two nearest a walk ends in the trap; the third
+ * pivot leads out. */
+static void enters_anew_where_it_went_astray(void **state)
+{
+    (void)state;
+    struct line line;
+    uint32_t walked, plain;
+    trap_init(&line, false);
+    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 0, &plain), 0);
+    trap_init(&line, false);
+    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 5, &walked), LINE - 1);
+    assert_in_range(walked, plain + 12, plain + LINE);
+    trap_init(&line, false); /* a query that is like the rows there */
+    assert_in_range(nearest_in_trap(&line, VDB_METRIC_L2, 75, 0, &plain), 15, 15);
+    trap_init(&line, false);
+    assert_in_range(nearest_in_trap(&line, VDB_METRIC_L2, 75, 5, &walked), 15, 15);
+    assert_int_equal(walked, plain);
+    trap_init(&line, true); /* of equal rows nothing can be told */
+    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 5, &walked), 0);
+}
+
 /* ---- scratch space ------------------------------------------------------------------------- */
 
 static uint64_t digest(struct walk *walk, const struct points *points, uint32_t ef)
@@ -563,6 +632,7 @@ int main(void)
         cmocka_unit_test(ends_where_the_next_row_is_far),
         cmocka_unit_test(ends_by_effort_alone),
         cmocka_unit_test(ends_by_rows_that_count),
+        cmocka_unit_test(enters_anew_where_it_went_astray),
         cmocka_unit_test(odd_queries),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
