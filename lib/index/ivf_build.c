@@ -125,6 +125,8 @@ static enum vdb_status find_lists(struct ivf_builder *x, struct vdb_error *err)
     else
         status = kmeans_train(eight, x->rows->kernels, &params, x->centroids, x->norms, err);
     if (status) return status;
+    if (!x->params->single && !x->params->centroids && eight->metric == VDB_METRIC_COSINE)
+        kmeans_even_lengths(eight, params.lists, x->centroids, x->norms);
     struct kmeans_lists found = {
         .count = params.lists, .dim = eight->dim, .codes = x->centroids, .norms = x->norms};
     if (x->params->single)

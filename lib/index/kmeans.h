@@ -91,6 +91,12 @@ enum vdb_status kmeans_second(const struct codes *codes, const struct kernels *k
                               const struct kmeans_lists *lists, const struct kmeans_params *params,
                               uint32_t *first, uint32_t *second, struct vdb_error *err);
 
+/* Brings centroids of rows of length 1 nearer to their mean length, as far as residuals allow, so
+ * that the lists near to a query of length 1 are ordered by angle. `grid` is that of the rows'
+ * codes: its dim, scale and zero are read. */
+void kmeans_even_lengths(const struct codes *grid, uint32_t lists, uint8_t *centroids,
+                         int32_t *norms);
+
 /* What kmeans_nearest needs of scratch, in bytes, aligned to 8. */
 size_t kmeans_scratch_bytes(uint32_t lists);
 

@@ -445,6 +445,29 @@ static void centroids_that_are_given(void **state)
     file_release(&f);
 }
 
+/* Under cosine centroids are of about one length, but for those that were given. */
+static void lengths_of_centroids(void **state)
+{
+    (void)state;
+    struct file f;
+    double shortest = INFINITY, longest = 0;
+    make(&f, 3000, 16, VDB_METRIC_COSINE, true);
+    build(&f, (struct ivf_params){.lists = 30, .sub_dim = 2, .out_dim = 16});
+    const struct ivf_header *h = &f.ivf.view.h;
+    for (uint32_t i = 0; i < 30; i++) {
+        double sum = 0;
+        for (uint32_t d = 0; d < 16; d++) {
+            double code = f.ivf.view.centroids[ivf_centroid_at(16, i, d)] - h->zero;
+            sum += code * code;
+        }
+        double length = (double)h->scale * sqrt(sum);
+        shortest = length < shortest ? length : shortest;
+        longest = length > longest ? length : longest;
+    }
+    assert_true(longest < 1.05 * shortest);
+    file_release(&f);
+}
+
 static void few_rows(void **state)
 {
     (void)state;
@@ -734,6 +757,7 @@ int main(void)
         cmocka_unit_test(rows_stand_in_lists),
         cmocka_unit_test(centroids_that_are_given),
         cmocka_unit_test(second_lists_come_later),
+        cmocka_unit_test(lengths_of_centroids),
         cmocka_unit_test(few_rows),
         cmocka_unit_test(parameters_by_default),
         cmocka_unit_test(duplicates),

@@ -609,6 +609,72 @@ static void imbalance_of_known_sizes(void **state)
     assert_true(kmeans_imbalance(large, 2) == 2.0);
 }
 
+/* The codes of centroids on the first axis of five, before and after. Of lengths a and b the mean
+ * is (a + b) / 2, and a may move by sqrt((1 - a^2) / 10). */
+static void lengths_come_together(void **state)
+{
+    (void)state;
+    enum { DIM = 5, ZERO = 100 };
+    static const struct {
+        uint8_t before[2], after[2];
+    } cases[] = {
+        {{150, 170}, {160, 160}}, /* 0.5 and 0.7: as far as 0.27 and 0.23 */
+        {{199, 130}, {195, 160}}, /* 0.99 and 0.3: by 0.0446 and 0.3016 */
+        {{200, 140}, {200, 169}}, /* 1, with no residual, and 0.4: by 0.2898 */
+        {{255, 245}, {255, 245}}, /* beyond 1, which no mean of rows is */
+        {{100, 140}, {100, 120}}, /* no direction, and 0.4 */
+        {{45, 165}, {40, 160}},   /* -0.55 and 0.65 */
+        {{123, 123}, {123, 123}},
+    };
+    struct codes grid = {.dim = DIM, .scale = 0.01f, .zero = ZERO};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t codes[64 * 2] = {0}, code[DIM];
+        int32_t norms[16] = {0};
+        for (uint32_t list = 0; list < 2; list++) {
+            memset(code, ZERO, DIM);
+            code[0] = cases[i].before[list];
+            kmeans_put(codes, DIM, list, code);
+            norms[list] = codes_norm(code, DIM, 0);
+        }
+        kmeans_even_lengths(&grid, 2, codes, norms);
+        for (uint32_t list = 0; list < 2; list++) {
+            uint8_t expected[DIM];
+            memset(expected, ZERO, DIM);
+            expected[0] = cases[i].after[list];
+            kmeans_get(codes, DIM, list, code);
+            assert_memory_equal(code, expected, DIM);
+            assert_int_equal(norms[list], codes_norm(expected, DIM, 0));
+        }
+    }
+}
+
+/* A centroid at the end of the grid, (0.635, 0), and a longer one, (0.5, 0.6) of length 0.781: the
+ * mean is 0.708. Beyond the end, below it, and with a zero far outside of the codes. */
+static void lengths_stay_on_the_grid(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t zero;
+        uint8_t before[2][2], after[2][2];
+    } cases[] = {
+        {128, {{255, 128}, {228, 248}}, {{255, 128}, {219, 237}}},
+        {127, {{0, 127}, {27, 7}}, {{0, 127}, {36, 18}}},
+        {-500, {{30, 0}, {0, 60}}, {{38, 8}, {0, 52}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct codes grid = {.dim = 2, .scale = i < 2 ? 0.005f : 0.001f, .zero = cases[i].zero};
+        uint8_t codes[64] = {0}, code[2];
+        int32_t norms[16] = {0};
+        for (uint32_t list = 0; list < 2; list++) kmeans_put(codes, 2, list, cases[i].before[list]);
+        kmeans_even_lengths(&grid, 2, codes, norms);
+        for (uint32_t list = 0; list < 2; list++) {
+            kmeans_get(codes, 2, list, code);
+            assert_memory_equal(code, cases[i].after[list], 2);
+            assert_int_equal(norms[list], codes_norm(code, 2, 0));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -626,6 +692,8 @@ int main(void)
         cmocka_unit_test(impossible_numbers_of_lists),
         cmocka_unit_test(seeds_are_begun_with),
         cmocka_unit_test(imbalance_of_known_sizes),
+        cmocka_unit_test(lengths_come_together),
+        cmocka_unit_test(lengths_stay_on_the_grid),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
