@@ -2,12 +2,12 @@
  *
  * A program of a peer is called by tests/bench/peers in one of three ways. PROGRAM build VARIANT
  * METRIC FOLDER INDEX THREADS builds, saves, and prints the seconds of building, then those of CPU
- * time; PROGRAM first VARIANT METRIC FOLDER INDEX opens, answers one query, and ends; PROGRAM serve,
- * with the same operands as first, opens, prints a line, and reads commands:
- * `run EFFORT` answers every query that has truth, one a call, and prints recall@10, queries a
- * second, queries a second of the process's CPU time, and the 50th and 99th percentile of the calls
- * in microseconds; `memory` prints bytes that are resident beyond what was before the index was
- * opened, and those of them that are no file's. Numbers stand between tabs.
+ * time; PROGRAM first VARIANT METRIC FOLDER INDEX opens, answers one query, and ends; PROGRAM
+ * serve, with the same operands as first, opens, prints a line, and reads commands: `run EFFORT`
+ * answers every query that has truth, one a call, and prints recall@10, queries a second, queries a
+ * second of the process's CPU time, and the 50th and 99th percentile of the calls in microseconds;
+ * `memory` prints bytes that are resident beyond what was before the index was opened, and those of
+ * them that are no file's. Numbers stand between tabs.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef PEERS_H
 #define PEERS_H
