@@ -17,9 +17,13 @@
 #include "index/margin.h"
 #include "vector/vtype.h"
 
-/* What was asked for, and what the rows themselves ask for. */
-static struct graph_params params_of(const struct part_graph *x, uint32_t dimension)
+/* What was asked for, and what the rows themselves ask for. A graph that is built on keeps its
+ * lists where a new one would have shorter ones: estimates near the border vary by a few
+ * hundredths, and each time that they cross it all lists would be made anew. */
+static struct graph_params params_of(const struct part_graph *x, uint32_t dimension,
+                                     const struct part *base)
 {
+    struct graph_params wanted = {0};
     const struct part_build *b = x->source->build;
     const struct manifest *m = x->source->manifest;
     struct graph_params params = {
@@ -30,6 +34,9 @@ static struct graph_params params_of(const struct part_graph *x, uint32_t dimens
         .progress = b->progress,
         .context = b->context,
     };
+    graph_params_default(&wanted, dimension);
+    if (base && params.degree == 0 && base->graph.degree > wanted.degree)
+        params.degree = base->graph.degree;
     graph_params_default(&params, dimension);
     return params;
 }
@@ -70,7 +77,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
                              struct vdb_error *err)
 {
     const struct part_build *b = x->source->build;
-    struct graph_params params = params_of(x, dimension);
+    struct graph_params params = params_of(x, dimension, base);
     struct graph_header *h = &x->header;
     *h = (struct graph_header){
         .rows = b->count,

@@ -40,6 +40,7 @@
 /* More rows are of more dimensions, which may ask for a graph of longer lists. */
 #define DIMENSION_HALVES 4
 #define FIT_SAMPLE       4096  /* rows */
+#define GRID_SAMPLE      16384 /* rows */
 #define BESIDE_MORE      0.001 /* of their numbers may lie beside the grid, beyond those that did */
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
@@ -156,16 +157,36 @@ static enum vdb_status grid_fits(struct indexer *x, const struct quantizer *quan
     return status;
 }
 
-/* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
 /* Whether a graph of rows of this dimension gets the same lists as one of rows of a few more, which
  * rows are found to have as they become more. */
 static bool is_clear(uint32_t dimension)
 {
     struct graph_params now = {0}, more = {0};
     graph_params_default(&now, dimension);
-    graph_params_default(&more, dimension + dimension / 4);
+    graph_params_default(&more, dimension + dimension / 8);
     return dimension && now.degree == more.degree;
 }
+
+static enum vdb_status sampled_row(void *source, uint32_t row, float *x)
+{
+    struct part_source *s = source;
+    return part_source_row(s, (uint32_t)((uint64_t)row * s->build->count / GRID_SAMPLE), x);
+}
+
+/* A grid for all rows. Where most of them had a good one before, but it is not in the file, since
+ * the base's walks use codes of another kind, some of the rows speak for all. */
+static enum vdb_status choose_grid(struct indexer *x, struct quantizer *quantizer, double *recall,
+                                   struct vdb_error *err)
+{
+    struct quality_rows rows = part_source_rows(&x->source);
+    if (x->base && rows.rows > GRID_SAMPLE) {
+        rows.rows = GRID_SAMPLE;
+        rows.row_fn = sampled_row;
+    }
+    return quality_choose(&rows, quantizer, recall, err);
+}
+
+/* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
 
 static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error *err)
 {
@@ -180,8 +201,7 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
     }
     if (!status && !fits && !part_source_is_coded(&x->source)) {
         double recall;
-        struct quality_rows rows = part_source_rows(&x->source);
-        status = quality_choose(&rows, &quantizer, &recall, err);
+        status = choose_grid(x, &quantizer, &recall, err);
         *good = recall >= RECALL_MIN || b->index != VDB_INDEX_AUTO;
     }
     if (!status && *good)
