@@ -260,9 +260,12 @@ static uint32_t within(uint32_t x, uint32_t low, uint32_t high)
     return x < low ? low : x > high ? high : x;
 }
 
+/* In how many leaves a row is. Lists are long where dimensions are many, and what is near is spread
+ * over more leaves then. */
 static uint32_t copies_of(const struct graph_params *params)
 {
-    return within(params->ef_construction / 8, COPIES_MIN, LEAVES_COPIES_MAX);
+    uint32_t share = params->degree > 32 ? 6 : 8;
+    return within(params->ef_construction / share, COPIES_MIN, LEAVES_COPIES_MAX);
 }
 
 static size_t packed_bytes(const struct builder *b)
