@@ -32,6 +32,8 @@ struct walk {
     size_t nearest_room;
     uint64_t *before; /* what was found before it entered anew */
     size_t before_room;
+    uint64_t *pivots; /* that were measured, as keys by number */
+    uint32_t pivot_room, pivot_count;
     float *scratch;
     size_t scratch_room;
     struct space space; /* of the query prepared */

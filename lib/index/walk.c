@@ -43,6 +43,7 @@ void walk_free(struct walk *walk)
     free(walk->probe.query);
     free(walk->nearest);
     free(walk->before);
+    free(walk->pivots);
     free(walk->scratch);
     free(walk->found);
     free(walk);
@@ -56,6 +57,17 @@ int walk_reserve_probe(struct walk *walk, size_t bytes)
     free(walk->probe.query);
     walk->probe.query = query;
     walk->probe_room = bytes;
+    return 1;
+}
+
+static int reserve_pivots(struct walk *walk, uint32_t count)
+{
+    if (count <= walk->pivot_room) return 1;
+    uint64_t *pivots = malloc(count * sizeof *pivots);
+    if (!pivots) return 0;
+    free(walk->pivots);
+    walk->pivots = pivots;
+    walk->pivot_room = count;
     return 1;
 }
 
@@ -221,8 +233,9 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
     if (key < walk->pool.limit) pool_insert(&walk->pool, key);
 }
 
-/* Measures pivots [begin, end) and keeps the nearest, by number. */
-static void measure_pivots(const struct space *space, const struct graph *graph,
+/* Measures pivots [begin, end) and keeps the nearest, by number. Where there is room all are noted,
+ * for later rounds. */
+static void measure_pivots(struct walk *walk, const struct space *space, const struct graph *graph,
                            const struct probe *probe, uint32_t begin, uint32_t end,
                            struct pool *nearest)
 {
@@ -238,6 +251,7 @@ static void measure_pivots(const struct space *space, const struct graph *graph,
         space_measure(space, probe, numbers, n, distances);
         for (uint32_t j = 0; j < n; j++) {
             uint64_t key = pool_key(distances[j], i + j);
+            if (walk->pivot_count < walk->pivot_room) walk->pivots[walk->pivot_count++] = key;
             if (key < nearest->limit) pool_insert(nearest, key);
         }
     }
@@ -246,10 +260,10 @@ static void measure_pivots(const struct space *space, const struct graph *graph,
 /* The pivots that each round enters by: from the nearest ENTRY[round] on to ENTRY[round + 1]. */
 static const uint32_t ENTRY[ROUNDS + 1] = {0, ENTRIES, 3 * ENTRIES, ENTRIES_MAX};
 
-/* The nearest pivots, by number, `most` of them at most; returns how many. Of grouped ones all
- * leaders are measured, and the groups of the nearest ones. */
-static uint32_t nearest_pivots(const struct space *space, const struct graph *graph,
-                               const struct probe *probe, uint32_t most, uint64_t *keys)
+/* Measures pivots, and puts the nearest ENTRIES, by number, into keys[]; returns how many. Of
+ * grouped ones all leaders are measured, and the groups of the nearest ones. */
+static uint32_t nearest_pivots(struct walk *walk, const struct space *space,
+                               const struct graph *graph, const struct probe *probe, uint64_t *keys)
 {
     uint64_t leader_keys[LEADERS + 1];
     struct pool nearest = {.keys = keys}, leaders = {.keys = leader_keys};
@@ -260,18 +274,29 @@ static uint32_t nearest_pivots(const struct space *space, const struct graph *gr
         pivots.rows.factors = graph->pivot_norms;
         pivots.rows.factors_stride = codes_norm_bytes(space->codes->kind);
     }
-    pool_reset(&nearest, most);
+    walk->pivot_count = 0;
+    pool_reset(&nearest, ENTRIES);
     pool_reset(&leaders, LEADERS);
     if (graph->leader_count)
-        measure_pivots(&pivots, graph, probe, 0, graph->leader_count, &leaders);
+        measure_pivots(walk, &pivots, graph, probe, 0, graph->leader_count, &leaders);
     else
-        measure_pivots(&pivots, graph, probe, 0, graph->pivot_count, &nearest);
+        measure_pivots(walk, &pivots, graph, probe, 0, graph->pivot_count, &nearest);
     for (uint32_t i = 0; i < leaders.count; i++) {
         uint32_t group = pool_row(leader_keys[i]);
         uint32_t begin = group ? graph->groups[group - 1] : graph->leader_count;
         if (leader_keys[i] < nearest.limit) pool_insert(&nearest, leader_keys[i]);
-        measure_pivots(&pivots, graph, probe, begin, graph->groups[group], &nearest);
+        measure_pivots(walk, &pivots, graph, probe, begin, graph->groups[group], &nearest);
     }
+    return nearest.count;
+}
+
+/* The nearest of those that were measured, up to the ones that this round enters by. */
+static uint32_t next_pivots(const struct walk *walk, uint32_t round, uint64_t *keys)
+{
+    struct pool nearest = {.keys = keys};
+    pool_reset(&nearest, ENTRY[round + 1]);
+    for (uint32_t i = 0; i < walk->pivot_count; i++)
+        if (walk->pivots[i] < nearest.limit) pool_insert(&nearest, walk->pivots[i]);
     return nearest.count;
 }
 
@@ -284,7 +309,8 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
     if (graph->rows == 0 || graph->pivot_count == 0) return;
     uint64_t below = round ? UINT64_MAX : levels_descend(&graph->levels, space, probe, graph->rows);
     if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
-    uint32_t count = nearest_pivots(space, graph, probe, ENTRY[round + 1], keys);
+    uint32_t count =
+        round ? next_pivots(walk, round, keys) : nearest_pivots(walk, space, graph, probe, keys);
     uint32_t end = round ? count : count + 1; /* the last: the first pivot of all */
     for (uint32_t i = ENTRY[round]; i < end; i++) {
         uint32_t number = i < count ? pool_row(keys[i]) : 0;
@@ -607,7 +633,8 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
     struct end end = end_for(&walk->space, &bounded, k, ef);
     uint32_t room = room_for(&end, ef, keep, bounded.rows, filter);
     if (!walk_reserve(walk, bounded.rows, bounded.degree, room) ||
-        !walk_reserve_found(walk, room) || !reserve_nearest(walk, stray_bytes(&walk->space)))
+        !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||
+        !reserve_nearest(walk, stray_bytes(&walk->space)))
         return error_no_memory(err);
     run(walk, &walk->space, &bounded, &walk->probe, &end, room, 0, filter);
     for (uint32_t round = 1; round < ROUNDS && k && is_astray(walk, &bounded, round); round++) {
