@@ -14,7 +14,8 @@
 #define BATCH         32          /* survivors measured while as many are fetched */
 #define SURVIVORS_MAX 0x40000000u /* twice as many and SPARE fit 32 bits */
 #define SPARE         64          /* places of the reservoir beyond twice the survivors */
-#define FIRST_LINES   64          /* of the nearest list, fetched while the table is made */
+#define LISTS_AHEAD   8           /* whose entries are fetched */
+#define BLOCKS        512         /* put together for a scan */
 
 static const uint32_t KS[3] = {1, 10, 100};
 
@@ -75,6 +76,7 @@ uint32_t ivf_survivors(const struct ivf *ivf, uint32_t k, uint32_t effort)
 struct ivf_scratch {
     uint64_t *nearest; /* of kmeans_nearest */
     size_t nearest_room;
+    struct kernel_scan_block blocks[BLOCKS];
     float *y, *floats; /* P q, and what making the table takes */
     void *bytes;
     uint8_t *table;
@@ -187,32 +189,62 @@ static int reserve(struct ivf_scratch *s, const struct ivf *ivf, uint32_t surviv
 
 static uint32_t count_up_to(const float *x, uint32_t n, float most)
 {
-    uint32_t lanes[COUNTED] = {0}, count = 0, i = 0;
-    for (; i + COUNTED <= n; i += COUNTED)
-        for (uint32_t j = 0; j < COUNTED; j++) lanes[j] += x[i + j] <= most;
-    for (; i < n; i++) count += x[i] <= most;
-    for (uint32_t j = 0; j < COUNTED; j++) count += lanes[j];
+    uint32_t lanes[COUNTED] = {0}, count = 0;
+    const float *whole = x + n / COUNTED * COUNTED, *end = x + n;
+    for (; x < whole; x += COUNTED)
+        for (int j = 0; j < COUNTED; j++) lanes[j] += x[j] <= most;
+    for (; x < end; x++) count += *x <= most;
+    for (int j = 0; j < COUNTED; j++) count += lanes[j];
     return count;
 }
 
-/* A value that `wanted` to an eighth more of the n estimates do not exceed, by bisection: which
- * they are is decided by the values alone. Where too many are equal, some more. */
+struct ends {
+    float low, high;
+};
+
+/* The least and the greatest of x[0..n), n above 0. */
+static struct ends ends_of(const float *x, uint32_t n)
+{
+    float low[COUNTED], high[COUNTED];
+    for (int j = 0; j < COUNTED; j++) low[j] = high[j] = x[(uint32_t)j < n ? j : 0];
+    for (uint32_t i = COUNTED; i < n; i += COUNTED) {
+        const float *at = i + COUNTED <= n ? x + i : x + n - COUNTED; /* some of them once more */
+        for (int j = 0; j < COUNTED; j++) {
+            low[j] = at[j] < low[j] ? at[j] : low[j];
+            high[j] = at[j] > high[j] ? at[j] : high[j];
+        }
+    }
+    for (uint32_t j = 1; j < COUNTED; j++) {
+        low[0] = low[j] < low[0] ? low[j] : low[0];
+        high[0] = high[j] > high[0] ? high[j] : high[0];
+    }
+    return (struct ends){low[0], high[0]};
+}
+
+/* A value that `wanted` to an eighth more of the n estimates do not exceed: which they are is
+ * decided by the values alone. Where too many are equal, some more. Each round halves what is left,
+ * or goes to where the value would lie if those between were spread evenly. */
 static float bound_of(const float *x, uint32_t n, uint32_t wanted)
 {
-    float low = x[0], high = x[0];
-    for (uint32_t i = 1; i < n; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
-    }
-    for (int round = 0; round < 32; round++) {
-        float middle = low + 0.5f * (high - low);
+    struct ends ends = ends_of(x, n);
+    float low = ends.low, high = ends.high;
+    uint32_t below = 1, within = n; /* not above low, and not above high */
+    for (int round = 0; round < 64; round++) {
+        float share = 0.5f;
+        if (round % 2 == 0) share = (float)(wanted + wanted / 16 - below) / (float)(within - below);
+        float middle = low + share * (high - low);
+        if (!(middle > low && middle < high)) {
+            middle = low + 0.5f * (high - low);
+            if (!(middle > low && middle < high)) break;
+        }
         uint32_t count = count_up_to(x, n, middle);
-        if (!(middle > low && middle < high)) break;
         if (count < wanted) {
             low = middle;
+            below = count;
             continue;
         }
         high = middle;
+        within = count;
         if (count <= wanted + wanted / 8) break;
     }
     return high;
@@ -224,11 +256,11 @@ static void cut(struct kernel_scan *scan, uint32_t survivors)
     if (scan->count <= survivors) return;
     float bound = bound_of(scan->estimates, scan->count, survivors);
     uint32_t kept = 0, most = survivors + survivors / 8;
-    for (uint32_t i = 0; i < scan->count; i++) {
+    for (uint32_t i = 0; i < scan->count && kept < most; i++) {
         float estimate = scan->estimates[i];
         scan->slots[kept] = scan->slots[i];
         scan->estimates[kept] = estimate;
-        kept += estimate <= bound && kept < most;
+        kept += estimate <= bound;
     }
     scan->count = kept;
     scan->limit = bound;
@@ -236,25 +268,47 @@ static void cut(struct kernel_scan *scan, uint32_t survivors)
 
 /* ---- the scan ------------------------------------------------------------------------------ */
 
-static void fetch_next(struct kernel_scan *scan, const struct ivf *ivf, const struct ivf_list *list)
+/* What is left to be scanned of the lists at s->nearest. */
+struct lists {
+    uint32_t count, next, block; /* the next list, and the next block in it */
+};
+
+/* Puts the next blocks together, so that short lists are scanned as fast as long ones; returns how
+ * many. */
+static uint32_t gather_blocks(struct ivf_scratch *s, const struct walk *walk, const struct ivf *ivf,
+                              struct lists *lists)
 {
-    scan->ahead = list->blocks;
-    scan->ahead_lines = (size_t)list->block_count * ivf->view.block_bytes / 64;
+    double unit = ivf->codes.metric == VDB_METRIC_COSINE ? 2 : 1; /* of which 1 - cosine is half */
+    uint32_t n = 0;
+    while (lists->next < lists->count && n < BLOCKS) {
+        uint64_t key = s->nearest[lists->next];
+        if (lists->count - lists->next > LISTS_AHEAD)
+            __builtin_prefetch(&ivf->view.lists[(uint32_t)s->nearest[lists->next + LISTS_AHEAD]]);
+        struct ivf_list list = ivf_view_list(&ivf->view, (uint32_t)key);
+        float base = (float)(unit * walk_estimate(walk, (uint32_t)(key >> 32)));
+        uint32_t left = list.block_count - lists->block, here = BLOCKS - n;
+        if (here > left) here = left;
+        for (uint32_t i = lists->block; i < lists->block + here; i++)
+            s->blocks[n++] =
+                (struct kernel_scan_block){list.blocks + (size_t)i * ivf->view.block_bytes,
+                                           list.first_slot + i * VDB_IVF_BLOCK, base};
+        lists->block += here;
+        if (here < left) break;
+        lists->block = 0;
+        lists->next++;
+        s->work.scanned += list.row_count;
+        s->work.probed++;
+    }
+    return n;
 }
 
-static void scan_list(const struct kernels *kernels, const struct ivf *ivf,
-                      const struct ivf_list *list, struct kernel_scan *scan, uint32_t survivors)
+static void scan_blocks(const struct kernels *kernels, struct kernel_scan *scan, uint32_t survivors)
 {
-    uint32_t left = list->block_count;
-    scan->blocks = list->blocks;
-    scan->first_slot = list->first_slot;
-    while (left > 0) {
-        scan->block_count = left;
+    while (scan->block_count > 0) {
         uint32_t done = kernels->scan_u4(scan);
-        left -= done;
-        scan->blocks += (size_t)done * ivf->view.block_bytes;
-        scan->first_slot += done * VDB_IVF_BLOCK;
-        if (left > 0) cut(scan, survivors);
+        scan->blocks += done;
+        scan->block_count -= done;
+        if (scan->block_count > 0) cut(scan, survivors);
     }
 }
 
@@ -280,11 +334,11 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
     struct kernel_query8 probe = {.values = walk->probe.query,
                                   .base = space->inner ? 0x80000000u : walk->probe.base,
                                   .inner = space->inner};
-    uint32_t lists = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort, s->nearest);
-    struct ivf_list list = {0}, next = ivf_view_list(&ivf->view, (uint32_t)s->nearest[0]);
-    struct kernel_scan first = {0};
-    fetch_next(&first, ivf, &next);
-    kernel_scan_fetch(&first, FIRST_LINES);
+    struct lists lists = {
+        .count = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort, s->nearest)};
+    uint32_t blocks = gather_blocks(s, walk, ivf, &lists);
+    for (uint32_t i = 0; i < blocks && i < KERNEL_SCAN_AHEAD; i++)
+        kernel_scan_fetch(s->blocks[i].at, ivf->view.block_bytes);
     struct pq_query table = make_table(s, space->kernels, ivf, query);
     *scan = (struct kernel_scan){.groups = ivf->view.groups,
                                  .table = s->table,
@@ -295,18 +349,10 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
                                  .slots = s->slots,
                                  .estimates = s->estimates,
                                  .room = 2 * survivors + SPARE}; /* whatever was before */
-    bool cosine = ivf->codes.metric == VDB_METRIC_COSINE;        /* of which 1 - cosine is half */
-    for (uint32_t i = 0; i < lists; i++) {
-        list = next;
-        if (i + 1 < lists) {
-            next = ivf_view_list(&ivf->view, (uint32_t)s->nearest[i + 1]);
-            fetch_next(scan, ivf, &next);
-        }
-        double base = walk_estimate(walk, (uint32_t)(s->nearest[i] >> 32));
-        scan->base = (float)(cosine ? 2 * base : base);
-        scan_list(space->kernels, ivf, &list, scan, survivors);
-        s->work.scanned += list.row_count;
-        s->work.probed++;
+    for (; blocks > 0; blocks = gather_blocks(s, walk, ivf, &lists)) {
+        scan->blocks = s->blocks;
+        scan->block_count = blocks;
+        scan_blocks(space->kernels, scan, survivors);
     }
     cut(scan, survivors);
 }

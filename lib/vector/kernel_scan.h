@@ -23,28 +23,32 @@
 #define KERNEL_SCAN_TABLE      128
 #define KERNEL_SCAN_GROUPS_MAX 8192 /* up to which a sum is below 2^24, and a float holds it */
 
+/* A block, wherever it lies; it needs no alignment. */
+struct kernel_scan_block {
+    const uint8_t *at;
+    uint32_t slot; /* of its first row; the others follow, modulo 2^32 */
+    float base;
+};
+
 struct kernel_scan {
-    /* Read, and left as they are. Neither blocks nor table need alignment. */
-    const uint8_t *blocks;
+    /* Read, and left as they are. The table needs no alignment. */
+    const struct kernel_scan_block *blocks;
     uint32_t block_count;
     uint32_t groups; /* at most KERNEL_SCAN_GROUPS_MAX */
     const uint8_t *table;
-    float base, unit_b, scale, offset;
-    float limit;         /* rows are kept whose estimate is below: no NaN is, nor +inf */
-    uint32_t first_slot; /* of the first block's first row; the others follow, modulo 2^32 */
+    float unit_b, scale, offset;
+    float limit; /* rows are kept whose estimate is below: no NaN is, nor +inf */
 
-    /* Lines of what is scanned next, which are fetched meanwhile, as many as there is time for;
-     * both move on. A list's own blocks are no use to fetch while it is scanned: its end comes
-     * sooner than memory answers. */
-    const uint8_t *ahead;
-    size_t ahead_lines;
-
-    /* Rows that are kept, in the order of their slots, go to [count), and count grows. Places from
-     * count to `room` may be written beyond what is kept. count is at most room. */
+    /* Rows that are kept, in the order of blocks and slots, go to [count), and count grows. Places
+     * from count to `room` may be written beyond what is kept. count is at most room. */
     uint32_t *slots;
     float *estimates;
     uint32_t count, room;
 };
+
+/* Lists are short, and the next block often lies elsewhere, where no processor looks ahead: blocks
+ * are fetched so many before they are scanned. */
+#define KERNEL_SCAN_AHEAD 16
 
 static inline size_t kernel_scan_block_bytes(uint32_t groups)
 {
@@ -58,14 +62,18 @@ static inline int kernel_scan_has_room(const struct kernel_scan *scan, uint32_t 
     return scan->room - scan->count >= blocks * KERNEL_SCAN_ROWS;
 }
 
-/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
-__attribute__((always_inline)) static inline void kernel_scan_fetch(struct kernel_scan *scan,
-                                                                    size_t lines)
+/* What is to be fetched while block `done` is scanned: one that is there. */
+static inline const uint8_t *kernel_scan_ahead(const struct kernel_scan *scan, uint32_t done)
 {
-    if (lines > scan->ahead_lines) lines = scan->ahead_lines;
-    for (size_t i = 0; i < lines; i++) __builtin_prefetch(scan->ahead + 64 * i, 0, 2);
-    scan->ahead += 64 * lines;
-    scan->ahead_lines -= lines;
+    uint32_t left = scan->block_count - done;
+    return scan->blocks[left > KERNEL_SCAN_AHEAD ? done + KERNEL_SCAN_AHEAD : done].at;
+}
+
+/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
+__attribute__((always_inline)) static inline void kernel_scan_fetch(const uint8_t *block,
+                                                                    size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(block + i, 0, 3);
 }
 
 /* How many groups have anything in the table for their high halves: all, or all but the last. A

@@ -120,18 +120,18 @@ KERNEL_INLINE struct sums32 block_sums(const struct kernel_scan *scan, uint32_t 
 }
 
 struct terms {
-    __m256 base, unit_b, scale, offset, limit;
+    __m256 unit_b, scale, offset, limit;
 };
 
-/* Estimates of 8 rows whose b lie at `factors`, and what of them is kept. */
-KERNEL_INLINE void estimate(struct kernel_scan *scan, const struct terms *t, const uint8_t *factors,
-                            uint32_t slot, __m256i sums)
+/* Estimates of 8 rows of a block, from row `first` on, and what of them is kept. */
+KERNEL_INLINE void estimate(struct kernel_scan *scan, const struct terms *t,
+                            const struct kernel_scan_block *block, uint32_t first, __m256i sums)
 {
-    const __m128i *at = (const __m128i *)factors;
+    const __m128i *at = (const __m128i *)(block->at + 2 * (size_t)first);
     __m256 b = _mm256_cvtph_ps(_mm_loadu_si128(at)), f = _mm256_cvtph_ps(_mm_loadu_si128(at + 2));
     __m256 product = _mm256_add_ps(_mm256_mul_ps(t->scale, _mm256_cvtepi32_ps(sums)), t->offset);
     __m256 rest = _mm256_sub_ps(_mm256_mul_ps(t->unit_b, b), _mm256_mul_ps(f, product));
-    __m256 estimates = _mm256_add_ps(t->base, rest);
+    __m256 estimates = _mm256_add_ps(_mm256_set1_ps(block->base), rest);
     unsigned kept = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(estimates, t->limit, _CMP_LT_OQ));
     if (!kept) return;
 
@@ -139,7 +139,7 @@ KERNEL_INLINE void estimate(struct kernel_scan *scan, const struct terms *t, con
     _mm256_storeu_ps(all, estimates);
     for (; kept; kept &= kept - 1) {
         uint32_t row = (uint32_t)__builtin_ctz(kept);
-        scan->slots[scan->count] = slot + row;
+        scan->slots[scan->count] = block->slot + first + row;
         scan->estimates[scan->count] = all[row];
         scan->count++;
     }
@@ -147,27 +147,25 @@ KERNEL_INLINE void estimate(struct kernel_scan *scan, const struct terms *t, con
 
 uint32_t avx2_scan_u4(struct kernel_scan *scan)
 {
-    const struct terms t = {_mm256_set1_ps(scan->base), _mm256_set1_ps(scan->unit_b),
-                            _mm256_set1_ps(scan->scale), _mm256_set1_ps(scan->offset),
-                            _mm256_set1_ps(scan->limit)};
+    const struct terms t = {_mm256_set1_ps(scan->unit_b), _mm256_set1_ps(scan->scale),
+                            _mm256_set1_ps(scan->offset), _mm256_set1_ps(scan->limit)};
     const uint32_t whole = kernel_scan_whole_groups(scan);
     const size_t bytes = kernel_scan_block_bytes(scan->groups);
-    const uint8_t *block = scan->blocks;
-    uint32_t done = 0, slot = scan->first_slot;
+    uint32_t done = 0;
     while (done < scan->block_count && kernel_scan_has_room(scan, 1)) {
+        const struct kernel_scan_block *one = &scan->blocks[done];
         int two = scan->block_count - done >= 2 && kernel_scan_has_room(scan, 2);
-        kernel_scan_fetch(scan, (two ? 2 : 1) * bytes / 64);
-        const uint8_t *other = two ? block + bytes : block;
-        struct sums32 sums = block_sums(scan, whole, block, other);
-        estimate(scan, &t, block, slot, sums.p0);
-        estimate(scan, &t, block + 16, slot + 8, sums.p8);
+        const struct kernel_scan_block *other = one + two;
+        kernel_scan_fetch(kernel_scan_ahead(scan, done), bytes);
+        if (two) kernel_scan_fetch(kernel_scan_ahead(scan, done + 1), bytes);
+        struct sums32 sums = block_sums(scan, whole, one->at, other->at);
+        estimate(scan, &t, one, 0, sums.p0);
+        estimate(scan, &t, one, 8, sums.p8);
         if (two) {
-            estimate(scan, &t, other, slot + 16, sums.q0);
-            estimate(scan, &t, other + 16, slot + 24, sums.q8);
+            estimate(scan, &t, other, 0, sums.q0);
+            estimate(scan, &t, other, 8, sums.q8);
         }
         done += two ? 2 : 1;
-        slot += two ? 32 : 16;
-        block = other + bytes;
     }
     return done;
 }

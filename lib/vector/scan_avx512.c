@@ -46,18 +46,15 @@ KERNEL_INLINE __m512i look_up(__m512i sums, __m512i table, __m512i codes)
         _mm512_dpbusd_epi32(sums, _mm512_permutexvar_epi8(index, table), _mm512_set1_epi8(1)));
 }
 
-/* Blocks behind one another, `bytes` each. The lines of the next batch, `ahead` of theirs, are
- * fetched meanwhile: many processors' own fetching stops at the end of a page of 4 KiB. */
+/* Blocks that are scanned together, and others that are fetched meanwhile. */
 struct batch {
-    const uint8_t *block;
-    size_t bytes, ahead;
+    const uint8_t *at[BATCH], *ahead[BATCH];
 };
 
 KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, int k, size_t offset)
 {
-    const uint8_t *line = batch->block + (size_t)k * batch->bytes + offset;
-    _mm_prefetch((const char *)line + batch->ahead, _MM_HINT_T0);
-    return line;
+    _mm_prefetch((const char *)batch->ahead[k] + offset, _MM_HINT_T0);
+    return batch->at[k] + offset;
 }
 
 KERNEL_INLINE void batch_sums(const struct kernel_scan *scan, uint32_t whole,
@@ -90,16 +87,16 @@ KERNEL_INLINE void batch_sums(const struct kernel_scan *scan, uint32_t whole,
 }
 
 struct terms {
-    __m512 base, unit_b, scale, offset, limit;
+    __m512 unit_b, scale, offset, limit;
 };
 
-KERNEL_INLINE __m512 estimate(const struct terms *t, const uint8_t *block, __m512i sums)
+KERNEL_INLINE __m512 estimate(const struct terms *t, const uint8_t *block, float base, __m512i sums)
 {
     __m512 b = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block));
     __m512 f = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block + 1));
     __m512 product = _mm512_add_ps(_mm512_mul_ps(t->scale, _mm512_cvtepi32_ps(sums)), t->offset);
     __m512 rest = _mm512_sub_ps(_mm512_mul_ps(t->unit_b, b), _mm512_mul_ps(f, product));
-    return _mm512_add_ps(t->base, rest);
+    return _mm512_add_ps(_mm512_set1_ps(base), rest);
 }
 
 /* Writes all 16 places, for which there is room: compressing right into memory takes far longer on
@@ -114,49 +111,44 @@ static void keep(struct kernel_scan *scan, uint32_t slot, __m512 estimates, __mm
 }
 
 KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
-                              const struct batch *batch, int count, uint32_t slot)
+                              uint32_t done, int count)
 {
+    const struct kernel_scan_block *blocks = scan->blocks + done;
+    struct batch batch;
     __m512i sums[BATCH];
     __m512 estimates[BATCH];
     __mmask16 kept[BATCH];
     unsigned any = 0;
-    batch_sums(scan, whole, batch, count, sums);
     UNROLL for (int k = 0; k < count; k++)
     {
-        estimates[k] = estimate(t, line_of(batch, k, 0), sums[k]);
+        batch.at[k] = blocks[k].at;
+        batch.ahead[k] = kernel_scan_ahead(scan, done + (uint32_t)k);
+    }
+    batch_sums(scan, whole, &batch, count, sums);
+    UNROLL for (int k = 0; k < count; k++)
+    {
+        estimates[k] = estimate(t, line_of(&batch, k, 0), blocks[k].base, sums[k]);
         kept[k] = _mm512_cmp_ps_mask(estimates[k], t->limit, _CMP_LT_OQ);
         any |= kept[k];
     }
     if (__builtin_expect(any == 0, 1)) return;
     UNROLL for (int k = 0; k < count; k++)
     {
-        if (kept[k]) keep(scan, slot + (uint32_t)k * KERNEL_SCAN_ROWS, estimates[k], kept[k]);
+        if (kept[k]) keep(scan, blocks[k].slot, estimates[k], kept[k]);
     }
-}
-
-/* Goes on in batches of `count` blocks for as long as there are so many, and places for them. */
-KERNEL_INLINE uint32_t scan_batches(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
-                                    uint32_t done, uint32_t count)
-{
-    const size_t bytes = kernel_scan_block_bytes(scan->groups);
-    for (; scan->block_count - done >= count && kernel_scan_has_room(scan, count); done += count) {
-        kernel_scan_fetch(scan, count * bytes / 64);
-        size_t ahead = scan->block_count - done >= 2 * count ? count * bytes : 0;
-        const struct batch batch = {scan->blocks + done * bytes, bytes, ahead};
-        scan_batch(scan, t, whole, &batch, (int)count, scan->first_slot + done * KERNEL_SCAN_ROWS);
-    }
-    return done;
 }
 
 static uint32_t scan_u4(struct kernel_scan *scan)
 {
-    const struct terms t = {_mm512_set1_ps(scan->base), _mm512_set1_ps(scan->unit_b),
-                            _mm512_set1_ps(scan->scale), _mm512_set1_ps(scan->offset),
-                            _mm512_set1_ps(scan->limit)};
+    const struct terms t = {_mm512_set1_ps(scan->unit_b), _mm512_set1_ps(scan->scale),
+                            _mm512_set1_ps(scan->offset), _mm512_set1_ps(scan->limit)};
     const uint32_t whole = kernel_scan_whole_groups(scan);
-    uint32_t done = scan_batches(scan, &t, whole, 0, BATCH);
-    done = scan_batches(scan, &t, whole, done, 2);
-    return scan_batches(scan, &t, whole, done, 1);
+    uint32_t done = 0;
+    for (; scan->block_count - done >= BATCH && kernel_scan_has_room(scan, BATCH); done += BATCH)
+        scan_batch(scan, &t, whole, done, BATCH);
+    for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
+        scan_batch(scan, &t, whole, done, 1);
+    return done;
 }
 
 #if defined(__clang__)

@@ -29,16 +29,17 @@ static uint32_t row_sum(const struct kernel_scan *scan, const uint8_t *codes)
     return sum;
 }
 
-static void scan_block(struct kernel_scan *scan, const uint8_t *block, uint32_t slot)
+static void scan_block(struct kernel_scan *scan, const struct kernel_scan_block *from)
 {
+    const uint8_t *block = from->at;
     for (uint32_t row = 0; row < KERNEL_SCAN_ROWS; row++) {
         uint32_t sum = row_sum(scan, block + KERNEL_SCAN_HEADER + 4 * row);
         float b = f16_to_f32(le16_at(block + 2 * row));
         float f = f16_to_f32(le16_at(block + 2 * KERNEL_SCAN_ROWS + 2 * row));
         float product = scan->scale * (float)sum + scan->offset;
-        float estimate = scan->base + (scan->unit_b * b - f * product);
+        float estimate = from->base + (scan->unit_b * b - f * product);
         if (!(estimate < scan->limit)) continue;
-        scan->slots[scan->count] = slot + row;
+        scan->slots[scan->count] = from->slot + row;
         scan->estimates[scan->count] = estimate;
         scan->count++;
     }
@@ -46,9 +47,8 @@ static void scan_block(struct kernel_scan *scan, const uint8_t *block, uint32_t 
 
 uint32_t portable_scan_u4(struct kernel_scan *scan)
 {
-    size_t bytes = kernel_scan_block_bytes(scan->groups);
     uint32_t done = 0;
     for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
-        scan_block(scan, scan->blocks + done * bytes, scan->first_slot + done * KERNEL_SCAN_ROWS);
+        scan_block(scan, &scan->blocks[done]);
     return done;
 }

@@ -66,10 +66,12 @@ static struct {
     uint8_t *codes;       /* [rows][count] */
     uint8_t entries[GROUPS_MAX * 8][16];
     uint16_t b[ROWS_MAX], f[ROWS_MAX]; /* f16 */
+    float base;                        /* of the first block */
+    struct kernel_scan_block blocks[ROWS_MAX / 16];
 } given;
 
 struct hit {
-    uint32_t slot;
+    uint32_t row, slot;
     float estimate;
 };
 
@@ -135,17 +137,22 @@ static void pack_row(uint32_t row, uint8_t *block)
     }
 }
 
-/* Both end `gap` bytes before their fence. */
+/* Both end `gap` bytes before their fence. Blocks are handed over in another order than they lie
+ * in, each with a base and slots of its own. */
 static void pack(struct kernel_scan *scan, size_t gap)
 {
     size_t bytes = given.rows / 16 * block_bytes(), table_bytes = 128u * groups_of(given.count);
     assert_true(bytes + gap <= BYTES_MAX && table_bytes + gap <= BYTES_MAX);
     uint8_t *blocks = memset(fence[0] - gap - bytes, 0, bytes);
     uint8_t *table = memset(fence[1] - gap - table_bytes, 0, table_bytes);
+    uint32_t count = given.rows / 16, shift = count ? random_u32() % count : 0;
+    for (uint32_t i = 0; i < count; i++)
+        given.blocks[i] = (struct kernel_scan_block){blocks + (i + shift) % count * block_bytes(),
+                                                     random_u32(), given.base + 0.03f * (float)i};
     for (uint32_t row = 0; row < given.rows; row++)
-        pack_row(row, blocks + row / 16 * block_bytes());
+        pack_row(row, (uint8_t *)(uintptr_t)given.blocks[row / 16].at);
     for (uint32_t i = 0; i < given.count; i++) memcpy(table + 16 * i, given.entries[i], 16);
-    scan->blocks = blocks;
+    scan->blocks = given.blocks;
     scan->table = table;
     scan->block_count = given.rows / 16;
     scan->groups = groups_of(given.count);
@@ -170,7 +177,7 @@ static float estimate_of(const struct kernel_scan *scan, uint32_t row)
     volatile float taken = half_value(given.f[row]) * product;
     volatile float own = scan->unit_b * half_value(given.b[row]);
     volatile float rest = own - taken;
-    volatile float estimate = scan->base + rest;
+    volatile float estimate = given.blocks[row / 16].base + rest;
     return estimate;
 }
 
@@ -180,7 +187,7 @@ static uint32_t expect(const struct kernel_scan *scan)
     for (uint32_t row = 0; row < given.rows; row++) {
         float estimate = estimate_of(scan, row);
         if (isnan(estimate) || isnan(scan->limit) || estimate >= scan->limit) continue;
-        expected[count++] = (struct hit){scan->first_slot + row, estimate};
+        expected[count++] = (struct hit){row, given.blocks[row / 16].slot + row % 16, estimate};
     }
     return count;
 }
@@ -209,9 +216,8 @@ static void check_room(const struct kernel_scan *whole, uint32_t hits, uint32_t 
                 memcpy(&estimates[i], &slots[i], sizeof slots[i]);
             }
             struct kernel_scan scan = *whole;
-            scan.blocks += done * block_bytes();
+            scan.blocks += done;
             scan.block_count -= done;
-            scan.first_slot += 16 * done;
             scan.slots = slots;
             scan.estimates = estimates;
             scan.count = before;
@@ -221,10 +227,8 @@ static void check_room(const struct kernel_scan *whole, uint32_t hits, uint32_t 
             /* It goes on for as long as 16 places are left, and no further. */
             uint32_t want = 0, kept = 0;
             for (; want < whole->block_count - done && room - kept >= 16; want++) {
-                uint32_t end = whole->first_slot + 16 * (done + want + 1);
-                while (seen + kept < hits &&
-                       expected[seen + kept].slot - whole->first_slot < end - whole->first_slot)
-                    kept++;
+                uint32_t end = 16 * (done + want + 1);
+                while (seen + kept < hits && expected[seen + kept].row < end) kept++;
             }
             if (now != want || scan.count != before + kept)
                 fail_msg("%s: count %u: %u blocks and %u rows, expected %u and %u", sets[s]->name,
@@ -280,16 +284,15 @@ static void bits_lie_as_they_are_written(void **state)
     for (int i = 0; i < 256; i++) table[i] = (uint8_t)(i % 16 == 0 ? 0 : i);
     /* Row 5: entry c of code c - 1, at 16 (c - 1) + c = 17c - 16; 17 * 78 - 12 * 16 = 1,134.
      * Row 6: entry 3 of code 10, at 163. */
-    struct kernel_scan scan = {.blocks = block,
+    struct kernel_scan_block one_block = {block, 1000, 3};
+    struct kernel_scan scan = {.blocks = &one_block,
                                .block_count = 1,
                                .groups = 2,
                                .table = table,
-                               .base = 3,
                                .unit_b = 8,
                                .scale = 0.5f,
                                .offset = 10,
                                .limit = INFINITY,
-                               .first_slot = 1000,
                                .room = 16};
     for (size_t s = 0; s < sets_count; s++) {
         uint32_t slots[16];
@@ -315,11 +318,8 @@ static void scans_agree_bit_for_bit(void **state)
     for (uint32_t count = 0; count <= 2400; count += count < 72 ? 1 : 157)
         for (uint32_t blocks = 0; blocks <= 11; blocks += 1 + random_u32() % 3) {
             make(count, blocks, ANY, PLAIN);
-            struct kernel_scan scan = {.base = 1.7f,
-                                       .unit_b = 0.37f,
-                                       .scale = 1e-3f,
-                                       .offset = -0.3f,
-                                       .first_slot = random_u32()};
+            struct kernel_scan scan = {.unit_b = 0.37f, .scale = 1e-3f, .offset = -0.3f};
+            given.base = 1.7f;
             pack(&scan, 0);
             check(&scan);
             scan.limit = middle(&scan);
@@ -329,11 +329,25 @@ static void scans_agree_bit_for_bit(void **state)
         }
 }
 
+/* Blocks enough that some are fetched long before their turn. */
+static void many_blocks(void **state)
+{
+    (void)state;
+    make(50, 61, ANY, PLAIN);
+    struct kernel_scan scan = {.unit_b = 1, .scale = 1e-3f};
+    given.base = 1;
+    pack(&scan, 0);
+    scan.limit = middle(&scan);
+    check(&scan);
+    check_room(&scan, expect(&scan), 3, 100);
+}
+
 static void limit_is_strict(void **state)
 {
     (void)state;
     make(50, 8, ANY, PLAIN);
-    struct kernel_scan scan = {.base = 1, .unit_b = 1, .scale = 1e-3f, .offset = 1};
+    struct kernel_scan scan = {.unit_b = 1, .scale = 1e-3f, .offset = 1};
+    given.base = 1;
     pack(&scan, 0);
     scan.limit = middle(&scan);
     uint32_t below = expect(&scan);
@@ -346,6 +360,7 @@ static void limit_is_strict(void **state)
 static void sums_hold_the_extremes(void **state)
 {
     (void)state;
+    given.base = 0;
     static const uint32_t counts[] = {50, 248, 256, 257, 260, 264, 512, 520, 2400, 65533, 65536};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         make(counts[i], 3, ALL_255, PLAIN);
@@ -389,13 +404,12 @@ static void factors_may_be_anything(void **state)
                                 -3e38f, 1e-20f, NAN,  INFINITY, -INFINITY, 0x1p14f};
     for (int round = 0; round < 3000; round++) {
         make(1 + random_u32() % 100, 1 + random_u32() % 9, ANY, round % 4 ? WILD : PLAIN);
-        struct kernel_scan scan = {.base = odd[random_u32() % 13],
-                                   .unit_b = odd[random_u32() % 13],
+        struct kernel_scan scan = {.unit_b = odd[random_u32() % 13],
                                    .scale = odd[random_u32() % 13],
-                                   .offset = odd[random_u32() % 13],
-                                   .first_slot = random_u32()};
+                                   .offset = odd[random_u32() % 13]};
+        given.base = odd[random_u32() % 13];
         if (round % 2) {
-            scan.base = scan.unit_b = 1;
+            given.base = scan.unit_b = 1;
             scan.scale = 1e-4f;
         }
         pack(&scan, 0);
@@ -414,8 +428,8 @@ static void places_without_a_row_are_never_kept(void **state)
         given.f[row] = 0;
     }
     for (size_t i = 0; i < 3; i++) {
-        struct kernel_scan scan = {
-            .base = -1e30f, .unit_b = units[i], .scale = 1, .limit = INFINITY};
+        struct kernel_scan scan = {.unit_b = units[i], .scale = 1, .limit = INFINITY};
+        given.base = -1e30f;
         pack(&scan, 0);
         assert_int_equal(expect(&scan), 0);
         check(&scan);
@@ -428,7 +442,8 @@ static void scans_stop_where_room_ends(void **state)
     for (uint32_t blocks = 1; blocks <= 13; blocks += 4)
         for (uint32_t room = 0; room <= 150; room++) {
             make(20, blocks, ANY, PLAIN);
-            struct kernel_scan scan = {.base = 1, .unit_b = 1, .scale = 1e-3f, .first_slot = 3};
+            struct kernel_scan scan = {.unit_b = 1, .scale = 1e-3f};
+            given.base = 1;
             pack(&scan, 0);
             scan.limit = room % 3 == 0 ? INFINITY : middle(&scan);
             check_room(&scan, expect(&scan), room % 7, room);
@@ -440,8 +455,8 @@ static void scans_need_no_alignment(void **state)
     (void)state;
     for (size_t gap = 0; gap <= 64; gap++) {
         make(44 + (uint32_t)gap % 16, 1 + (uint32_t)gap % 7, ANY, PLAIN);
-        struct kernel_scan scan = {
-            .base = 1, .unit_b = 1, .scale = 1e-3f, .first_slot = 0xffffffe0u + (uint32_t)gap};
+        struct kernel_scan scan = {.unit_b = 1, .scale = 1e-3f};
+        given.base = 1;
         pack(&scan, gap);
         scan.limit = middle(&scan);
         check(&scan);
@@ -453,6 +468,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits_lie_as_they_are_written),
         cmocka_unit_test(scans_agree_bit_for_bit),
+        cmocka_unit_test(many_blocks),
         cmocka_unit_test(limit_is_strict),
         cmocka_unit_test(sums_hold_the_extremes),
         cmocka_unit_test(every_entry_counts),
