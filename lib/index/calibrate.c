@@ -358,32 +358,64 @@ static uint64_t wanted_hits(const struct calibrator *m, uint32_t a, double recal
     return (uint64_t)(recall * (double)(queries * KS_MEASURED[a]));
 }
 
-/* Lists enough for nearly all that can be found. */
-static uint32_t ample_effort(struct calibrator *m, uint32_t a)
+static double share_of_hits(const struct calibrator *m, uint32_t a, uint64_t hits)
 {
-    uint32_t most = effort_max(m), effort = 4;
-    while (effort < most && !m->status &&
-           hits_with(m, a, effort, SURVIVORS_MAX(KS_MEASURED[a])) < wanted_hits(m, a, AMPLE))
-        effort += effort / 2;
-    return effort < most ? effort : most;
+    uint64_t all = wanted_hits(m, a, 1);
+    return all ? (double)hits / (double)all : 0;
 }
 
-/* The fewest, on a scale of which each step is a quarter more, that lose next to nothing. */
-static uint32_t fewest_survivors(struct calibrator *m, uint32_t a, uint32_t effort)
+struct ample {
+    uint32_t effort; /* lists enough for nearly all that can be found */
+    double price;    /* what all of recall would cost at the rate of the last lists */
+};
+
+static struct ample ample_effort(struct calibrator *m, uint32_t a)
 {
-    uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k), scale[SURVIVORS_STEPS], count = 0;
-    uint64_t best = hits_with(m, a, effort, most), lost = wanted_hits(m, a, SURVIVORS_LOSS);
+    uint32_t most = effort_max(m), survivors = SURVIVORS_MAX(KS_MEASURED[a]);
+    struct ample ample = {.effort = most < 3 ? most : 3};
+    uint64_t hits = hits_with(m, a, ample.effort, survivors);
+    double cost = take_cost(m, a);
+    while (ample.effort < most && !m->status && hits < wanted_hits(m, a, AMPLE)) {
+        uint32_t next = ample.effort + (ample.effort + 1) / 2;
+        ample.effort = next < most ? next : most;
+        uint64_t more = hits_with(m, a, ample.effort, survivors);
+        double dearer = take_cost(m, a);
+        ample.price = more > hits ? (dearer - cost) / share_of_hits(m, a, more - hits) : 0;
+        hits = more;
+        cost = dearer;
+    }
+    return ample;
+}
+
+/* The fewest, on a scale of which each step is a quarter more, that lose next to nothing; and then
+ * more for as long as the recall that they bring would cost more in lists. */
+static uint32_t enough_survivors(struct calibrator *m, uint32_t a, const struct ample *ample)
+{
+    uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k), scale[SURVIVORS_STEPS + 1], count = 0;
+    uint64_t best = hits_with(m, a, ample->effort, most), lost = wanted_hits(m, a, SURVIVORS_LOSS);
+    uint64_t hits[SURVIVORS_STEPS + 1];
     for (uint32_t n = k + k / 4 + 4; n < most && count < SURVIVORS_STEPS; n += n / 4)
         scale[count++] = n;
+    scale[count] = most;
+    hits[count] = best;
     uint32_t low = 0, high = count; /* scale[high] and beyond are enough */
     while (low < high && !m->status) {
         uint32_t middle = (low + high) / 2;
-        if (hits_with(m, a, effort, scale[middle]) + lost >= best)
+        hits[middle] = hits_with(m, a, ample->effort, scale[middle]);
+        if (hits[middle] + lost >= best)
             high = middle;
         else
             low = middle + 1;
     }
-    return high < count ? scale[high] : most;
+    for (; high < count && !m->status; high++) {
+        struct ivf_work more = {.survived = scale[high + 1] - scale[high]};
+        hits[high + 1] = hits_with(m, a, ample->effort, scale[high + 1]);
+        if (hits[high + 1] <= hits[high] ||
+            ample->price * share_of_hits(m, a, hits[high + 1] - hits[high]) <=
+                (double)cost_probes(m->ivf, &more))
+            break;
+    }
+    return scale[high];
 }
 
 enum vdb_status calibrate_survivors(struct calibrator *m, const struct ivf *ivf,
@@ -393,9 +425,10 @@ enum vdb_status calibrate_survivors(struct calibrator *m, const struct ivf *ivf,
     if (!m || ivf->view.h.list_count == 1) return VDB_OK;
     m->ivf = ivf;
     begin(m, rerank, CALIBRATE_FULL);
-    uint32_t middle = m->k_count > 1 ? 1 : 0, effort = ample_effort(m, middle);
+    uint32_t middle = m->k_count > 1 ? 1 : 0;
+    struct ample ample = ample_effort(m, middle);
     for (uint32_t a = 0; a < m->k_count && !m->status; a++) {
-        uint32_t found = fewest_survivors(m, a, effort);
+        uint32_t found = enough_survivors(m, a, &ample);
         survivors[a] = a && found < survivors[a - 1] ? survivors[a - 1] : found;
     }
     for (uint32_t a = m->k_count; a < KS; a++)
