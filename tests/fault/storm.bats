@@ -31,16 +31,23 @@ storm() {
     [ "$(sed -n 's/^\([0-9]*\) kills,.*/\1/p' out)" -ge "$wanted" ]
     [ "$(sed -n 's/^\([0-9]*\) compactions.*/\1/p' out)" -gt 0 ]
     [ "$(sed -n 's/^\([0-9]*\) batches.*/\1/p' out)" -gt "$wanted" ]
+    [[ "$(grep '^[0-9]* streams' out)" =~ ^[1-9][0-9]*\ .*\ [1-9][0-9]*\ of\ changes.*,\ [1-9][0-9]*\ outputs ]]
 }
 
 @test "a storm on a flat index loses nothing, shows no half of a batch and blocks nobody" {
-    storm "$(kills 60)" --index flat
+    storm "$(kills 50)" --index flat
 }
 
-@test "a storm on an index whose commits have names, which compaction keeps" {
+@test "a storm on an index whose commits have names, which compaction keeps, and are gone back to" {
     storm "$(kills 20)" --index flat --names
+    [ "$(sed -n 's/^\([0-9]*\) went back.*/\1/p' out)" -gt 0 ]
 }
 
 @test "a storm on an index of graphs" {
-    storm "$(kills 20)" --index graph
+    storm "$(kills 15)" --index graph
+}
+
+@test "a storm on a hybrid index, compacted by vdb-compact --if-needed" {
+    storm "$(kills 15)" --index hybrid --tool "$VDB_BIN/vdb-compact"
+    [ "$(sed -n 's/.* \([0-9]*\) runs of vdb-compact.*/\1/p' out)" -gt 0 ]
 }

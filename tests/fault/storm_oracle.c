@@ -3,8 +3,8 @@
  * Commits are replayed in the order of their numbers. A number that nobody was told belongs to a
  * batch whose writer was killed between its commit and the acknowledgement; where there are several
  * such batches, each of them may be the one, and the oracle goes on in several worlds until what
- * readers saw leaves one of them.
- * SPDX-License-Identifier: BSD-2-Clause */
+ * readers saw leaves one of them. A batch that goes back to a commit leads to any of the worlds
+ * that there were at that one. SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +31,20 @@ struct commit {
     uint64_t seen_hash, hash;
     uint32_t seen_live;
     bool acknowledged, seen, judged;
+    uint32_t state_count;
+    struct world *states; /* what it may have been, where it may be gone back to */
 };
 
 struct open_batch {
     struct storm_batch batch;
     uint64_t newest;
-    bool used;
+    bool used, sure;
+};
+
+/* What was said of commits that are still to be replayed. */
+struct claim {
+    uint64_t since, until, hash;
+    uint64_t back; /* 0: one of the commits has the hash; else the last one has that of this one */
 };
 
 struct storm_oracle {
@@ -45,32 +53,13 @@ struct storm_oracle {
     struct open_batch open[OPEN_MAX];
     struct world *worlds, *next;
     size_t count;
+    struct claim *claims;
+    size_t claim_count;
+    bool past;
     char text[300];
 };
 
 #define say(o, ...) (snprintf((o)->text, sizeof(o)->text, __VA_ARGS__), (o)->text)
-
-struct storm_oracle *oracle_create(void)
-{
-    struct storm_oracle *o = calloc(1, sizeof *o);
-    if (!o) return NULL;
-    o->worlds = calloc(WORLDS_MAX, sizeof *o->worlds);
-    o->next = calloc(WORLDS_MAX, sizeof *o->next);
-    o->count = 1;
-    o->replayed = 1; /* the creation */
-    if (o->worlds && o->next) return o;
-    oracle_free(o);
-    return NULL;
-}
-
-void oracle_free(struct storm_oracle *o)
-{
-    if (!o) return;
-    free(o->commits);
-    free(o->worlds);
-    free(o->next);
-    free(o);
-}
 
 static struct commit *commit_at(struct storm_oracle *o, uint64_t number)
 {
@@ -83,6 +72,45 @@ static struct commit *commit_at(struct storm_oracle *o, uint64_t number)
         o->room = room;
     }
     return &o->commits[number];
+}
+
+/* The worlds as they are at this commit. */
+static void keep_states(struct storm_oracle *o, struct commit *commit)
+{
+    if (!o->past) return;
+    commit->states = malloc(o->count * sizeof *commit->states);
+    if (!commit->states) abort();
+    memcpy(commit->states, o->worlds, o->count * sizeof *commit->states);
+    commit->state_count = (uint32_t)o->count;
+}
+
+struct storm_oracle *oracle_create(bool past)
+{
+    struct storm_oracle *o = calloc(1, sizeof *o);
+    if (!o) return NULL;
+    o->worlds = calloc(WORLDS_MAX, sizeof *o->worlds);
+    o->next = calloc(WORLDS_MAX, sizeof *o->next);
+    o->count = 1;
+    o->past = past;
+    o->replayed = 1; /* the creation */
+    if (!o->worlds || !o->next) {
+        oracle_free(o);
+        return NULL;
+    }
+    commit_at(o, 1)->judged = true;
+    keep_states(o, commit_at(o, 1));
+    return o;
+}
+
+void oracle_free(struct storm_oracle *o)
+{
+    if (!o) return;
+    for (uint64_t n = 0; n < o->room; n++) free(o->commits[n].states);
+    free(o->commits);
+    free(o->claims);
+    free(o->worlds);
+    free(o->next);
+    free(o);
 }
 
 const char *oracle_acknowledged(struct storm_oracle *o, uint64_t number,
@@ -105,14 +133,14 @@ const char *oracle_acknowledged(struct storm_oracle *o, uint64_t number,
 }
 
 const char *oracle_unacknowledged(struct storm_oracle *o, uint64_t newest,
-                                  const struct storm_batch *batch)
+                                  const struct storm_batch *batch, bool sure)
 {
     for (size_t i = 0; i < OPEN_MAX; i++) {
         if (o->open[i].used) continue;
-        o->open[i] = (struct open_batch){*batch, newest, true};
+        o->open[i] = (struct open_batch){*batch, newest, true, sure};
         return NULL;
     }
-    return say(o, "more than %d batches are there that nobody was told of", OPEN_MAX);
+    return say(o, "more than %d batches may be there that nobody was told of", OPEN_MAX);
 }
 
 static const char *differs(struct storm_oracle *o, uint64_t number, uint32_t live)
@@ -135,6 +163,58 @@ const char *oracle_seen(struct storm_oracle *o, uint64_t number, uint64_t hash, 
     if (number > o->replayed || number < 2) return NULL;
     if (!commit->judged) o->unjudged++;
     return commit->judged && commit->hash != hash ? differs(o, number, live) : NULL;
+}
+
+/* What can be said by now of a claim up to which all is replayed. */
+static const char *judge(struct storm_oracle *o, const struct claim *claim)
+{
+    const struct commit *last = commit_at(o, claim->until), *back = commit_at(o, claim->back);
+    unsigned long long until = claim->until;
+    if (claim->back && (!last->judged || !back->judged || last->hash == back->hash)) {
+        o->unjudged += !last->judged || !back->judged;
+        return NULL;
+    }
+    if (claim->back)
+        return say(o, "nothing was done to go back from commit %llu to %llu, which differ", until,
+                   (unsigned long long)claim->back);
+    for (uint64_t n = claim->since; n <= claim->until; n++) {
+        const struct commit *commit = commit_at(o, n);
+        o->unjudged += !commit->judged;
+        if (!commit->judged || commit->hash == claim->hash) return NULL;
+    }
+    return say(o, "the rows of an output are those of no commit from %llu to %llu",
+               (unsigned long long)claim->since, until);
+}
+
+static const char *judge_claims(struct storm_oracle *o)
+{
+    const char *wrong = NULL;
+    size_t left = 0;
+    for (size_t i = 0; i < o->claim_count && !wrong; i++)
+        if (o->claims[i].until > o->replayed)
+            o->claims[left++] = o->claims[i];
+        else
+            wrong = judge(o, &o->claims[i]);
+    o->claim_count = left;
+    return wrong;
+}
+
+static const char *claim(struct storm_oracle *o, struct claim claim)
+{
+    o->claims = realloc(o->claims, (o->claim_count + 1) * sizeof *o->claims);
+    if (!o->claims) abort();
+    o->claims[o->claim_count++] = claim;
+    return judge_claims(o);
+}
+
+const char *oracle_shipped(struct storm_oracle *o, uint64_t since, uint64_t until, uint64_t hash)
+{
+    return claim(o, (struct claim){since, until, hash, 0});
+}
+
+const char *oracle_same(struct storm_oracle *o, uint64_t number, uint64_t back)
+{
+    return claim(o, (struct claim){number, number, 0, back});
 }
 
 uint64_t oracle_unjudged(const struct storm_oracle *o)
@@ -204,13 +284,30 @@ static size_t add_world(struct storm_oracle *o, size_t count, const struct world
     return count;
 }
 
+/* What the batch makes of the world, behind the first `count` of o->next. */
+static size_t add_after(struct storm_oracle *o, struct world w, const struct storm_batch *batch,
+                        uint64_t number, size_t count)
+{
+    if (!batch->back) return apply(o, &w, batch, number) ? add_world(o, count, &w) : count;
+    const struct commit *past = commit_at(o, batch->back);
+    for (uint32_t i = 0; i < past->state_count; i++) {
+        uint64_t taken = w.taken;
+        w = past->states[i];
+        w.taken = taken;
+        count = add_world(o, count, &w);
+    }
+    if (!past->state_count)
+        say(o, "batch %u, commit %llu, goes back to commit %llu, which is still to come",
+            batch->number, (unsigned long long)number, (unsigned long long)batch->back);
+    return count;
+}
+
 /* All that may have become of the world by this commit, behind the first `count` of o->next. */
 static size_t step(struct storm_oracle *o, const struct world *from, uint64_t number, size_t count)
 {
     const struct commit *commit = commit_at(o, number);
     struct world w = *from;
-    if (commit->acknowledged)
-        return apply(o, &w, &commit->batch, number) ? add_world(o, count, &w) : count;
+    if (commit->acknowledged) return add_after(o, w, &commit->batch, number, count);
     bool any = false;
     for (size_t i = 0; i < OPEN_MAX; i++) {
         const struct open_batch *open = &o->open[i];
@@ -220,7 +317,7 @@ static size_t step(struct storm_oracle *o, const struct world *from, uint64_t nu
         any = true;
         w = *from;
         w.taken |= (uint64_t)1 << i;
-        if (apply(o, &w, &open->batch, number)) count = add_world(o, count, &w);
+        count = add_after(o, w, &open->batch, number, count);
     }
     if (!any) say(o, "commit %llu is nobody's", (unsigned long long)number);
     return count;
@@ -237,7 +334,8 @@ static size_t weed(struct storm_oracle *o, uint64_t number, size_t count)
             !commit->seen || (commit->seen_hash == w->hash && commit->seen_live == w->live);
         if (!right) differs(o, number, commit->seen_live);
         for (size_t i = 0; i < OPEN_MAX && right; i++) {
-            right = !o->open[i].used || w->taken >> i & 1 || number < o->open[i].newest;
+            right = !o->open[i].used || !o->open[i].sure || w->taken >> i & 1 ||
+                    number < o->open[i].newest;
             if (!right)
                 say(o, "batch %u is there and no commit up to %llu can be its",
                     o->open[i].batch.number, (unsigned long long)number);
@@ -247,11 +345,15 @@ static size_t weed(struct storm_oracle *o, uint64_t number, size_t count)
     return left;
 }
 
-/* Open batches that have been replayed in every world need no place any more. */
-static void close_batches(struct storm_oracle *o)
+/* Open batches that have been replayed in every world need no place any more, nor do those that
+ * need not be there and cannot come any more. */
+static void close_batches(struct storm_oracle *o, uint64_t number)
 {
     uint64_t all = ~(uint64_t)0;
     for (size_t n = 0; n < o->count; n++) all &= o->worlds[n].taken;
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        if (o->open[i].used && !o->open[i].sure && o->open[i].newest <= number)
+            all |= (uint64_t)1 << i;
     for (size_t i = 0; all && i < OPEN_MAX; i++)
         if (all >> i & 1) o->open[i].used = false;
     for (size_t n = 0; n < o->count; n++) o->worlds[n].taken &= ~all;
@@ -270,12 +372,13 @@ const char *oracle_replay(struct storm_oracle *o, uint64_t to)
         o->worlds = o->next;
         o->next = swap;
         o->count = count;
-        close_batches(o);
+        close_batches(o, number);
         struct commit *commit = commit_at(o, number);
+        keep_states(o, commit);
         commit->judged = true;
         commit->hash = o->worlds[0].hash;
         for (size_t n = 1; n < count; n++) commit->judged &= o->worlds[n].hash == commit->hash;
         o->replayed = number;
     }
-    return NULL;
+    return judge_claims(o);
 }

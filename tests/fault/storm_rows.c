@@ -29,6 +29,11 @@ int storm_id(uint32_t group, uint32_t member, char id[STORM_ID_MAX])
     return snprintf(id, STORM_ID_MAX, "g%u.%u", group, member);
 }
 
+int storm_name(uint32_t slot, uint32_t number, char text[STORM_ID_MAX])
+{
+    return snprintf(text, STORM_ID_MAX, "s%u-%u", slot, number);
+}
+
 bool storm_id_parse(const char *id, size_t len, uint32_t *group, uint32_t *member)
 {
     char text[STORM_ID_MAX], again[STORM_ID_MAX];
