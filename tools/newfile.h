@@ -1,7 +1,9 @@
 /* newfile.h: a file that takes its name only when it is complete.
  *
- * It is written as NAME.new-... beside its place and then renamed, so that whoever looks sees all
- * of it or none. A signal that ends the tool removes it.
+ * It is written without a name, where the file system can do that, so that nothing is left of it
+ * however the tool ends. Elsewhere, and for the moment in which it takes the place of another file,
+ * it is called NAME.new-...: a signal that ends the tool removes it, and what a killed one has left
+ * goes with the next that is called so.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TOOLS_NEWFILE_H
 #define TOOLS_NEWFILE_H
@@ -11,17 +13,20 @@
 
 struct newfile {
     const char *name;    /* where it is to stand */
-    char path[PATH_MAX]; /* where it is written; "" when there is nothing to remove */
+    char path[PATH_MAX]; /* its name until then; "" while it has none */
+    int file;            /* locked, so that nobody takes it for left behind */
+    bool open;           /* neither published nor discarded */
 };
 
-/* Chooses a path, without making a file; false with errno where `name` is too long. */
-bool newfile_init(struct newfile *file, const char *name);
+/* Makes the file; returns a descriptor to write it by, which is the caller's, or -1 with errno.
+ * `name` stays the caller's too. */
+int newfile_open(struct newfile *file, const char *name);
 
-/* Renames it, durably, over what stands there if `replace`, else only where nothing does (errno
- * EEXIST). On failure it is still there, under its path. */
-bool newfile_publish(struct newfile *file, bool replace);
+/* Gives it its name, durably, in the place of what stands there. On failure, with errno, it is
+ * still open. */
+bool newfile_publish(struct newfile *file);
 
-/* Removes it, unless it was published. */
+/* Removes it, unless it was published or never opened. */
 void newfile_discard(struct newfile *file);
 
 #endif

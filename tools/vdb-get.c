@@ -174,9 +174,7 @@ static int open_stream(struct get *get)
         if (!get->out) return cannot_create(get);
     } else {
         get->resolved = realpath(get->output, NULL);
-        if (!newfile_init(&get->file, get->resolved ? get->resolved : get->output))
-            return cannot_create(get);
-        int fd = open(get->file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        int fd = newfile_open(&get->file, get->resolved ? get->resolved : get->output);
         if (fd < 0) return cannot_create(get);
         get->out = fdopen(fd, "w");
         if (!get->out) return cannot_create(get);
@@ -208,7 +206,7 @@ static int close_stream(struct get *get)
 {
     if (get->out == stdout) return CLI_OK; /* cli_finish sees to that one */
     bool failed = ferror(get->out) || fflush(get->out) != 0 ||
-                  (get->file.path[0] && fdatasync(fileno(get->out)) != 0);
+                  (get->file.open && fdatasync(fileno(get->out)) != 0);
     int error = errno;
     failed = fclose(get->out) != 0 || failed;
     get->out = NULL;
@@ -216,7 +214,7 @@ static int close_stream(struct get *get)
         cli_message(get->cli, "%s: %s", get->output, strerror(error));
         return CLI_IOERR;
     }
-    if (get->file.path[0] && !newfile_publish(&get->file, true)) return cannot_create(get);
+    if (get->file.open && !newfile_publish(&get->file)) return cannot_create(get);
     return CLI_OK;
 }
 

@@ -46,6 +46,57 @@ under() {
 @test "vdb-snap restore: every call fails or is the last" { sweep restore; }
 @test "vdb-snap recv: every call fails or is the last" { sweep receive; }
 
+# ended CALL WHAT COMMAND...: it is killed at the first such call.
+ended() {
+    rm -f met
+    ends 137 bash -c 'exec "$@"' -- env LD_PRELOAD="$shim" VDB_SHIM_CALL="$1" VDB_SHIM_NTH=1 \
+        VDB_SHIM_DO="$2" VDB_SHIM_FOLDER="$PWD" VDB_SHIM_MET="$PWD/met" "${@:3}"
+    [ -e met ]
+    rm met
+}
+
+@test "of an output whose tool is killed nothing is left, or it goes with the next" {
+    make_abc
+    echo '{"vector": [1, 2]}' >query
+    files=$(ls -A)
+    for command in "vdb-get -o $PWD/out abc.vdb" "vdb-search -k 1 -o $PWD/out abc.vdb query"; do
+        ended fdatasync kill-before $command
+        same "$(ls -A)" "$files"
+        # In the place of another file it comes by way of a name of its own.
+        echo old >out
+        echo mine >out.new-notes
+        echo mine >out.new-1-
+        ended rename kill-before $command
+        [ "$(ls out?* | wc -l)" -eq 3 ]
+        [ "$(cat out)" = old ]
+        ends 0 $command
+        [ "$(cat out)" != old ]
+        same "$(ls out?*)" $'out.new-1-\nout.new-notes'
+        rm out*
+    done
+}
+
+@test "the same where every file needs a name; but what is being written stays" {
+    make_abc
+    export VDB_SHIM_NAMED=1
+    ended fdatasync kill-before vdb-get -o "$PWD/out" abc.vdb
+    left=$(ls out.new-*)
+    under fdatasync 1 delay=300 vdb-get -o "$PWD/out" abc.vdb 3>&- &
+    pid=$!
+    until_true test -e met
+    tool=$(pgrep -P $pid || echo $pid)
+    kill -STOP "$tool"
+    [ ! -e "$left" ]
+    begun=$(ls out.new-*)
+    ends 0 vdb-get -o out abc.vdb a
+    ends 0 vdb-get -o out abc.vdb a
+    [ -e "$begun" ]
+    kill -CONT "$tool"
+    wait $pid
+    [ ! -e "$begun" ]
+    same "$(cat out)" "$(cat abc.jsonl)"
+}
+
 @test "a file system without locks: reads go, writes refuse" {
     make_abc
     ALWAYS=1

@@ -10,6 +10,7 @@
  *   VDB_SHIM_ALWAYS set: those after it as well
  *   VDB_SHIM_FOLDER only files are counted whose path has this in it
  *   VDB_SHIM_MET    a file that is made when the call is met
+ *   VDB_SHIM_NAMED  set: no file is made without a name, as where the file system has no O_TMPFILE
  *
  * Descriptors 0 to 2 are never counted, nor is what the shim itself calls.
  * SPDX-License-Identifier: BSD-2-Clause */
@@ -46,7 +47,7 @@ static struct {
     long nth;
     int error;
     long delay_ms;
-    bool always, ready;
+    bool always, named, ready;
     atomic_long count;
     atomic_bool watched[FD_MAX]; /* descriptors of files in the folder */
 } shim;
@@ -58,6 +59,7 @@ __attribute__((constructor)) static void read_environment(void)
     shim.folder = getenv("VDB_SHIM_FOLDER");
     shim.met = getenv("VDB_SHIM_MET");
     shim.always = getenv("VDB_SHIM_ALWAYS") != NULL;
+    shim.named = getenv("VDB_SHIM_NAMED") != NULL;
     if (!shim.call || !shim.folder || !nth || !what) return;
     shim.nth = atol(nth);
     if (strncmp(what, "errno=", 6) == 0) {
@@ -223,6 +225,10 @@ static int open_at(int folder, const char *path, int flags, mode_t mode)
 {
     enum action action = on_path("open", path);
     if (action == FAIL) return -1;
+    if (shim.named && (flags & __O_TMPFILE) == __O_TMPFILE) {
+        errno = EOPNOTSUPP;
+        return -1;
+    }
     int fd = REAL(openat)(folder, path, flags, mode);
     if (action == KILL_AFTER) die();
     return watch(fd, in_folder(path));

@@ -475,7 +475,7 @@ END
     vdb-bench --query-format jsonl --plot curve.svg abc.vdb - <queries &
     bench=$!
     exec 7>queries
-    until_true eval 'ls curve.svg.new-*'
+    until_true writes_unnamed $bench
     kill -TERM $bench
     status=0
     wait $bench || status=$?

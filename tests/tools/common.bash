@@ -67,6 +67,11 @@ interruptible() {
     exec perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV or die "$ARGV[0]: $!\n"' -- "$@"
 }
 
+# writes_unnamed PID: whether it has a file open that has no name, or a passing one.
+writes_unnamed() {
+    ls -l "/proc/$1/fd" | grep -E '\(deleted\)|\.new-'
+}
+
 # until_true COMMAND...: waits for it, ten seconds at most.
 until_true() {
     local i

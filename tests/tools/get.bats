@@ -252,11 +252,11 @@ for i in range(0, 0x7c00, 256):
     for i in 1 2 3 4 5; do
         interruptible vdb-get --output out many.vdb 2>err &
         pid=$!
-        until_true test -n "$(ls out.new-* 2>/dev/null; kill -0 $pid || echo ended)" || true
+        until_true eval '! kill -0 $pid || writes_unnamed $pid'
         kill -INT $pid 2>/dev/null || true
         status=0
         wait $pid || status=$?
-        [ -z "$(ls out.new-* 2>/dev/null)" ]
+        [ -z "$(ls out?* 2>/dev/null)" ]
         [ $status -eq 130 ] && break
         rm -f out
     done

@@ -24,9 +24,7 @@ int plot_open(struct plot *plot)
         return plot->out ? CLI_OK : cannot_create(plot);
     }
     plot->resolved = realpath(plot->path, NULL);
-    if (!newfile_init(&plot->file, plot->resolved ? plot->resolved : plot->path))
-        return cannot_create(plot);
-    int fd = open(plot->file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = newfile_open(&plot->file, plot->resolved ? plot->resolved : plot->path);
     if (fd < 0) return cannot_create(plot);
     plot->out = fdopen(fd, "w");
     if (plot->out) return CLI_OK;
@@ -40,7 +38,7 @@ static int write_out(struct plot *plot, const struct plot_curve *curve)
     plot_draw(plot->out, curve);
     errno = 0;
     bool failed = fflush(plot->out) != 0 || ferror(plot->out) ||
-                  (plot->file.path[0] && fdatasync(fileno(plot->out)) != 0);
+                  (plot->file.open && fdatasync(fileno(plot->out)) != 0);
     int error = errno;
     failed = fclose(plot->out) != 0 || failed;
     plot->out = NULL;
@@ -54,7 +52,7 @@ int plot_close(struct plot *plot, int status, const struct plot_curve *curve)
     if (plot->out && status == CLI_OK) status = write_out(plot, curve);
     if (plot->out) fclose(plot->out);
     plot->out = NULL;
-    if (status == CLI_OK && plot->file.path[0] && !newfile_publish(&plot->file, true))
+    if (status == CLI_OK && plot->file.open && !newfile_publish(&plot->file))
         status = cannot_create(plot);
     newfile_discard(&plot->file);
     free(plot->resolved);

@@ -89,8 +89,8 @@ static bool open_file(struct hdf5_writer *writer, const char *path, struct fault
         fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be created: %s", strerror(errno));
     else if (writer->stream)
         writer->file = spool_create();
-    else if (newfile_init(&writer->at, writer->path))
-        writer->file = open(writer->at.path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    else
+        writer->file = newfile_open(&writer->at, writer->path);
     if (writer->file >= 0) return true;
     if (standard || writer->path)
         fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be created: %s", strerror(errno));
@@ -130,7 +130,7 @@ static bool write_stream(struct hdf5_writer *writer, struct fault *fault)
 static bool publish(struct hdf5_writer *writer, struct fault *fault)
 {
     if (writer->stream) return write_stream(writer, fault);
-    if (fsync(writer->file) == 0 && newfile_publish(&writer->at, true)) return true;
+    if (fsync(writer->file) == 0 && newfile_publish(&writer->at)) return true;
     fault_set(fault, CLI_IOERR, writer->name, "write failed: %s", strerror(errno));
     return false;
 }
@@ -140,7 +140,7 @@ static void release(struct hdf5_writer *writer)
     for (int i = 0; i < writer->count; i++) free(writer->datasets[i].rows);
     if (writer->socket >= 0) close(writer->socket);
     if (writer->file >= 0) close(writer->file);
-    if (writer->at.path[0]) newfile_discard(&writer->at);
+    newfile_discard(&writer->at);
     free(writer->path);
     free(writer->name);
     free(writer);

@@ -161,8 +161,7 @@ static int open_stream(struct output *o)
         return o->out ? CLI_OK : cannot_create(o);
     }
     o->resolved = realpath(o->path, NULL);
-    if (!newfile_init(&o->file, o->resolved ? o->resolved : o->path)) return cannot_create(o);
-    int fd = open(o->file.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int fd = newfile_open(&o->file, o->resolved ? o->resolved : o->path);
     if (fd < 0) return cannot_create(o);
     o->out = fdopen(fd, "w");
     if (o->out) return CLI_OK;
@@ -212,8 +211,8 @@ static int close_stream(struct output *o, int status)
         return status;
     }
     errno = 0;
-    bool failed = ferror(o->out) || fflush(o->out) != 0 ||
-                  (o->file.path[0] && fdatasync(fileno(o->out)) != 0);
+    bool failed =
+        ferror(o->out) || fflush(o->out) != 0 || (o->file.open && fdatasync(fileno(o->out)) != 0);
     int error = errno;
     failed = fclose(o->out) != 0 || failed;
     if (failed) {
@@ -221,7 +220,7 @@ static int close_stream(struct output *o, int status)
         status = CLI_IOERR;
     }
     bool whole = status == CLI_OK || status == CLI_NO;
-    if (whole && o->file.path[0] && !newfile_publish(&o->file, true)) status = cannot_create(o);
+    if (whole && o->file.open && !newfile_publish(&o->file)) status = cannot_create(o);
     newfile_discard(&o->file);
     return status;
 }
