@@ -84,14 +84,15 @@ ended() {
     under fdatasync 1 delay=300 vdb-get -o "$PWD/out" abc.vdb 3>&- &
     pid=$!
     until_true test -e met
-    tool=$(pgrep -P $pid || echo $pid)
-    kill -STOP "$tool"
     [ ! -e "$left" ]
     begun=$(ls out.new-*)
-    ends 0 vdb-get -o out abc.vdb a
-    ends 0 vdb-get -o out abc.vdb a
-    [ -e "$begun" ]
+    tool=$(pgrep -P $pid || echo $pid)
+    kill -STOP "$tool"
+    vdb-get -o out abc.vdb a
+    vdb-get -o out abc.vdb a
+    kept=$(ls out.new-*)
     kill -CONT "$tool"
+    same "$kept" "$begun"
     wait $pid
     [ ! -e "$begun" ]
     same "$(cat out)" "$(cat abc.jsonl)"
