@@ -10,7 +10,8 @@
  * Differences from the papers: integer distances, ties by row; one pass; lists may grow to one and
  * a half times the degree before they are pruned again; they are filled up after pruning
  * (graph_prune.c); walks enter by the nearest of many pivots rather than by a medoid; duplicates
- * are set apart before the build, and every row is made reachable after it (graph_repair.c).
+ * are set apart before the build, and every row is made reachable after it (graph_repair.c). Of the
+ * pivots some are the rows that lie farthest out (graph_outliers.c).
  *
  * Into a finished graph rows are inserted in the same way, but for how edges back are added
  * (graph_merge.c).
@@ -435,6 +436,23 @@ static void choose_pivots(const struct builder *builder, uint32_t *pivots, uint3
         if (builder->representative[row] != row) pivots[n++] = row;
 }
 
+/* Of a base, its own, and others behind them. */
+static enum vdb_status find_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count,
+                                   struct vdb_error *err)
+{
+    uint32_t n = outliers_among(builder, count);
+    uint32_t *outliers = malloc(n * sizeof *outliers + 1);
+    if (!outliers) return error_no_memory(err);
+    enum vdb_status status = outliers_find(builder, n, outliers, err);
+    if (!status && builder->params.base)
+        status = merge_pivots(builder, outliers, n, pivots, count, err);
+    else if (!status)
+        status = outliers_lead(builder, outliers, n, count, err);
+    if (!status && !builder->params.base) choose_pivots(builder, pivots, count);
+    free(outliers);
+    return status;
+}
+
 struct grouping {
     struct builder *builder;
     const uint32_t *pivots;
@@ -534,10 +552,7 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
         builder->space.rise = builder->rise;
     }
     if (builder->params.base) merge_settle(builder);
-    if (builder->params.base)
-        status = merge_pivots(builder, pivots, pivot_count, err);
-    else
-        choose_pivots(builder, pivots, pivot_count);
+    status = find_pivots(builder, pivots, pivot_count, err);
     if (status == VDB_OK) status = group_pivots(builder, pivots, pivot_count, err);
     if (status != VDB_OK) return status;
     builder->growing.pivots = pivots;

@@ -105,6 +105,18 @@ void pool_measure(struct pruner *pruner, const struct space *space, const uint32
  * their number. */
 uint32_t graph_order(const uint32_t *representative, uint32_t rows, uint32_t *order);
 
+/* How many of the pivots are outliers. */
+uint32_t outliers_among(const struct builder *builder, uint32_t pivot_count);
+
+/* Brings them among the first pivot_count of builder->order. Errors: VDB_NO_MEMORY. */
+enum vdb_status outliers_lead(const struct builder *builder, const uint32_t *outliers, uint32_t n,
+                              uint32_t pivot_count, struct vdb_error *err);
+
+/* Puts the `count` distinct rows that are farthest from the mean into rows[], the farthest first;
+ * under l2 and cosine. Errors: VDB_NO_MEMORY. */
+enum vdb_status outliers_find(const struct builder *builder, uint32_t count, uint32_t *rows,
+                              struct vdb_error *err);
+
 /* Under ip: fills rise[], one a row, and shift (space.h). */
 void graph_rise(const struct codes *codes, unsigned threads, uint64_t *rise, uint32_t *shift);
 

@@ -36,7 +36,8 @@ void merge_settle(struct builder *builder)
     }
 }
 
-enum vdb_status merge_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count,
+enum vdb_status merge_pivots(const struct builder *builder, const uint32_t *outliers,
+                             uint32_t outlier_count, uint32_t *pivots, uint32_t count,
                              struct vdb_error *err)
 {
     const struct graph *base = builder->params.base;
@@ -46,6 +47,11 @@ enum vdb_status merge_pivots(const struct builder *builder, uint32_t *pivots, ui
     for (; n < base->pivot_count; n++) {
         pivots[n] = base->pivots[n];
         taken[pivots[n]] = 1;
+    }
+    for (uint32_t i = 0; i < outlier_count && n < count; i++) {
+        if (taken[outliers[i]]) continue;
+        pivots[n++] = outliers[i];
+        taken[outliers[i]] = 1;
     }
     for (uint32_t i = builder->distinct; i-- > 0 && n < count;)
         if (!taken[builder->order[i]]) pivots[n++] = builder->order[i];

@@ -14,9 +14,10 @@ bool merge_base_serves(const struct graph_params *params, const struct codes *co
 /* Puts the rows of the base first in builder->order, behind which those come that are put in. */
 void merge_settle(struct builder *builder);
 
-/* The base's pivots, whose edges lead from one to another, then of those in the order, the newest
- * first. Errors: VDB_NO_MEMORY. */
-enum vdb_status merge_pivots(const struct builder *builder, uint32_t *pivots, uint32_t count,
+/* The base's pivots, whose edges lead from one to another, then outliers that are none of them,
+ * then of those in the order, the newest first. Errors: VDB_NO_MEMORY. */
+enum vdb_status merge_pivots(const struct builder *builder, const uint32_t *outliers,
+                             uint32_t outlier_count, uint32_t *pivots, uint32_t count,
                              struct vdb_error *err);
 
 /* The base's pivots are the way in until all rows are there. */
