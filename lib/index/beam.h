@@ -1,8 +1,9 @@
 /* beam.h: the walk itself, as queries and builds use it.
  *
- * A walk keeps the `ef` nearest rows met, expands the nearest not yet expanded, and ends when all
- * are. Work is bounded whatever the edges are: a row enters the pool once, an entry is expanded
- * once, and rows that the graph does not have are passed over.
+ * A walk keeps the nearest rows met, expands the nearest not yet expanded, and ends when the `ef`
+ * nearest are, or for a query by distance (graph.h). Work is bounded whatever the edges are: a row
+ * enters the pool once, an entry is expanded once, and rows that the graph does not have are passed
+ * over.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_INDEX_BEAM_H
 #define VDB_INDEX_BEAM_H
