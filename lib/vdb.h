@@ -387,7 +387,9 @@ struct vdb_search_options {
     int use_radius;
     unsigned threads; /* 0: as the handle was opened */
     double recall;    /* share of the true k nearest to aim at, above 0 to 1, for queries like the
-                         rows; each part's calibration says what effort gives it; 0: 0.95 */
+                         rows; each part's calibration says what effort gives it; 0: 0.95. Of rows
+                         that no part covers yet, below 1, all but one in some ten thousands of
+                         the nearest are found */
 };
 #define VDB_SEARCH_OPTIONS_INIT                                                                    \
     {                                                                                              \

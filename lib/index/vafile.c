@@ -43,9 +43,7 @@ void vafile_free(struct vafile *file)
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-/* The numbers that are coded. False: there are none, the vector is not finite or has no direction.
- */
-static bool load(const struct vafile_space *space, const uint8_t *vector, float *x)
+bool vafile_load(const struct vafile_space *space, const uint8_t *vector, float *x)
 {
     double squares = space->kernels->sumsq[space->type](vector, space->dim);
     if (!isfinite(squares)) return false;
@@ -97,7 +95,7 @@ static void append_row(struct vafile *file, const struct vafile_space *space, ui
                        const uint8_t *vector, struct vafile_scratch *scratch, struct bounds *bounds)
 {
     uint32_t sums[2], dim = space->dim;
-    bool outlier = !load(space, vector, scratch->x);
+    bool outlier = !vafile_load(space, vector, scratch->x);
     if (!outlier) {
         const struct quantizer *grid = &file->grid;
         space->kernels->encode_u8(scratch->x, dim, 1.0f / grid->scale, (float)grid->zero,
@@ -200,7 +198,7 @@ void vafile_train(const struct vafile_space *space, const uint8_t *const *vector
     struct survey survey = {.integers = space->metric != VDB_METRIC_COSINE};
     uint32_t sample = n < VAFILE_SAMPLE ? n : VAFILE_SAMPLE;
     for (uint32_t i = 0; i < sample; i++)
-        if (load(space, vectors[(uint64_t)i * n / sample], scratch->x))
+        if (vafile_load(space, vectors[(uint64_t)i * n / sample], scratch->x))
             survey_row(&survey, scratch->x, space->dim);
     choose(&survey, before, grid);
 }
@@ -256,7 +254,7 @@ void vafile_prepare(struct vafile_query *query, const struct vafile *file,
                     const struct vafile_space *space, const float *values)
 {
     const struct quantizer *grid = &file->grid;
-    if (query->grid.scale == grid->scale && query->grid.zero == grid->zero) return;
+    if (vafile_is_prepared(query, file)) return;
     query->grid = *grid;
     memset(query->values + space->dim, 0, codes_bytes(space->dim) - space->dim);
     if (space->metric == VDB_METRIC_IP)
@@ -312,18 +310,84 @@ static bool limit_of(const struct vafile *file, const struct vafile_query *query
     return limit_l2(query, space, slack, worst, limit);
 }
 
+static void measure(const struct vafile *file, const struct vafile_query *query,
+                    const struct vafile_space *space, uint32_t begin, uint32_t count,
+                    uint32_t *distances)
+{
+    size_t groups = groups_of(space);
+    struct kernel_query8 q = {
+        .values = query->values, .base = query->base, .inner = space->metric == VDB_METRIC_IP};
+    space->kernels->blocks_u8i8(file->codes + kernel_block_at(groups, begin, 0),
+                                file->norms + begin, count / VAFILE_BLOCK, groups, &q, distances);
+}
+
+/* By bisection between what `wanted` of them are not above, and what fewer are below. */
+uint32_t vafile_nearest(const struct vafile *file, const struct vafile_query *query,
+                        const struct vafile_space *space, uint32_t begin, uint32_t count,
+                        uint32_t wanted, uint32_t *rows)
+{
+    uint32_t distances[VAFILE_SCAN], low = 0, high = UINT32_MAX, n = count;
+    measure(file, query, space, begin, count, distances);
+    while (low < high && n > wanted + wanted / 2) {
+        uint32_t middle = low + (high - low) / 2;
+        n = space->kernels->select_u32(distances, count, middle, rows);
+        if (n < wanted)
+            low = middle + 1, n = count;
+        else
+            high = middle;
+    }
+    n = space->kernels->select_u32(distances, count, high, rows);
+    for (uint32_t i = 0; i < n; i++) rows[i] += begin;
+    return n;
+}
+
 uint32_t vafile_scan(const struct vafile *file, const struct vafile_query *query,
                      const struct vafile_space *space, uint32_t begin, uint32_t count, double worst,
                      uint32_t *rows)
 {
     uint32_t limit, distances[VAFILE_SCAN];
     if (!limit_of(file, query, space, worst, &limit)) return 0;
-    size_t groups = groups_of(space);
-    struct kernel_query8 q = {
-        .values = query->values, .base = query->base, .inner = space->metric == VDB_METRIC_IP};
-    space->kernels->blocks_u8i8(file->codes + kernel_block_at(groups, begin, 0),
-                                file->norms + begin, count / VAFILE_BLOCK, groups, &q, distances);
+    measure(file, query, space, begin, count, distances);
     uint32_t found = space->kernels->select_u32(distances, count, limit, rows);
     for (uint32_t i = 0; i < found; i++) rows[i] += begin;
     return found;
+}
+
+static struct kernel_codes codes_by_row(const struct vafile *file, const struct vafile_space *space,
+                                        const uint8_t *by_row)
+{
+    size_t bytes = codes_bytes(space->dim);
+    return (struct kernel_codes){.code = by_row,
+                                 .factors = (const uint8_t *)file->norms,
+                                 .stride = bytes,
+                                 .factors_stride = sizeof *file->norms,
+                                 .bytes = bytes,
+                                 .lines = (uint32_t)(bytes / 64),
+                                 .factors_apart = true};
+}
+
+uint32_t vafile_filter(const struct vafile *file, const struct vafile_query *query,
+                       const struct vafile_space *space, const uint8_t *by_row, double worst,
+                       uint32_t *rows, uint32_t n)
+{
+    uint32_t limit, distances[VAFILE_SCAN + 4], found = 0;
+    if (n == 0 || !limit_of(file, query, space, worst, &limit)) return 0;
+    struct kernel_codes codes = codes_by_row(file, space, by_row);
+    struct kernel_list list = {.rows = rows, .count = n};
+    struct kernel_query8 q = {
+        .values = query->values, .base = query->base, .inner = space->metric == VDB_METRIC_IP};
+    space->kernels->list_u8i8(&codes, &list, &q, distances);
+    for (uint32_t i = 0; i < n; i++) {
+        rows[found] = rows[i];
+        found += distances[i] <= limit;
+    }
+    return found;
+}
+
+void vafile_filter_fetch(const struct vafile *file, const struct vafile_space *space,
+                         const uint8_t *by_row, const uint32_t *rows, uint32_t n)
+{
+    struct kernel_codes codes = codes_by_row(file, space, by_row);
+    struct kernel_list list = {.ahead = rows, .ahead_count = n};
+    space->kernels->list_u8i8(&codes, &list, NULL, NULL);
 }

@@ -24,7 +24,7 @@
 
 #define VAFILE_BLOCK 16
 #define VAFILE_ROWS  1024 /* of one file, which has a grid of its own: data may drift */
-#define VAFILE_SCAN  256  /* rows at most that are scanned at a time */
+#define VAFILE_SCAN  1024 /* rows at most that are scanned at a time */
 
 struct vafile_space { /* what all rows of an index have in common */
     enum vdb_metric metric;
@@ -63,6 +63,10 @@ void vafile_train(const struct vafile_space *space, const uint8_t *const *vector
                   const struct quantizer *before, struct vafile_scratch *scratch,
                   struct quantizer *grid);
 
+/* Puts the dim numbers that are coded into x. False: there are none, the vector is not finite or
+ * has no direction. */
+bool vafile_load(const struct vafile_space *space, const uint8_t *vector, float *x);
+
 /* Appends a block of stored vectors; there is room for it. What is not finite is an outlier. */
 void vafile_append(struct vafile *file, const struct vafile_space *space,
                    const uint8_t *const vectors[VAFILE_BLOCK], struct vafile_scratch *scratch);
@@ -90,6 +94,11 @@ struct vafile_query {
 void vafile_prepare(struct vafile_query *query, const struct vafile *file,
                     const struct vafile_space *space, const float *values);
 
+static inline bool vafile_is_prepared(const struct vafile_query *query, const struct vafile *file)
+{
+    return query->grid.scale == file->grid.scale && query->grid.zero == file->grid.zero;
+}
+
 /* Puts the rows of [begin, begin + count) into rows[], room for count + 16, whose distance may be
  * `worst` or less, in what the metric orders by (l2: squares); returns how many they are. Outliers
  * may be among them or not. begin and count are multiples of VAFILE_BLOCK, count at most
@@ -97,6 +106,23 @@ void vafile_prepare(struct vafile_query *query, const struct vafile *file,
 uint32_t vafile_scan(const struct vafile *file, const struct vafile_query *query,
                      const struct vafile_space *space, uint32_t begin, uint32_t count, double worst,
                      uint32_t *rows);
+
+/* Puts into rows[], room for count + 16, `wanted` or some more of the rows of [begin, begin +
+ * count) whose codes are nearest to the query; all where they are fewer. Returns how many they are.
+ */
+uint32_t vafile_nearest(const struct vafile *file, const struct vafile_query *query,
+                        const struct vafile_space *space, uint32_t begin, uint32_t count,
+                        uint32_t wanted, uint32_t *rows);
+
+/* Of the n rows[], VAFILE_SCAN at most, those that vafile_scan would put there; they stay in order.
+ * by_row has the codes of all rows, codes_bytes(dim) each. */
+uint32_t vafile_filter(const struct vafile *file, const struct vafile_query *query,
+                       const struct vafile_space *space, const uint8_t *by_row, double worst,
+                       uint32_t *rows, uint32_t n);
+
+/* Fetches what that will read. */
+void vafile_filter_fetch(const struct vafile *file, const struct vafile_space *space,
+                         const uint8_t *by_row, const uint32_t *rows, uint32_t n);
 
 /* The outliers: those below a count that vafile_count gave, and maybe later ones. */
 uint32_t vafile_outliers(const struct vafile *file, const uint16_t **rows);

@@ -12,15 +12,20 @@ enum vdb_status query_init(struct query *query, uint32_t dim, uint32_t k, struct
     *query = (struct query){
         .unit = malloc(dim * sizeof(float)),
         .codes = malloc(codes_bytes(dim)),
+        .coarse = malloc(codes_bytes(dim)),
+        .rotated = malloc(dim * sizeof(float)),
     };
     enum vdb_status status = topk_init(&query->top, k, err);
-    return query->unit && query->codes ? status : error_no_memory(err);
+    return query->unit && query->codes && query->coarse && query->rotated ? status
+                                                                          : error_no_memory(err);
 }
 
 void query_release(struct query *query)
 {
     free(query->unit);
     free(query->codes);
+    free(query->coarse);
+    free(query->rotated);
     topk_release(&query->top);
 }
 

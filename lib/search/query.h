@@ -15,9 +15,11 @@
 
 struct query {
     const float *values;
-    double length; /* under cosine */
-    float *unit;   /* under cosine: the values divided by the length, for codes */
-    int8_t *codes; /* room for index/flat.h */
+    double length;  /* under cosine */
+    float *unit;    /* under cosine: the values divided by the length, for codes */
+    int8_t *codes;  /* room for index/flat.h */
+    int8_t *coarse; /* and for index/vafile4.h, with floats */
+    float *rotated;
     struct topk top;
 };
 

@@ -2,11 +2,21 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "search/scan.h"
 
+#include <string.h>
+
 #include "index/flat.h"
 #include "index/vafile.h"
+#include "vector/vtype.h"
 
 #define BLOCK_ROWS  128u
 #define QUERIES_MAX 64 /* looked at in one go; more make several */
+
+#define BEGIN_SHARE                                                                                \
+    4 /* those nearest by codes come first where they are up to one row in so many */
+#define AWAITED_MAX 256  /* rows; coarser codes serve where they leave no more of a scan */
+#define PASSED      4    /* scans until they are tried again */
+#define FETCH_AHEAD 8    /* rows */
+#define FETCH_MAX   1024 /* bytes of one; what is behind them follows by itself */
 
 struct block { /* rows at hand */
     const uint8_t *vectors;
@@ -146,18 +156,33 @@ static void scan_uncoded(const struct vdb_snapshot *s, uint32_t begin, uint32_t 
     }
 }
 
+struct span { /* rows of a chunk: those before may lie in parts, those behind be newer */
+    const struct tail_chunk *chunk;
+    uint32_t begin, end;
+};
+
+/* Rows that are waited for while others are scanned. */
+struct awaited {
+    struct span span;
+    uint32_t count, places[AWAITED_MAX];
+};
+
+/* A query as codes of 8 and of 4 bits are compared with it. */
+struct coded {
+    struct vafile_query eight;
+    struct vafile4_query four;
+    uint32_t passed;               /* scans to go without the latter, as they leave too many rows */
+    struct awaited codes, vectors; /* rows that codes of 4 bits left, then those that 8 bits left */
+};
+
 struct tail_scan {
     const struct vdb_snapshot *s;
     const struct vafile_space *space;
     bool deleted;
+    bool sure; /* no answer may be missed, however unlikely that is */
     struct query *queries;
-    struct vafile_query *coded; /* as many */
+    struct coded *coded; /* as many */
     size_t count;
-};
-
-struct span { /* rows of a chunk: those before may lie in parts, those behind be newer */
-    const struct tail_chunk *chunk;
-    uint32_t begin, end;
 };
 
 static void offer_place(const struct tail_scan *t, const struct span *span, uint32_t place,
@@ -169,20 +194,96 @@ static void offer_place(const struct tail_scan *t, const struct span *span, uint
         query_offer(query, t->s, row, t->s->generation->view->base + chunk->places[place]);
 }
 
-/* Takes `count` rows from place `from` on. What remains of them lies anywhere, so it is fetched
- * first. */
+/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
+__attribute__((always_inline)) static inline void
+fetch_vector(const struct tail_scan *t, const struct span *span, uint32_t place)
+{
+    size_t bytes = t->space->dim * vtype_size(t->space->type);
+    const uint8_t *vector = t->s->generation->view->base + span->chunk->places[place];
+    if (bytes > FETCH_MAX) bytes = FETCH_MAX;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(vector + i);
+}
+
+static void offer_places(const struct tail_scan *t, const struct span *span, const uint32_t *places,
+                         uint32_t n, struct query *query)
+{
+    for (uint32_t i = 0; i < n && i < FETCH_AHEAD; i++) fetch_vector(t, span, places[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        if (i + FETCH_AHEAD < n) fetch_vector(t, span, places[i + FETCH_AHEAD]);
+        offer_place(t, span, places[i], query);
+    }
+}
+
+/* The way of rows that codes of 4 bits leave: their codes of 8 bits are fetched while rows behind
+ * them are scanned, then held against the query; what that leaves has its vectors fetched, which
+ * are measured a scan later. */
+static void move_on(const struct tail_scan *t, size_t q, const struct span *span,
+                    const uint32_t *places, uint32_t n)
+{
+    struct coded *coded = &t->coded[q];
+    struct awaited *codes = &coded->codes, *vectors = &coded->vectors;
+    for (uint32_t i = 0; i < vectors->count; i++)
+        offer_place(t, &vectors->span, vectors->places[i], &t->queries[q]);
+    vectors->count = 0;
+    if (codes->count) {
+        const struct tail_chunk *chunk = codes->span.chunk;
+        memcpy(vectors->places, codes->places, codes->count * sizeof *codes->places);
+        vectors->span = codes->span;
+        vectors->count =
+            vafile_filter(chunk->codes, &coded->eight, t->space, tail_chunk_coarse(chunk)->by_row,
+                          topk_worst(&t->queries[q].top), vectors->places, codes->count);
+        for (uint32_t i = 0; i < vectors->count; i++)
+            fetch_vector(t, &vectors->span, vectors->places[i]);
+    }
+    codes->count = n;
+    if (n == 0) return;
+    codes->span = *span;
+    memcpy(codes->places, places, n * sizeof *places);
+    vafile_filter_fetch(span->chunk->codes, t->space, tail_chunk_coarse(span->chunk)->by_row,
+                        places, n);
+}
+
+static void move_all_on(const struct tail_scan *t, size_t q)
+{
+    move_on(t, q, NULL, NULL, 0);
+    move_on(t, q, NULL, NULL, 0);
+}
+
+/* Coarser codes are read in half the time, and are worth it where they leave few rows; where they
+ * do not they are tried again later. False: they were not read. */
+static bool scan_coarse(const struct tail_scan *t, const struct span *span, size_t q, uint32_t from,
+                        uint32_t count)
+{
+    const struct vafile4 *coarse = tail_chunk_coarse(span->chunk);
+    struct coded *coded = &t->coded[q];
+    double worst = topk_worst(&t->queries[q].top);
+    uint32_t places[VAFILE_SCAN + 16];
+    if (!coarse || coded->passed || !(worst < INFINITY)) {
+        coded->passed -= coded->passed > 0;
+        return false;
+    }
+    uint32_t n = vafile4_scan(coarse, &coded->four, t->space, t->sure, from, count, worst, places);
+    if (n > AWAITED_MAX) {
+        coded->passed = PASSED;
+        n = vafile_filter(span->chunk->codes, &coded->eight, t->space, coarse->by_row, worst,
+                          places, n);
+        offer_places(t, span, places, n, &t->queries[q]);
+    } else {
+        move_on(t, q, span, places, n);
+    }
+    return true;
+}
+
+/* Takes `count` rows from place `from` on. */
 static void scan_blocks(const struct tail_scan *t, const struct span *span, uint32_t from,
                         uint32_t count)
 {
-    const uint8_t *file = t->s->generation->view->base;
-    const struct tail_chunk *chunk = span->chunk;
     for (size_t q = 0; q < t->count; q++) {
         uint32_t places[VAFILE_SCAN + 16];
-        struct query *query = &t->queries[q];
-        uint32_t n = vafile_scan(chunk->codes, &t->coded[q], t->space, from, count,
-                                 topk_worst(&query->top), places);
-        for (uint32_t i = 0; i < n; i++) __builtin_prefetch(file + chunk->places[places[i]]);
-        for (uint32_t i = 0; i < n; i++) offer_place(t, span, places[i], query);
+        if (scan_coarse(t, span, q, from, count)) continue;
+        uint32_t n = vafile_scan(span->chunk->codes, &t->coded[q].eight, t->space, from, count,
+                                 topk_worst(&t->queries[q].top), places);
+        offer_places(t, span, places, n, &t->queries[q]);
     }
 }
 
@@ -194,37 +295,60 @@ static void scan_outliers(const struct tail_scan *t, const struct span *span)
         for (uint32_t i = 0; i < n; i++) offer_place(t, span, places[i], &t->queries[q]);
 }
 
-static void prepare_coded(const struct tail_scan *t, const struct vafile *codes)
+static void prepare_coded(const struct tail_scan *t, const struct tail_chunk *chunk)
 {
     bool unit = t->space->metric == VDB_METRIC_COSINE;
+    const struct vafile4 *coarse = tail_chunk_coarse(chunk);
     for (size_t q = 0; q < t->count; q++) {
         const struct query *query = &t->queries[q];
-        vafile_prepare(&t->coded[q], codes, t->space, unit ? query->unit : query->values);
+        const float *values = unit ? query->unit : query->values;
+        if (!vafile_is_prepared(&t->coded[q].eight, chunk->codes)) {
+            move_all_on(t, q); /* those that wait have the grid before */
+            vafile_prepare(&t->coded[q].eight, chunk->codes, t->space, values);
+        }
+        if (coarse) vafile4_prepare(&t->coded[q].four, coarse, t->space, values);
     }
 }
 
-/* Few rows come first where no k have been seen: after them it is known better which of the others
- * can matter. */
+/* Where no k have been seen yet, those nearest by codes come first: after them it is known better
+ * which of the others can matter. */
+static void begin_query(const struct tail_scan *t, const struct span *span, size_t q, uint32_t from,
+                        uint32_t count)
+{
+    struct query *query = &t->queries[q];
+    uint32_t places[VAFILE_SCAN + 16], k = query->top.cap;
+    if (query->top.count == k || k > count / BEGIN_SHARE) return;
+    uint32_t n =
+        vafile_nearest(span->chunk->codes, &t->coded[q].eight, t->space, from, count, k, places);
+    offer_places(t, span, places, n, query);
+}
+
 static void scan_span(const struct tail_scan *t, const struct span *span)
 {
     uint32_t first = span->chunk->first_row, from = (span->begin - first) & ~(VAFILE_BLOCK - 1u);
     uint32_t to = (span->end - first + VAFILE_BLOCK - 1) & ~(VAFILE_BLOCK - 1u);
-    prepare_coded(t, span->chunk->codes);
+    prepare_coded(t, span->chunk);
     scan_outliers(t, span);
     for (uint32_t n; from < to; from += n) {
-        bool full = topk_worst(&t->queries[0].top) < INFINITY;
-        n = full ? VAFILE_SCAN : VAFILE_SCAN / 4;
-        if (n > to - from) n = to - from;
+        n = to - from < VAFILE_SCAN ? to - from : VAFILE_SCAN;
+        for (size_t q = 0; q < t->count; q++) begin_query(t, span, q, from, n);
         scan_blocks(t, span, from, n);
     }
 }
 
-static void scan_tail_some(const struct vdb_snapshot *s, const struct vafile_space *space,
-                           bool deleted, struct query *queries, size_t count)
+static void coded_init(struct coded *coded, const struct query *query)
 {
-    struct vafile_query coded[QUERIES_MAX];
-    struct tail_scan t = {s, space, deleted, queries, coded, count};
-    for (size_t q = 0; q < count; q++) coded[q] = (struct vafile_query){.values = queries[q].codes};
+    coded->eight = (struct vafile_query){.values = query->codes};
+    coded->four = (struct vafile4_query){.values = query->coarse, .rotated = query->rotated};
+    coded->passed = coded->codes.count = coded->vectors.count = 0;
+}
+
+static void scan_tail_some(const struct vdb_snapshot *s, const struct vafile_space *space,
+                           bool deleted, bool sure, struct query *queries, size_t count)
+{
+    struct coded coded[QUERIES_MAX];
+    struct tail_scan t = {s, space, deleted, sure, queries, coded, count};
+    for (size_t q = 0; q < count; q++) coded_init(&coded[q], &queries[q]);
     uint32_t at = s->generation->manifest.row_count;
     const struct tail_chunk *chunk = s->generation->codes.first;
     for (; chunk && at < s->row_count; chunk = tail_chunk_next(chunk)) {
@@ -237,10 +361,11 @@ static void scan_tail_some(const struct vdb_snapshot *s, const struct vafile_spa
         scan_span(&t, &span);
         at = span.end;
     }
+    for (size_t q = 0; q < count; q++) move_all_on(&t, q);
     if (at < s->row_count) scan_uncoded(s, at, s->row_count, deleted, queries, count);
 }
 
-void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
+void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, bool sure, struct query *queries,
                size_t count)
 {
     struct tail_rows rows = tail_rows_of(snapshot, count);
@@ -248,6 +373,6 @@ void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *
     tail_codes_extend(&snapshot->generation->codes, &rows);
     for (size_t done = 0; done < count; done += QUERIES_MAX) {
         size_t n = count - done < QUERIES_MAX ? count - done : QUERIES_MAX;
-        scan_tail_some(snapshot, &rows.space, deleted, queries + done, n);
+        scan_tail_some(snapshot, &rows.space, deleted, sure, queries + done, n);
     }
 }

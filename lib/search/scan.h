@@ -27,8 +27,9 @@ void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, boo
 void scan_part_live(const struct vdb_snapshot *snapshot, const struct part *part,
                     struct query *query);
 
-/* Offers the rows of the tail. */
-void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, struct query *queries,
+/* Offers the rows of the tail: all that are among the nearest where `sure`, else all but one in
+ * some ten thousands of these (index/vafile4.h). */
+void scan_tail(const struct vdb_snapshot *snapshot, bool deleted, bool sure, struct query *queries,
                size_t count);
 
 #endif

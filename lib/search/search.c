@@ -60,7 +60,9 @@ static enum vdb_status search_chunk(struct searcher *s, struct team *team, const
     *bad = first;
     enum vdb_status status = search_parts(s, team, count, err);
     if (status) return status;
-    scan_tail(snapshot, options->include_deleted, s->queries, count);
+    bool sure = options->exact || options->recall >= 1 ||
+                snapshot->generation->manifest.index == VDB_INDEX_FLAT;
+    scan_tail(snapshot, options->include_deleted, sure, s->queries, count);
     for (size_t q = 0; q < count; q++)
         give(s, &s->queries[q], hits + (first + q) * options->k, &found[first + q]);
     return VDB_OK;

@@ -1,4 +1,4 @@
-/* tail_codes.c: 8-bit codes of the tail's rows, made as searches ask for them.
+/* tail_codes.c: codes of the tail's rows, made as searches ask for them.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "state/tail_codes.h"
 
@@ -14,6 +14,9 @@
 #define SHARE 16
 #define LEAST 256
 
+/* A tail of as many rows is read fast enough by codes of 8 bits. */
+#define COARSE_FROM 16384
+
 struct tail_coder {
     int refs;
     pthread_mutex_t lock;    /* guards what follows, and the last chunk's growth */
@@ -21,6 +24,9 @@ struct tail_coder {
     uint32_t next_row;       /* those before have codes, or never will */
     bool asked;              /* by a search before */
     struct vafile_scratch scratch;
+    struct vafile4_frame *frame;
+    struct vafile4 *growing; /* coarser codes of the chunk that begins at coarse_row, or NULL */
+    uint32_t coarse_row;     /* chunks that begin before have them, or never will */
 };
 
 /* ---- chunks -------------------------------------------------------------------------------- */
@@ -45,6 +51,7 @@ static void chunk_unref(struct tail_chunk *chunk)
     while (chunk && __atomic_sub_fetch(&chunk->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         struct tail_chunk *next = chunk->next;
         vafile_free(chunk->codes);
+        vafile4_free(chunk->coarse);
         free(chunk);
         chunk = next;
     }
@@ -79,6 +86,8 @@ static void coder_unref(struct tail_coder *coder)
 {
     if (!coder || __atomic_sub_fetch(&coder->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     pthread_mutex_destroy(&coder->lock);
+    vafile4_free(coder->growing);
+    vafile4_frame_free(coder->frame);
     free(coder->scratch.code);
     free(coder->scratch.x);
     free(coder);
@@ -132,7 +141,7 @@ static uint64_t cursor_next(struct cursor *c)
 static bool coder_ready(struct tail_coder *coder, const struct vafile_space *space)
 {
     if (!coder->scratch.code) coder->scratch.code = malloc(codes_bytes(space->dim));
-    if (!coder->scratch.x) coder->scratch.x = malloc(space->dim * sizeof(float));
+    if (!coder->scratch.x) coder->scratch.x = malloc(vafile4_bytes(space->dim) * sizeof(float));
     return coder->scratch.code && coder->scratch.x;
 }
 
@@ -189,6 +198,54 @@ static void append(struct tail_coder *coder, const struct tail_rows *rows, uint3
     }
 }
 
+/* ---- coarser codes ------------------------------------------------------------------------- */
+
+/* The first full chunk from coarse_row on. */
+static struct tail_chunk *next_coarse(const struct tail_coder *coder, struct tail_chunk *chunk)
+{
+    for (; chunk; chunk = __atomic_load_n(&chunk->next, __ATOMIC_ACQUIRE))
+        if (chunk->codes && chunk->first_row >= coder->coarse_row &&
+            vafile_count(chunk->codes) == VAFILE_ROWS)
+            break;
+    return chunk;
+}
+
+static bool begin_coarse(struct tail_coder *coder, const struct tail_rows *rows,
+                         const struct tail_chunk *chunk)
+{
+    const uint8_t *vectors[VAFILE4_SAMPLE];
+    for (uint32_t i = 0; i < VAFILE4_SAMPLE; i++)
+        vectors[i] = rows->file + chunk->places[i * (VAFILE_ROWS / VAFILE4_SAMPLE)];
+    vafile4_free(coder->growing); /* of a chunk that this generation has no more */
+    coder->growing = vafile4_create(&rows->space, vectors, &coder->frame);
+    coder->coarse_row = chunk->first_row;
+    return coder->growing;
+}
+
+/* Up to `count` rows more. */
+static void append_coarse(struct tail_coder *coder, const struct tail_rows *rows,
+                          struct tail_chunk *first, uint32_t count)
+{
+    while (count >= VAFILE_BLOCK && coder->next_row - coder->coarse_row >= VAFILE_ROWS) {
+        struct tail_chunk *chunk = next_coarse(coder, first);
+        bool goes_on = chunk && coder->growing && chunk->first_row == coder->coarse_row;
+        if (!chunk || (!goes_on && !begin_coarse(coder, rows, chunk))) return;
+        struct vafile4 *coarse = coder->growing;
+        for (; count >= VAFILE_BLOCK && coarse->count < VAFILE_ROWS; count -= VAFILE_BLOCK) {
+            const uint8_t *vectors[VAFILE_BLOCK];
+            for (uint32_t i = 0; i < VAFILE_BLOCK; i++)
+                vectors[i] = rows->file + chunk->places[coarse->count + i];
+            vafile4_append(coarse, &rows->space, chunk->codes, vectors, &coder->scratch);
+        }
+        if (coarse->count < VAFILE_ROWS) return;
+        __atomic_store_n(&chunk->coarse, coarse, __ATOMIC_RELEASE);
+        coder->growing = NULL;
+        coder->coarse_row += VAFILE_ROWS;
+    }
+}
+
+/* ---- shares -------------------------------------------------------------------------------- */
+
 /* How many of `missing` rows are coded now. */
 static uint32_t share_of(struct tail_coder *coder, uint32_t missing, uint32_t queries)
 {
@@ -208,5 +265,9 @@ void tail_codes_extend(struct tail_codes *codes, const struct tail_rows *rows)
     uint32_t missing = rows->end > coder->next_row ? rows->end - coder->next_row : 0;
     if (missing >= VAFILE_BLOCK && coder_ready(coder, &rows->space))
         append(coder, rows, share_of(coder, missing, rows->queries));
+    if (coder->coarse_row < rows->begin) coder->coarse_row = rows->begin;
+    missing = coder->next_row > coder->coarse_row ? coder->next_row - coder->coarse_row : 0;
+    if (rows->end - rows->begin >= COARSE_FROM && missing >= VAFILE_ROWS)
+        append_coarse(coder, rows, codes->first, share_of(coder, missing, rows->queries));
     pthread_mutex_unlock(&coder->lock);
 }

@@ -1,4 +1,4 @@
-/* tail_codes.h: 8-bit codes of the tail's rows, made as searches ask for them.
+/* tail_codes.h: codes of the tail's rows, made as searches ask for them.
  *
  * In memory alone, and owed to no one: rows without codes are measured by their stored vectors. Who
  * opens a file and asks once should not pay for codes of a long tail, and who asks again and again
@@ -7,6 +7,9 @@
  * Rows stay what they are from one generation of a file to the next, so generations share a chain
  * of chunks, each of which begins at that in which its tail begins; a chunk lives as long as a
  * chain reaches it. Appending is for who gets the lock, the others go without; reading takes none.
+ *
+ * Codes are of 8 bits. Full chunks of a long tail get codes of 4 bits as well, which a search reads
+ * first.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_STATE_TAIL_CODES_H
 #define VDB_STATE_TAIL_CODES_H
@@ -15,6 +18,7 @@
 #include <stdint.h>
 
 #include "index/vafile.h"
+#include "index/vafile4.h"
 #include "state/tail.h"
 #include "vdb.h"
 
@@ -23,6 +27,7 @@ struct tail_chunk {
     struct tail_chunk *next;
     uint32_t first_row;
     struct vafile *codes;         /* NULL: of no rows, where a chain begins */
+    struct vafile4 *coarse;       /* of the same rows, or NULL: see tail_chunk_coarse */
     uint64_t places[VAFILE_ROWS]; /* offsets of the stored vectors in the file */
 };
 
@@ -56,6 +61,12 @@ void tail_codes_extend(struct tail_codes *codes, const struct tail_rows *rows);
 static inline const struct tail_chunk *tail_chunk_next(const struct tail_chunk *chunk)
 {
     return __atomic_load_n(&chunk->next, __ATOMIC_ACQUIRE);
+}
+
+/* The coarser codes of a chunk that is full, or NULL. */
+static inline const struct vafile4 *tail_chunk_coarse(const struct tail_chunk *chunk)
+{
+    return __atomic_load_n(&chunk->coarse, __ATOMIC_ACQUIRE);
 }
 
 #endif

@@ -47,6 +47,7 @@ struct kernel_query4 {
     bool inner;
 };
 
+struct kernel_bound;
 struct kernel_scan;
 struct kernel_tile;
 
@@ -78,6 +79,10 @@ struct kernels {
      * alignment. */
     void (*blocks_u8i8)(const uint8_t *codes, const int32_t *norms, size_t blocks, size_t groups,
                         const struct kernel_query8 *query, uint32_t *distances);
+
+    /* Puts the numbers of those of 16 * blocks rows that a bound by 4-bit codes lets through, as
+     * kernel_bound.h has it, into rows[], room for 16 more, in order; returns how many they are. */
+    uint32_t (*bound_u4i8)(const struct kernel_bound *bound, uint32_t *rows);
 
     /* Codes n floats on a grid: code[i] = trunc(min(max(x[i] * inverse + zero, 0), 255) + 0.5), a
      * NaN giving 0. sums[0] and sums[1] become the sums of the codes and of their squares, modulo

@@ -462,6 +462,7 @@ const struct kernels kernels_avx2 = {
     .list_u8i8 = avx2_list_u8i8,
     .tile_u8i8 = avx2_tile_u8i8,
     .select_u32 = avx2_select_u32,
+    .bound_u4i8 = avx2_bound_u4i8,
     .blocks_u8i8 = avx2_blocks_u8i8,
     .add_moments = avx2_add_moments,
     .encode_u8 = avx2_encode_u8,

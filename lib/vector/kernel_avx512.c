@@ -469,6 +469,7 @@ const struct kernels kernels_avx512 = {
     .list_u8i8 = avx512_list_u8i8,
     .tile_u8i8 = avx512_tile_u8i8,
     .select_u32 = avx512_select_u32,
+    .bound_u4i8 = avx512_bound_u4i8,
     .blocks_u8i8 = avx512_blocks_u8i8,
     .add_moments = avx512_add_moments,
     .encode_u8 = avx512_encode_u8,

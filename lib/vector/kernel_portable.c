@@ -269,6 +269,7 @@ const struct kernels kernels_portable = {
     .list_u8i8 = portable_list_u8i8,
     .tile_u8i8 = portable_tile_u8i8,
     .select_u32 = portable_select_u32,
+    .bound_u4i8 = portable_bound_u4i8,
     .blocks_u8i8 = portable_blocks_u8i8,
     .add_moments = portable_add_moments,
     .encode_u8 = portable_encode_u8,

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "vector/kernel_bound.h"
 #include "vector/kernel_tile.h"
 
 #if defined(__clang__)
@@ -107,6 +108,64 @@ uint32_t avx2_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uin
     }
     for (; i < n; i++)
         if (values[i] <= limit) places[count++] = i;
+    return count;
+}
+
+/* VPMADDUBSW cannot saturate here: two products of 15 and 128 are 3,840 at the most, and eight
+ * such sums still fit an i16. */
+#define NIBBLE_STEPS 4 /* of two sums each */
+
+KERNEL_INLINE __m256i add_nibbles(__m256i sum, const uint8_t *codes, __m256i low, __m256i high)
+{
+    const __m256i lows = _mm256_set1_epi8(15);
+    __m256i x = load(codes), more = _mm256_and_si256(_mm256_srli_epi16(x, 4), lows);
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(_mm256_and_si256(x, lows), low));
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(more, high));
+}
+
+/* Sums of 16 rows, eight to a register. */
+KERNEL_INLINE void nibble_sums(const uint8_t *codes, size_t groups, const int8_t *query,
+                               __m256i sums[2])
+{
+    const __m256i ones = _mm256_set1_epi16(1);
+    sums[0] = sums[1] = _mm256_setzero_si256();
+    for (size_t g = 0; g < groups;) {
+        __m256i first = _mm256_setzero_si256(), second = first;
+        size_t end = groups - g < NIBBLE_STEPS ? groups : g + NIBBLE_STEPS;
+        for (; g < end; g++, codes += 64, query += 8) {
+            int32_t four[2];
+            memcpy(four, query, sizeof four);
+            __m256i low = _mm256_set1_epi32(four[0]), high = _mm256_set1_epi32(four[1]);
+            first = add_nibbles(first, codes, low, high);
+            second = add_nibbles(second, codes + 32, low, high);
+        }
+        sums[0] = _mm256_add_epi32(sums[0], _mm256_madd_epi16(first, ones));
+        sums[1] = _mm256_add_epi32(sums[1], _mm256_madd_epi16(second, ones));
+    }
+}
+
+KERNEL_INLINE uint32_t within_bound(const struct kernel_bound *bound, size_t row, __m256i sums)
+{
+    __m256 slack =
+        _mm256_mul_ps(_mm256_set1_ps(bound->slope), _mm256_loadu_ps(bound->slacks + row));
+    __m256 least = _mm256_sub_ps(_mm256_loadu_ps(bound->terms + row), slack);
+    __m256 product = _mm256_mul_ps(_mm256_set1_ps(bound->weight), _mm256_cvtepi32_ps(sums));
+    least = _mm256_sub_ps(least, product);
+    return (uint32_t)_mm256_movemask_ps(
+        _mm256_cmp_ps(least, _mm256_set1_ps(bound->limit), _CMP_LE_OQ));
+}
+
+uint32_t avx2_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows)
+{
+    uint32_t count = 0;
+    for (size_t b = 0; b < bound->blocks; b++) {
+        __m256i sums[2];
+        nibble_sums(bound->codes + 64 * bound->groups * b, bound->groups, bound->query, sums);
+        uint32_t mask =
+            within_bound(bound, 16 * b, sums[0]) | within_bound(bound, 16 * b + 8, sums[1]) << 8;
+        for (; mask; mask &= mask - 1)
+            rows[count++] = (uint32_t)(16 * b) + (uint32_t)__builtin_ctz(mask);
+    }
     return count;
 }
 

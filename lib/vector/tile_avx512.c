@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "vector/kernel_bound.h"
 #include "vector/kernel_tile.h"
 
 #if defined(__clang__)
@@ -103,6 +104,67 @@ uint32_t avx512_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, u
             /* Not VPCOMPRESSD to memory, which some CPUs are very slow at. */
             _mm512_storeu_si512(places + count, _mm512_maskz_compress_epi32(mask, at));
             count += (uint32_t)__builtin_popcount(mask);
+        }
+        at = _mm512_add_epi32(at, _mm512_set1_epi32(16));
+    }
+    return count;
+}
+
+KERNEL_INLINE __m512i load_codes(const uint8_t *codes)
+{
+    __m512i x = _mm512_loadu_si512(codes);
+    __asm__("" : "+v"(x)); /* loaded once, and not by both of those that use it */
+    return x;
+}
+
+KERNEL_INLINE __m512i four_of(const int8_t *query)
+{
+    int32_t four;
+    memcpy(&four, query, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+/* A group's products, low and high halves apart. */
+KERNEL_INLINE void add_nibbles(const uint8_t *codes, const int8_t *query, __m512i *low,
+                               __m512i *high)
+{
+    const __m512i lows = _mm512_set1_epi8(15), highs = _mm512_set1_epi8((char)0xf0);
+    __m512i x = load_codes(codes);
+    *low = add_products(*low, _mm512_and_si512(x, lows), four_of(query));
+    *high = add_products(*high, _mm512_and_si512(x, highs), four_of(query + 4));
+}
+
+/* Sums of 16 rows. High halves stay where they are, and count 16 times until the end. */
+KERNEL_INLINE __m512i nibble_sums(const uint8_t *codes, size_t groups, const int8_t *query)
+{
+    __m512i low = _mm512_setzero_si512(), high = low, more_low = low, more_high = low;
+    size_t g = 0;
+    for (; g + 2 <= groups; g += 2, codes += 128, query += 16) {
+        add_nibbles(codes, query, &low, &high);
+        add_nibbles(codes + 64, query + 8, &more_low, &more_high);
+    }
+    if (g < groups) add_nibbles(codes, query, &low, &high);
+    high = _mm512_srai_epi32(_mm512_add_epi32(high, more_high), 4);
+    return _mm512_add_epi32(_mm512_add_epi32(low, more_low), high);
+}
+
+uint32_t avx512_bound_u4i8(const struct kernel_bound *any, uint32_t *rows)
+{
+    const struct kernel_bound bound = *any; /* which stores to rows[] do not change */
+    const __m512 slope = _mm512_set1_ps(bound.slope), weight = _mm512_set1_ps(bound.weight);
+    const __m512 limit = _mm512_set1_ps(bound.limit);
+    __m512i at = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    uint32_t count = 0;
+    const uint8_t *codes = bound.codes;
+    for (size_t b = 0; b < bound.blocks; b++, codes += 64 * bound.groups) {
+        __m512i sums = nibble_sums(codes, bound.groups, bound.query);
+        __m512 slack = _mm512_mul_ps(slope, _mm512_loadu_ps(bound.slacks + 16 * b));
+        __m512 least = _mm512_sub_ps(_mm512_loadu_ps(bound.terms + 16 * b), slack);
+        least = _mm512_sub_ps(least, _mm512_mul_ps(weight, _mm512_cvtepi32_ps(sums)));
+        __mmask16 kept = _mm512_cmp_ps_mask(least, limit, _CMP_LE_OQ);
+        if (__builtin_expect(kept != 0, 0)) {
+            _mm512_storeu_si512(rows + count, _mm512_maskz_compress_epi32(kept, at));
+            count += (uint32_t)__builtin_popcount(kept);
         }
         at = _mm512_add_epi32(at, _mm512_set1_epi32(16));
     }

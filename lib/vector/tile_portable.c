@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
+#include "vector/kernel_bound.h"
 #include "vector/kernel_sets.h"
 #include "vector/kernel_tile.h"
 
@@ -66,6 +67,38 @@ uint32_t portable_select_u32(const uint32_t *values, uint32_t n, uint32_t limit,
     for (uint32_t i = 0; i < n; i++) {
         places[count] = i; /* stays only if it is near: no branch to mispredict */
         count += values[i] <= limit;
+    }
+    return count;
+}
+
+/* Of 16 rows, each lane one of them. */
+KERNEL_INLINE void add_nibbles(const uint8_t *codes, const int8_t *query, int32_t sums[LANES])
+{
+    for (size_t row = 0; row < LANES; row++) {
+        int32_t sum = 0;
+        for (size_t j = 0; j < 4; j++) {
+            uint8_t code = codes[4 * row + j];
+            sum += (code & 15) * query[j] + (code >> 4) * query[4 + j];
+        }
+        sums[row] += sum;
+    }
+}
+
+uint32_t portable_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows)
+{
+    const uint8_t *codes = bound->codes;
+    uint32_t count = 0;
+    for (size_t b = 0; b < bound->blocks; b++) {
+        int32_t sums[LANES] = {0};
+        for (size_t g = 0; g < bound->groups; g++, codes += 64)
+            add_nibbles(codes, bound->query + 8 * g, sums);
+        for (size_t i = 0; i < LANES; i++) {
+            size_t row = LANES * b + i;
+            float least = bound->terms[row] - bound->slope * bound->slacks[row] -
+                          bound->weight * (float)sums[i];
+            rows[count] = (uint32_t)row;
+            count += least <= bound->limit;
+        }
     }
     return count;
 }

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "vector/kernel.h"
+#include "vector/kernel_bound.h"
 #include "vector/vtype.h"
 
 #define N_MAX     65536
@@ -635,6 +636,56 @@ static double some_double(void)
     return ((double)random_u32() - 0x1p31) * (1 + random_u32() * 0x1p-32);
 }
 
+/* Bounds of up to 9 blocks, against sums of each row by itself, and all that rounding may do. */
+static void bounds_let_rows_through(void **state)
+{
+    (void)state;
+    static uint8_t rows[9 * 16][512], blocks[9 * 16 * 256];
+    static float terms[9 * 16], slacks[9 * 16];
+    static const float wild[] = {NAN, INFINITY, -INFINITY, -0.0f, 1e38f, -1e38f, 1e-45f};
+    for (uint32_t round = 0; round < 200; round++) {
+        uint32_t count = 1 + round % 9, groups = 1 + random_u32() % 64, dim = 8 * groups,
+                 passed = 0;
+        random_elements(VDB_TYPE_U8, round % 2 ? EDGES : WILD, rows[0], sizeof rows);
+        random_elements(VDB_TYPE_I8, round % 3 ? EDGES : WILD, (uint8_t *)query_buffer, dim);
+        memset(blocks, 0, sizeof blocks);
+        for (uint32_t i = 0; i < 16 * count; i++) {
+            terms[i] = (float)some_double() * 1e-3f;
+            slacks[i] = (float)some_double() * 1e-9f;
+            if (round % 10 == 9) terms[i] = wild[random_u32() % 7];
+            for (uint32_t j = 0; j < dim; j++) {
+                rows[i][j] &= 15;
+                blocks[(size_t)64 * (i / 16 * groups + j / 8) + 4 * (i % 16) + j % 4] |=
+                    (uint8_t)(rows[i][j] << (j % 8 < 4 ? 0 : 4));
+            }
+        }
+        struct kernel_bound bound = {.codes =
+                                         placed(0, blocks, (size_t)64 * count * groups, round % 5),
+                                     .blocks = count,
+                                     .groups = groups,
+                                     .query = placed(4, query_buffer, dim, round % 7),
+                                     .terms = placed(1, terms, 64 * count, 0),
+                                     .slacks = placed(2, slacks, 64 * count, 0),
+                                     .slope = (float)some_double(),
+                                     .weight = (float)some_double() * 1e-4f,
+                                     .limit = (float)some_double() * 1e-3f};
+        uint32_t want[9 * 16];
+        for (uint32_t i = 0; i < 16 * count; i++) {
+            volatile float slack = bound.slope * slacks[i];
+            volatile float product =
+                bound.weight * (float)expected_integer(rows[i], query_buffer, dim, 0);
+            volatile float least = terms[i] - slack;
+            least = least - product;
+            if (least <= bound.limit) want[passed++] = i;
+        }
+        for (size_t s = 0; s < sets_count; s++) {
+            uint32_t got[9 * 16 + 16];
+            assert_int_equal(sets[s]->bound_u4i8(&bound, got), passed);
+            assert_memory_equal(got, want, passed * sizeof *got);
+        }
+    }
+}
+
 /* Moments against a literal reading of what they are to be. */
 static void moments_are_added_in_order(void **state)
 {
@@ -673,6 +724,7 @@ int main(void)
         cmocka_unit_test(lists_agree_on_damaged_factors),
         cmocka_unit_test(blocks_of_rows_are_measured),
         cmocka_unit_test(moments_are_added_in_order),
+        cmocka_unit_test(bounds_let_rows_through),
         cmocka_unit_test(float_kernels_agree_bit_for_bit),
         cmocka_unit_test(float_kernels_need_no_alignment),
         cmocka_unit_test(float_kernels_agree_on_damaged_values),

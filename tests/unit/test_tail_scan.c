@@ -33,6 +33,7 @@ enum kind {
     STRAY,     /* as CLUSTERS, but for two rows */
     CROWD,     /* all but the same: distances differ less than codes can tell */
     ALL_EQUAL, /* and very large */
+    NESTED,    /* every other a hundredth of the others' size; these are one another's opposites */
 };
 
 struct world {
@@ -70,6 +71,8 @@ static float number(const struct world *w, uint32_t i, uint64_t *centre, uint64_
         return (float)(x * pow(10, i / 1000));
     case OUTLIERS:
         return (float)(i % 40 == 9 ? x * 1e30 : i % 51 == 9 ? x * 1e-30 : x);
+    case NESTED:
+        return (float)(i % 2 ? x : x / 100);
     case CROWD:
         return (float)(5 + 1e-5 * x);
     case ALL_EQUAL:
@@ -139,6 +142,9 @@ static void world_make(struct world *w)
     w->queries = malloc((size_t)QUERIES * w->dim * sizeof *w->queries);
     assert_true(w->row && w->dead && w->queries);
     for (uint32_t i = 0; i < w->rows; i++) make_vector(w, i, &seed, w->row + (size_t)i * w->dim);
+    for (size_t i = 3; i < w->rows && w->kind == NESTED; i += 4)
+        for (uint32_t d = 0; d < w->dim; d++)
+            w->row[i * w->dim + d] = -w->row[(i - 2) * w->dim + d];
     /* A tie, between a row of a block and one of another. */
     memcpy(w->row + (size_t)(w->rows - 9) * w->dim, w->row + (size_t)(w->rows / 2) * w->dim,
            w->dim * sizeof *w->row);
@@ -233,7 +239,7 @@ static void ask(const struct vdb_snapshot *s, const float *query, uint32_t k, bo
     options.k = k;
     options.include_deleted = deleted;
     options.threads = 1;
-    options.exact = 1; /* in parts; in the tail all searches are */
+    options.exact = 1;
     must(vdb_search(s, query, 1, &options, to->hits, &to->found, &err), &err);
 }
 
@@ -356,14 +362,18 @@ struct coded { /* rows of a world, in a file of codes */
     uint32_t outlier_count;
     struct vafile_query query;
     int8_t *values;
+    struct vafile4 *coarse; /* of the same rows */
+    struct vafile4_query query4;
 };
 
 static void code_rows(struct coded *c)
 {
     struct vdb_error err;
     struct world *w = &c->w;
-    struct vafile_scratch scratch = {malloc(codes_bytes(w->dim)), malloc(w->dim * sizeof(float))};
-    const uint8_t *vectors[VAFILE_ROWS];
+    struct vafile_scratch scratch = {malloc(codes_bytes(w->dim)),
+                                     malloc(vafile4_bytes(w->dim) * sizeof(float))};
+    const uint8_t *vectors[VAFILE_ROWS], *some[VAFILE4_SAMPLE];
+    struct vafile4_frame *frame = NULL;
     struct quantizer grid;
     world_make(w);
     c->space = (struct vafile_space){w->metric, w->type, w->dim, NULL};
@@ -377,6 +387,15 @@ static void code_rows(struct coded *c)
     for (uint32_t i = 0; i < w->rows; i += VAFILE_BLOCK)
         vafile_append(c->file, &c->space, vectors + i, &scratch);
     c->outlier_count = vafile_outliers(c->file, &c->outliers);
+    for (uint32_t i = 0; i < VAFILE4_SAMPLE; i++) some[i] = vectors[i / 4 * (w->rows / 16) + i % 4];
+    c->coarse = vafile4_create(&c->space, some, &frame);
+    assert_non_null(c->coarse);
+    for (uint32_t i = 0; i < w->rows; i += VAFILE_BLOCK)
+        vafile4_append(c->coarse, &c->space, c->file, vectors + i, &scratch);
+    vafile4_frame_free(frame);
+    c->query4 = (struct vafile4_query){.values = malloc(vafile4_bytes(w->dim)),
+                                       .rotated = malloc(w->dim * sizeof(float))};
+    assert_true(c->query4.values && c->query4.rotated);
     free(scratch.code);
     free(scratch.x);
 }
@@ -384,6 +403,9 @@ static void code_rows(struct coded *c)
 static void coded_release(struct coded *c)
 {
     vafile_free(c->file);
+    vafile4_free(c->coarse);
+    free(c->query4.values);
+    free(c->query4.rotated);
     free(c->values);
     world_release(&c->w);
 }
@@ -395,7 +417,10 @@ static void prepare(struct coded *c, const float *query)
     for (uint32_t d = 0; d < c->w.dim; d++) length += (double)query[d] * (double)query[d];
     for (uint32_t d = 0; d < c->w.dim; d++) unit[d] = (float)(query[d] / sqrt(length));
     c->query = (struct vafile_query){.values = c->values};
-    vafile_prepare(&c->query, c->file, &c->space, c->w.metric == VDB_METRIC_COSINE ? unit : query);
+    const float *values = c->w.metric == VDB_METRIC_COSINE ? unit : query;
+    vafile_prepare(&c->query, c->file, &c->space, values);
+    c->query4.frame = NULL;
+    vafile4_prepare(&c->query4, c->coarse, &c->space, values);
     free(unit);
 }
 
@@ -427,6 +452,12 @@ static void expect_let_through(const struct coded *c, const float *query, uint32
     if (!among(row, rows, n))
         fail_msg("metric %d, kind %d, dim %u: row %u at %.17g is ruled out", c->w.metric, c->w.kind,
                  c->w.dim, row, key);
+    n = vafile_filter(c->file, &c->query, &c->space, c->coarse->by_row, low, rows, n);
+    if (!among(row, rows, n)) fail_msg("row %u is filtered out", row);
+    n = vafile4_scan(c->coarse, &c->query4, &c->space, true, begin, VAFILE_BLOCK, low, rows);
+    if (!among(row, rows, n))
+        fail_msg("metric %d, kind %d, dim %u: row %u at %.17g is ruled out by 4 bits", c->w.metric,
+                 c->w.kind, c->w.dim, row, key);
 }
 
 /* Few dimensions, in which the errors of row, query and zero point may all point the same way. */
@@ -472,6 +503,45 @@ static void bounds_are_tight(void **state)
         for (uint32_t at = 0; at < c.w.rows; at += VAFILE_SCAN)
             left += vafile_scan(c.file, &c.query, &c.space, at, VAFILE_SCAN, keys[9], rows);
         if (left < 10 || left > 60) fail_msg("%u rows are left of %u", left, c.w.rows);
+        uint32_t sure =
+            vafile4_scan(c.coarse, &c.query4, &c.space, true, 0, c.w.rows, keys[9], rows);
+        uint32_t n = vafile4_scan(c.coarse, &c.query4, &c.space, false, 0, c.w.rows, keys[9], rows);
+        if (n < 10 || n > sure || n > 110)
+            fail_msg("metric %d: 4 bits leave %u, %u for sure", m, n, sure);
+        n = vafile_nearest(c.file, &c.query, &c.space, 0, c.w.rows, 20, rows);
+        assert_in_range(n, 20, 30);
+        for (uint32_t i = 0; i < n; i++) /* among the nearest but for what codes do not tell */
+            assert_true(key_of(&c.w, c.w.queries, rows[i]) <= keys[60]);
+        coded_release(&c);
+    }
+}
+
+/* By the tighter bound hardly any row is ruled out that lies where the limit is, though half of
+ * them are near the centre, and so off by as much as they are long. */
+static void few_are_lost_to_the_tighter_bound(void **state)
+{
+    (void)state;
+    for (int m = VDB_METRIC_L2; m <= VDB_METRIC_IP; m++) {
+        struct coded c = {.w = {.metric = (enum vdb_metric)m,
+                                .type = VDB_TYPE_F32,
+                                .kind = m == VDB_METRIC_L2 ? NESTED : CLUSTERS,
+                                .dim = 100,
+                                .rows = VAFILE_ROWS}};
+        uint32_t rows[VAFILE_BLOCK + 16], lost = 0, asked = 0;
+        code_rows(&c);
+        for (uint32_t q = 0; q < QUERIES + 30; q++) {
+            const float *query =
+                q < QUERIES ? c.w.queries + (size_t)q * 100 : c.w.row + (size_t)q * 100;
+            prepare(&c, query);
+            for (uint32_t row = 0; row < c.w.rows; row++, asked++) {
+                double key = key_of(&c.w, query, row), low = key + 1e-9 * fabs(key);
+                uint32_t begin = row & ~(VAFILE_BLOCK - 1u);
+                uint32_t n = vafile4_scan(c.coarse, &c.query4, &c.space, false, begin, VAFILE_BLOCK,
+                                          low, rows);
+                lost += !among(row, rows, n);
+            }
+        }
+        if (lost > asked / 5000) fail_msg("metric %d: %u of %u are lost", m, lost, asked);
         coded_release(&c);
     }
 }
@@ -531,6 +601,60 @@ static void a_batch_of_queries(void **state)
     vdb_snapshot_close(s);
     vdb_close(db);
     world_release(&w);
+}
+
+/* ---- coarser codes ------------------------------------------------------------------------- */
+
+static uint32_t rows_coarse(const struct vdb_snapshot *s)
+{
+    uint32_t rows = 0;
+    const struct tail_chunk *c = s->generation->codes.first;
+    for (; c; c = tail_chunk_next(c)) rows += tail_chunk_coarse(c) ? VAFILE_ROWS : 0;
+    return rows;
+}
+
+/* Searches that are to be exact are so, by codes of 4 bits too, and others miss next to nothing. */
+static void a_long_tail_has_coarser_codes(void **state)
+{
+    (void)state;
+    static const enum kind kinds[] = {CLUSTERS, OUTLIERS, DRIFT};
+    static struct answer got, want;
+    struct vdb_error err;
+    for (int m = VDB_METRIC_L2; m <= VDB_METRIC_IP; m++) {
+        struct world w = {.metric = (enum vdb_metric)m,
+                          .type = VDB_TYPE_F32,
+                          .kind = kinds[m - VDB_METRIC_L2],
+                          .dim = 20,
+                          .rows = 17500,
+                          .batch = 3500};
+        world_make(&w);
+        struct vdb *db = create(&w);
+        for (uint32_t i = 0; i < w.rows; i += w.batch) put_rows(&w, db, i, w.batch);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        code_all(&w, s);
+        assert_true(rows_coarse(s) >= 16384);
+        for (uint32_t q = 0; q < QUERIES; q++) {
+            const float *query = w.queries + (size_t)q * w.dim;
+            ask(s, query, 10, false, &got);
+            ask_afresh(NULL, query, 10, false, &want);
+            expect_same(&got, &want);
+            expect_nearest(&w, query, w.rows, false, 10, got.hits, got.found);
+        }
+        enum { MANY = 100 };
+        static struct vdb_hit hits[MANY * 10];
+        uint32_t found[MANY], same = 0;
+        struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT;
+        options.threads = 1;
+        must(vdb_search(s, w.row, MANY, &options, hits, found, &err), &err);
+        for (uint32_t q = 0; q < MANY; q++) {
+            ask(s, w.row + (size_t)q * w.dim, 10, false, &got);
+            for (uint32_t i = 0; i < 10; i++) same += hits[10 * q + i].row == got.hits[i].row;
+        }
+        assert_true(same >= 995);
+        vdb_snapshot_close(s);
+        vdb_close(db);
+        world_release(&w);
+    }
 }
 
 /* ---- generations --------------------------------------------------------------------------- */
@@ -714,6 +838,8 @@ int main(void)
         test(any_dimension_and_any_batch),
         cmocka_unit_test(no_bound_rules_out_its_own_row),
         cmocka_unit_test(bounds_are_tight),
+        cmocka_unit_test(few_are_lost_to_the_tighter_bound),
+        test(a_long_tail_has_coarser_codes),
         test(sets_and_threads_agree),
         test(a_batch_of_queries),
         test(codes_outlive_a_generation),
