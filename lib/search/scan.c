@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "search/scan.h"
 
-#include <string.h>
-
 #include "index/flat.h"
 #include "index/vafile.h"
 #include "vector/vtype.h"
@@ -11,9 +9,9 @@
 #define BLOCK_ROWS  128u
 #define QUERIES_MAX 64 /* looked at in one go; more make several */
 
-#define BEGIN_SHARE                                                                                \
-    4 /* those nearest by codes come first where they are up to one row in so many */
-#define AWAITED_MAX 256  /* rows; coarser codes serve where they leave no more of a scan */
+/* Where no k have been seen, those nearest by codes come first, if they are one row in so many. */
+#define BEGIN_SHARE 4
+#define AWAITED_MAX 128  /* rows; coarser codes serve where they leave no more of a scan */
 #define PASSED      4    /* scans until they are tried again */
 #define FETCH_AHEAD 8    /* rows */
 #define FETCH_MAX   1024 /* bytes of one; what is behind them follows by itself */
@@ -164,7 +162,8 @@ struct span { /* rows of a chunk: those before may lie in parts, those behind be
 /* Rows that are waited for while others are scanned. */
 struct awaited {
     struct span span;
-    uint32_t count, places[AWAITED_MAX];
+    uint32_t count;
+    uint16_t places[AWAITED_MAX]; /* small: there are two a query */
 };
 
 /* A query as codes of 8 and of 4 bits are compared with it. */
@@ -227,18 +226,21 @@ static void move_on(const struct tail_scan *t, size_t q, const struct span *span
     vectors->count = 0;
     if (codes->count) {
         const struct tail_chunk *chunk = codes->span.chunk;
-        memcpy(vectors->places, codes->places, codes->count * sizeof *codes->places);
+        uint32_t left[AWAITED_MAX];
+        for (uint32_t i = 0; i < codes->count; i++) left[i] = codes->places[i];
         vectors->span = codes->span;
         vectors->count =
             vafile_filter(chunk->codes, &coded->eight, t->space, tail_chunk_coarse(chunk)->by_row,
-                          topk_worst(&t->queries[q].top), vectors->places, codes->count);
-        for (uint32_t i = 0; i < vectors->count; i++)
-            fetch_vector(t, &vectors->span, vectors->places[i]);
+                          topk_worst(&t->queries[q].top), left, codes->count);
+        for (uint32_t i = 0; i < vectors->count; i++) {
+            vectors->places[i] = (uint16_t)left[i];
+            fetch_vector(t, &vectors->span, left[i]);
+        }
     }
     codes->count = n;
     if (n == 0) return;
     codes->span = *span;
-    memcpy(codes->places, places, n * sizeof *places);
+    for (uint32_t i = 0; i < n; i++) codes->places[i] = (uint16_t)places[i];
     vafile_filter_fetch(span->chunk->codes, t->space, tail_chunk_coarse(span->chunk)->by_row,
                         places, n);
 }
