@@ -30,10 +30,12 @@
 #include "index/graph_seek.h"
 
 /* Rows come to a base in bulk where that takes up to so many times the distances that walks for
- * them would, which cost some eight times as much each (tests/bench/NOTES.md); and to smaller ones
- * than are built so. */
-#define MERGED_DISTANCES 32
-#define MERGED_SMALLER   8
+ * them would, with lists of up to 32 and with longer ones: eight times as many take as long, and
+ * rows that ask for longer lists are worth more (tests/bench/NOTES.md). Bases may be smaller than
+ * what is built so. */
+#define MERGED_DISTANCES      8
+#define MERGED_DISTANCES_LONG 32
+#define MERGED_SMALLER        8
 
 #define COPIES_MIN 4
 #define LEAF_BYTES (256 << 10) /* of packed rows, for which a core's own cache has room */
@@ -279,9 +281,9 @@ static bool merges_in_bulk(const struct builder *b)
     const struct graph_params *params = &b->params;
     uint32_t fresh = b->distinct - b->settled;
     uint64_t walks = (uint64_t)fresh * params->ef_construction * params->degree / 2;
+    uint32_t times = params->degree > 32 ? MERGED_DISTANCES_LONG : MERGED_DISTANCES;
     return b->distinct >= params->bulk_rows / MERGED_SMALLER && b->distinct >= 2 * HOMES_FAN_MAX &&
-           cells_distances(b->distinct, fresh, copies_of(params), packed_bytes(b)) <=
-               walks * MERGED_DISTANCES;
+           cells_distances(b->distinct, fresh, copies_of(params), packed_bytes(b)) <= walks * times;
 }
 
 bool graph_bulk_serves(const struct builder *builder)

@@ -12,8 +12,8 @@
 #include "base/par.h"
 #include "index/graph_build.h"
 
-#define SHARE  16    /* of so many pivots, one */
-#define SAMPLE 65536 /* rows whose mean is taken */
+#define SHARE  16   /* of so many pivots, one */
+#define SAMPLE 4096 /* rows whose mean is taken */
 
 struct outliers {
     const struct space *space;
