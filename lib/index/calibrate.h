@@ -21,7 +21,7 @@ typedef uint32_t (*calibrate_rerank_fn)(uint32_t k, uint32_t ef);
 struct calibrator;
 
 /* `graph` and `edges` may be NULL, where no walks are to be measured. Takes one of 16 rows for a
- * query, up to 384 of them; of many rows one of 128, up to 768; but at most 256 if `few`. They are
+ * query, up to 384 of them; of many rows one of 128, up to 768; but at most 128 if `few`. They are
  * put out of the way in `edges`, which is graph->edges, until calibrate_close. `eight` are the
  * 8-bit codes that the graph was built on, alpha_milli is what it was built with; all that is
  * passed must stay until then. Of fewer than 512 rows nothing is measured: *out is NULL then.

@@ -21,7 +21,7 @@
 #define QUERIES      384 /* as many as may be, of rows up to one of ROWS_A_QUERY */
 #define QUERIES_MAX  768 /* of one of ROWS_WIDE */
 #define QUERIES_MIN  32
-#define QUERIES_FEW  256 /* where a part of most of the rows was measured with more */
+#define QUERIES_FEW  128 /* where a part of most of the rows was measured with more */
 #define ROWS_A_QUERY 16
 #define ROWS_WIDE    128
 #define WINDOW_EXACT 48 /* the same up to k = 10, where codes are the values themselves */

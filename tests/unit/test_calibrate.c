@@ -345,7 +345,7 @@ static void rough_and_full(void **state)
                                      CALIBRATE_FULL, &again, NULL),
                      VDB_OK);
     calibrate_close(calibrator);
-    assert_int_equal(again.curves[0].query_count, 256); /* of 384 */
+    assert_int_equal(again.curves[0].query_count, 128); /* of 384 */
     assert_int_equal(rough.curve_count, 2);
     assert_int_equal(rough.curves[1].k, 10);
     assert_int_equal(rough.curves[1].query_count, 96);
