@@ -16,7 +16,9 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "index/calibrate.h"
 #include "index/ivf_build.h"
+#include "index/margin.h"
 #include "points.h"
 #include "vector/vtype.h"
 
@@ -359,6 +361,37 @@ static void all_rows(void **state)
         search_release(&s);
         file_release(&f);
     }
+}
+
+/* As few as lose next to nothing, of rows without any structure, and more for more neighbours. */
+static void survivors_are_enough(void **state)
+{
+    (void)state;
+    struct file f = {0};
+    struct calibrator *calibrator;
+    uint32_t survivors[3];
+    points_init(&f.points, 6000, 24);
+    uint64_t seed = 5;
+    for (size_t i = 0; i < (size_t)6000 * 24; i++) f.points.x[i] = (float)random_normal(&seed);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 25, .sub_dim = 2, .out_dim = 24});
+    struct quality_rows rows = {.rows = 6000,
+                                .dim = 24,
+                                .metric = VDB_METRIC_L2,
+                                .row_fn = row_of,
+                                .context = &f.points,
+                                .kernels = kernels_best(),
+                                .threads = 2};
+    assert_int_equal(
+        calibrate_open(&rows, &f.points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    assert_int_equal(calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, NULL),
+                     VDB_OK);
+    calibrate_close(calibrator);
+    at_least(recall(&f, 18, survivors[1], 30), recall(&f, 18, 400, 30) - 0.005, "survivors");
+    assert_in_range(survivors[0], 5, survivors[1] - 1);
+    assert_in_range(survivors[1], 16, 200);
+    assert_in_range(survivors[2], survivors[1] + 1, 16 * 100 + 240);
+    file_release(&f);
 }
 
 static void survivors_for_any_k(void **state)
@@ -753,6 +786,7 @@ int main(void)
         cmocka_unit_test(every_metric_and_code),
         cmocka_unit_test(rows_that_are_their_own_codes),
         cmocka_unit_test(all_rows),
+        cmocka_unit_test(survivors_are_enough),
         cmocka_unit_test(survivors_for_any_k),
         cmocka_unit_test(rows_stand_in_lists),
         cmocka_unit_test(centroids_that_are_given),
