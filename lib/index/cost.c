@@ -9,8 +9,8 @@
 #define LINE_IN_ROW   60   /* and of one that the processor's streams fetch */
 #define PIVOT         300
 #define GROUP         14 /* of 8 codes of a row: 4 bytes, at the pace of memory beyond the second cache */
-#define SCANNED       20    /* factors, limit */
-#define PROBED        10000 /* to begin with a list */
+#define SCANNED       20   /* factors, limit */
+#define PROBED        8500 /* to begin with a list */
 #define SURVIVOR_LINE 370
 #define SURVIVOR      4000 /* to keep it among the best so far */
 #define LIST          60   /* to select it or not */
