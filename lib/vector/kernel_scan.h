@@ -47,7 +47,8 @@ struct kernel_scan {
 };
 
 /* Lists are short, and the next block often lies elsewhere, where no processor looks ahead: blocks
- * are fetched so many before they are scanned. */
+ * are fetched so many before they are scanned, into the second cache: the first can wait for too
+ * few lines at once (tests/bench/NOTES.md). */
 #define KERNEL_SCAN_AHEAD 16
 
 static inline size_t kernel_scan_block_bytes(uint32_t groups)
@@ -73,7 +74,7 @@ static inline const uint8_t *kernel_scan_ahead(const struct kernel_scan *scan, u
 __attribute__((always_inline)) static inline void kernel_scan_fetch(const uint8_t *block,
                                                                     size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(block + i, 0, 3);
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(block + i, 0, 2);
 }
 
 /* How many groups have anything in the table for their high halves: all, or all but the last. A

@@ -53,7 +53,7 @@ struct batch {
 
 KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, int k, size_t offset)
 {
-    _mm_prefetch((const char *)batch->ahead[k] + offset, _MM_HINT_T0);
+    _mm_prefetch((const char *)batch->ahead[k] + offset, _MM_HINT_T1);
     return batch->at[k] + offset;
 }
 
