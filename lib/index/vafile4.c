@@ -149,37 +149,49 @@ static bool frame_for(const struct vafile_space *space, const uint8_t *const *ve
 
 /* ---- rows ---------------------------------------------------------------------------------- */
 
-/* Levels v of y, and what they leave of it, in whole groups. */
-static void round_to_levels(float step, uint32_t room, float *y, uint8_t *v)
+/* The square of how far y is from its levels v, in steps; y is overwritten. Inner loops of constant
+ * length are what compilers vectorise. */
+static double round_to_levels(const struct vafile_space *space, float step, float *y, uint8_t *v)
 {
     float inverse = 1.0f / step;
-    for (uint32_t i = 0; i < room; i += 8)
-        for (uint32_t j = i; j < i + 8; j++) {
-            float level = y[j] * inverse + 8.0f;
-            level = level > 0.0f ? level : 0.0f;
-            level = level < 15.0f ? level : 15.0f;
-            int32_t whole = (int32_t)level;
-            v[j] = (uint8_t)whole;
-            y[j] -= step * ((float)whole - 7.5f);
-        }
+    uint32_t dim = space->dim, i = 0, sums[2];
+    space->kernels->encode_u8(y, dim, inverse, 7.5f, v, sums);
+    memset(v + dim, 0, vafile4_bytes(dim) - dim);
+    for (uint32_t j = 0; j < vafile4_bytes(dim); j += 8)
+        for (uint32_t k = j; k < j + 8; k++) v[k] = v[k] < 15 ? v[k] : 15;
+    for (; i + 16 <= dim; i += 16)
+        for (uint32_t j = i; j < i + 16; j++) y[j] = y[j] * inverse + 7.5f;
+    for (; i < dim; i++) y[i] = y[i] * inverse + 7.5f;
+    return space->kernels->l2sq[VDB_TYPE_U8](v, y, dim);
 }
 
+/* Levels fit half a byte: four of them are moved up at once. */
 static void put(struct vafile4 *file, uint32_t row, uint32_t groups, const uint8_t *v)
 {
     uint8_t *to =
         file->codes + (size_t)64 * (row / VAFILE_BLOCK) * groups + 4 * (row % VAFILE_BLOCK);
-    for (uint32_t g = 0; g < groups; g++, to += 64, v += 8)
-        for (uint32_t j = 0; j < 4; j++) to[j] = (uint8_t)(v[j] | v[4 + j] << 4);
+    for (uint32_t g = 0; g < groups; g++, to += 64, v += 8) {
+        uint32_t low, high;
+        memcpy(&low, v, sizeof low);
+        memcpy(&high, v + 4, sizeof high);
+        low |= high << 4;
+        memcpy(to, &low, sizeof low);
+    }
 }
 
-/* |y^|^2 in quarters of a squared step. */
+/* |y^|^2 in quarters of a squared step. An inner loop of constant length is what compilers
+ * vectorise. */
 static double squares_of(const uint8_t *v, uint32_t dim)
 {
-    int64_t sum = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        int32_t w = 2 * v[i] - 15;
-        sum += w * w;
-    }
+    int32_t lanes[8] = {0}, sum = 0;
+    uint32_t i = 0;
+    for (; i + 8 <= dim; i += 8)
+        for (uint32_t j = 0; j < 8; j++) {
+            int32_t w = 2 * v[i + j] - 15;
+            lanes[j] += w * w;
+        }
+    for (; i < dim; i++) sum += (2 * v[i] - 15) * (2 * v[i] - 15);
+    for (uint32_t j = 0; j < 8; j++) sum += lanes[j];
     return (double)sum;
 }
 
@@ -226,11 +238,10 @@ static void append_row(struct vafile4 *file, const struct vafile_space *space, u
     double norm = space->kernels->sumsq[VDB_TYPE_F32](y, dim);
     r.length = sqrt(norm);
     if (!(r.length < LENGTH_MAX)) return;
-    memset(y + dim, 0, (8 * groups - dim) * sizeof *y);
-    round_to_levels(step, 8 * groups, y, scratch->code);
-    double left = space->kernels->sumsq[VDB_TYPE_F32](y, dim);
+    double left = round_to_levels(space, step, y, scratch->code);
+    if (!(left <= LEFT_MAX * LEFT_MAX * (double)dim)) return;
+    left *= (double)step * (double)step;
     r.left = sqrt(left);
-    if (!(r.left <= LEFT_MAX * (double)step * sqrt(dim))) return;
     r.squares = squares_of(scratch->code, dim) * (double)step * (double)step / 4;
     /* |y^|^2 = |y|^2 - 2 <y, e> + |e|^2 */
     r.along = r.length > 0 ? fabs(norm + left - r.squares) / (2 * r.length) : 0;

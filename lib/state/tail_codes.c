@@ -15,7 +15,8 @@
 #define LEAST 256
 
 /* A tail of as many rows is read fast enough by codes of 8 bits. */
-#define COARSE_FROM 16384
+#define COARSE_FROM  16384
+#define LEAST_COARSE 64
 
 struct tail_coder {
     int refs;
@@ -247,13 +248,14 @@ static void append_coarse(struct tail_coder *coder, const struct tail_rows *rows
 /* ---- shares -------------------------------------------------------------------------------- */
 
 /* How many of `missing` rows are coded now. */
-static uint32_t share_of(struct tail_coder *coder, uint32_t missing, uint32_t queries)
+static uint32_t share_of(struct tail_coder *coder, uint32_t missing, uint32_t queries,
+                         uint32_t least)
 {
     bool first = !coder->asked;
     coder->asked = true;
     if (first && queries < SHARE) return 0; /* there may never be another search */
     uint64_t share = (uint64_t)missing * queries / SHARE;
-    if (share < LEAST) share = LEAST;
+    if (share < least) share = least;
     return share < missing ? (uint32_t)share : missing;
 }
 
@@ -264,10 +266,11 @@ void tail_codes_extend(struct tail_codes *codes, const struct tail_rows *rows)
     if (coder->next_row < rows->begin) coder->next_row = rows->begin;
     uint32_t missing = rows->end > coder->next_row ? rows->end - coder->next_row : 0;
     if (missing >= VAFILE_BLOCK && coder_ready(coder, &rows->space))
-        append(coder, rows, share_of(coder, missing, rows->queries));
+        append(coder, rows, share_of(coder, missing, rows->queries, LEAST));
     if (coder->coarse_row < rows->begin) coder->coarse_row = rows->begin;
     missing = coder->next_row > coder->coarse_row ? coder->next_row - coder->coarse_row : 0;
     if (rows->end - rows->begin >= COARSE_FROM && missing >= VAFILE_ROWS)
-        append_coarse(coder, rows, codes->first, share_of(coder, missing, rows->queries));
+        append_coarse(coder, rows, codes->first,
+                      share_of(coder, missing, rows->queries, LEAST_COARSE));
     pthread_mutex_unlock(&coder->lock);
 }
