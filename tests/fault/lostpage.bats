@@ -86,7 +86,7 @@ slowed() {
     local call=$1
     shift
     rm -f met
-    env LD_PRELOAD="$shim" VDB_SHIM_CALL="$call" VDB_SHIM_NTH=1 VDB_SHIM_DO=delay=500 VDB_SHIM_FOLDER=/out. \
+    env LD_PRELOAD="$shim" VDB_SHIM_CALL="$call" VDB_SHIM_NTH=1 VDB_SHIM_DO=delay=500 VDB_SHIM_FOLDER=/out. VDB_SHIM_NAMED=1 \
         VDB_SHIM_MET="$PWD/met" "$@" 2>err 3>&- &
     pid=$!
     until_true test -e met

@@ -395,7 +395,7 @@ static uint32_t search_by_team(const struct vdb_snapshot *s, const struct vdb_se
     for (uint32_t i = 0; !team && i < s->generation->manifest.part_count; i++)
         must(searcher_part(&first, &s->generation->parts[i], first.queries, 1, &err), &err);
     if (team) must(team_search(team, &first, &first.queries[0], &err), &err);
-    scan_tail(s, o->include_deleted, first.queries, 1);
+    scan_tail(s, o->include_deleted, true, first.queries, 1);
     uint32_t found = first.queries[0].top.count;
     for (uint32_t i = 0; i < found; i++)
         hits[i] = (struct vdb_hit){first.queries[0].top.items[i].row,
