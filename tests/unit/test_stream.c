@@ -372,6 +372,24 @@ static size_t frame_off(const struct buf *bytes, unsigned number)
     return at;
 }
 
+/* Before anything behind it is read: its numbers say how much that is. */
+static void every_bit_of_the_header(void **state)
+{
+    (void)state;
+    struct stream_header header = {
+        .metric = VDB_METRIC_L2, .type = VDB_TYPE_F32, .dim = 2, .target = {.origin.commit = 7}};
+    struct stream_reader reader;
+    struct buf bytes = {0};
+    make(&header, 1, &bytes);
+    assert_int_equal(stream_begin(&reader, bytes.data, NULL), VDB_OK);
+    for (size_t bit = 0; bit < 8 * sizeof(struct disk_stream); bit++) {
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_not_equal(stream_begin(&reader, bytes.data, NULL), VDB_OK);
+        bytes.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    buf_release(&bytes);
+}
+
 static void set(struct buf *bytes, size_t at, uint64_t value, size_t len)
 {
     for (size_t i = 0; i < len; i++) bytes->data[at + i] = (uint8_t)(value >> 8 * i);
@@ -662,7 +680,7 @@ int main(void)
         cmocka_unit_test(frames_out_of_place), cmocka_unit_test(an_order_that_is_none),
         cmocka_unit_test(impossible_values),   cmocka_unit_test(an_end_of_another_length),
         cmocka_unit_test(items_that_are_none), cmocka_unit_test(too_many_names),
-        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(hostile_bytes),       cmocka_unit_test(every_bit_of_the_header),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
