@@ -58,6 +58,7 @@ struct process {
     bool stopped;
     struct storm_batch batch;
     int64_t began, heard, go_on;
+    int64_t delay; /* its storm_run_delay when it was looked at last */
 };
 
 struct storm {
@@ -74,7 +75,7 @@ struct storm {
     /* From when on the next acknowledgement is waited for: the last one, or the moment that all
      * processes which may hold a lock ran again. */
     int64_t progress, running_since;
-    int64_t longest_wait;
+    int64_t longest_wait, delays_seen; /* when the delays were looked at last */
     /* The compactor is killed at a random moment of its next work, which takes about as long as it
      * took before, or when it has just renamed the new file: what it does between two system calls
      * is rarely hit otherwise. */
@@ -178,11 +179,28 @@ static void start(struct storm *s, int p)
     process->pipe = ends[0];
     process->in_flight = process->stopped = false;
     process->heard = storm_now_ns();
+    process->delay = 0;
 }
 
 /* ---- hearing ------------------------------------------------------------------------------- */
 
-/* A writer's commit has returned at `time`: it was the next one in since then. */
+/* For how long, since the last look, that process which may hold a lock and got a processor the
+ * least was kept from running. */
+static int64_t look_at_delays(struct storm *s)
+{
+    int64_t most = 0;
+    for (int p = 0; p < PROCESSES; p++) {
+        if (!may_hold_a_lock(p)) continue;
+        int64_t delay = storm_run_delay(s->process[p].pid);
+        if (delay - s->process[p].delay > most) most = delay - s->process[p].delay;
+        s->process[p].delay = delay;
+    }
+    s->delays_seen = storm_now_ns();
+    return most;
+}
+
+/* A writer's commit has returned at `time`: it was the next one in since then. What a busy machine
+ * kept one of them from running for is not counted. */
 static void measure_wait(struct storm *s, int64_t time)
 {
     int64_t since = INT64_MAX;
@@ -192,8 +210,11 @@ static void measure_wait(struct storm *s, int64_t time)
     }
     if (s->progress > since) since = s->progress;
     if (s->running_since > since) since = s->running_since;
-    if (time - since > s->longest_wait && since != INT64_MAX) s->longest_wait = time - since;
+    int64_t wait = since == INT64_MAX ? 0 : time - since;
+    if (wait > WAIT_LIMIT) wait -= look_at_delays(s);
+    if (wait > s->longest_wait) s->longest_wait = wait;
     if (time > s->progress) s->progress = time;
+    if (storm_now_ns() - s->delays_seen > SECOND / 10) look_at_delays(s);
     if (s->longest_wait > WAIT_LIMIT)
         fail(s, "writers waited for %.3f s while none was let in",
              (double)s->longest_wait / (double)SECOND);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "vdb.h"
 
@@ -52,6 +53,10 @@ int storm_name(uint32_t slot, uint32_t number, char text[STORM_ID_MAX]);
 
 uint64_t storm_random(uint64_t *seed);
 int64_t storm_now_ns(void);
+
+/* Nanoseconds for which the process could have run, in all its life, and no processor was given to
+ * it; 0 where the kernel does not tell. */
+int64_t storm_run_delay(pid_t pid);
 void storm_nap(double seconds);
 
 /* ---- what processes tell ------------------------------------------------------------------- */

@@ -94,6 +94,18 @@ int64_t storm_now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t storm_run_delay(pid_t pid)
+{
+    char path[64];
+    long long ran, delay = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    if (fscanf(file, "%lld %lld", &ran, &delay) != 2) delay = 0;
+    fclose(file);
+    return delay;
+}
+
 void storm_nap(double seconds)
 {
     nanosleep(
