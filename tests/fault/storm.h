@@ -115,6 +115,7 @@ struct storm_shared {
     _Atomic uint64_t names[WRITERS][NAMES]; /* each changed by the writer of its slot alone */
     _Atomic uint64_t acknowledged; /* the highest commit of which a process knows that it is done */
     _Atomic int over;              /* no more batches are wanted */
+    _Atomic int64_t longest_sync;  /* of the witness, which waits for the disk and for nobody */
 
     /* Of the shipper alone: copy[copy_now] is what the copy is, and while it changes it may be the
      * other one; the oldest commit that the output may be of, and that which one may be of that has
