@@ -186,8 +186,12 @@ void db_stand_in_line(struct vdb *db)
     if (!lock_write(db, false, NULL)) db_unlock_write(db);
 }
 
+/* Once the range is free another handle may put a new file in the place of ours, which a thread
+ * that maintains then opens as db->file: by state_lock it comes after what we did with the old. */
 void db_unlock_write(struct vdb *db)
 {
+    pthread_mutex_lock(&db->state_lock);
+    pthread_mutex_unlock(&db->state_lock);
     filelock_release(&db->writing.lock, write_place);
     pthread_mutex_unlock(&db->write_lock);
 }
