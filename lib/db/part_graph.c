@@ -98,7 +98,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
         .edges = x->edges,
         .pivots = x->pivots,
         .pivot_count = h->pivot_count,
-        .dimension = dimension,
+        .walk_dimension = x->source->manifest->metric == VDB_METRIC_IP ? 0 : dimension,
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;
@@ -183,9 +183,11 @@ static enum vdb_status try_codes(struct part_graph *x, struct calibrator *calibr
 {
     enum vdb_status status = finish_graph(x, &trial->used->view, err);
     if (status) return status;
-    return calibrate_walks(calibrator, &trial->used->view, &x->view,
-                           trial->exact ? margin_candidates_exact : margin_candidates, depth,
-                           &trial->calibration, err);
+    status = calibrate_walks(calibrator, &trial->used->view, &x->view,
+                             trial->exact ? margin_candidates_exact : margin_candidates, depth,
+                             &trial->calibration, err);
+    trial->calibration.walk_dimension = x->view.walk_dimension;
+    return status;
 }
 
 /* What answers cost with them; more than any does where that was not measured. */

@@ -25,7 +25,8 @@ enum vdb_status calibration_encode(const struct calibration *from, struct buf *t
                                              .dimension = le32_put(from->dimension),
                                              .hubness = le32_put((uint32_t)from->hubness),
                                              .rival = le32_put(from->rival),
-                                             .rival_cost = le32_put(from->rival_cost)};
+                                             .rival_cost = le32_put(from->rival_cost),
+                                             .walk_dimension = le32_put(from->walk_dimension)};
     memcpy(header.magic, VDB_CALIBRATION_MAGIC, sizeof header.magic);
     int failed = buf_append(to, &header, sizeof header);
     for (uint32_t i = 0; i < from->curve_count && !failed; i++) {
@@ -198,6 +199,7 @@ enum vdb_status calibration_decode(const void *p, size_t len, uint64_t file_off,
     out->hubness = (int32_t)le32_get(header.hubness);
     out->rival = le32_get(header.rival);
     out->rival_cost = le32_get(header.rival_cost);
+    out->walk_dimension = le32_get(header.walk_dimension);
     enum vdb_status status = check_header(out, file_off, err);
     if (!status) status = get_curves(p, len, file_off, out, err);
     if (status) memset(out, 0, sizeof *out);

@@ -35,11 +35,12 @@ struct calibration_curve {
 /* All zero: nothing was measured. Both the k of the curves and the efforts of a curve rise; along a
  * curve the recall, its percentile and the cost never fall, and the share of zeros never rises. */
 struct calibration {
-    uint32_t dimension;   /* the rows' intrinsic dimension in thousandths; 0: not measured */
-    int32_t hubness;      /* skewness of how many rows' nearest a row is among, in thousandths */
-    uint32_t rival;       /* DISK_INDEX_ kind that was tried beside the part's own; 0: none */
-    uint32_t rival_cost;  /* its nanoseconds for recall@10 0.95; 0: it did not reach that */
-    uint32_t curve_count; /* 0 to CALIBRATION_CURVES_MAX */
+    uint32_t dimension;      /* the rows' intrinsic dimension in thousandths; 0: not measured */
+    int32_t hubness;         /* skewness of how many rows' nearest a row is among, in thousandths */
+    uint32_t rival;          /* DISK_INDEX_ kind that was tried beside the part's own; 0: none */
+    uint32_t rival_cost;     /* its nanoseconds for recall@10 0.95; 0: it did not reach that */
+    uint32_t walk_dimension; /* in thousandths, that the walks measured end by; 0: by ef alone */
+    uint32_t curve_count;    /* 0 to CALIBRATION_CURVES_MAX */
     struct calibration_curve curves[CALIBRATION_CURVES_MAX];
 };
 

@@ -416,11 +416,12 @@ struct disk_ivf_list {
 struct disk_calibration_header { /* followed by its curves, and those by their points */
     uint8_t magic[4];
     le32 curve_count;
-    le32 dimension;  /* intrinsic, in thousandths; 0: not measured */
-    le32 hubness;    /* signed, in thousandths */
-    le32 rival;      /* DISK_INDEX_ kind; 0: none was tried */
-    le32 rival_cost; /* nanoseconds; 0: it did not reach the recall */
-    uint8_t reserved[40];
+    le32 dimension;      /* intrinsic, in thousandths; 0: not measured */
+    le32 hubness;        /* signed, in thousandths */
+    le32 rival;          /* DISK_INDEX_ kind; 0: none was tried */
+    le32 rival_cost;     /* nanoseconds; 0: it did not reach the recall */
+    le32 walk_dimension; /* in thousandths, that walks end by; 0: they end by ef alone */
+    uint8_t reserved[36];
 };
 
 struct disk_calibration_curve {

@@ -17,6 +17,7 @@
 #define ROUGH_EVERY      4 /* one query of so many, up to KS_ROUGH of KS_MEASURED */
 #define KS_ROUGH         2
 #define WALK_CHUNK       8
+#define PANEL_EVERY      8     /* one query of so many is asked even where it has found all */
 #define ENDED            3     /* points of a curve without gain, behind which it ends */
 #define QUERIES_NEAR     16    /* queries among the nearest rows, as which they do not count */
 #define AMPLE            0.99  /* recall with which survivors are counted */
@@ -46,11 +47,16 @@ static uint32_t ks_of(const struct calibrator *m, uint32_t query)
     return ks < m->k_limit ? ks : m->k_limit;
 }
 
-/* Of how many candidates a search measures those that may matter. */
-static uint32_t kept(const struct calibrator *m, uint32_t k)
+/* Whether the query has something to find, or is one that tells what all cost. */
+static bool is_asked(const struct calibrator *m, uint32_t query, uint32_t a)
 {
-    uint32_t room = m->rerank(k, m->effort);
-    return room > m->effort ? room : m->effort;
+    return m->open[a] && (m->queries[query].hits[a] < KS_MEASURED[a] || query % PANEL_EVERY == 0);
+}
+
+static void note_cost(struct query *q, uint32_t a, uint64_t cost)
+{
+    q->before[a] = q->cost[a];
+    q->cost[a] = (double)cost;
 }
 
 /* What searches with this effort for KS_MEASURED[a] would answer, and for those of the next ones
@@ -60,12 +66,16 @@ static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, u
 {
     struct query *q = &m->queries[query];
     const struct candidate *candidates;
-    uint32_t first = *a, ks = ks_of(m, query), count, hits[KS] = {0}, keep[KS];
+    uint32_t first = *a, ks = ks_of(m, query), count, hits[KS] = {0}, keep[KS] = {0}, most = 0;
     uint32_t end = m->effort <= KS_MEASURED[first] ? ks : first + 1;
-    for (uint32_t i = first; i < end; i++) keep[i] = kept(m, KS_MEASURED[i]);
+    for (uint32_t i = first; i < end; i++) {
+        keep[i] = m->rerank(KS_MEASURED[i], m->effort);
+        if (keep[i] > most) most = keep[i];
+        if (keep[i] < m->effort) keep[i] = m->effort;
+    }
     struct walk_work before = walk_work_done(s->walk);
-    enum vdb_status status = walk_graph_for(s->walk, m->graph, KS_MEASURED[first], m->effort,
-                                            keep[end - 1], NULL, &candidates, &count, NULL);
+    enum vdb_status status = walk_graph_for(s->walk, m->graph, KS_MEASURED[first], m->effort, most,
+                                            NULL, &candidates, &count, NULL);
     for (uint32_t i = 0; !status && i < count; i++) {
         uint8_t place;
         status = calibrator_place(m, query, candidates[i].row, s->x, &place);
@@ -78,8 +88,7 @@ static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, u
     for (; !status && *a < end; ++*a) {
         uint32_t k = KS_MEASURED[*a];
         if (q->hits[*a] < k) q->hits[*a] = hits[*a] < k ? hits[*a] : k;
-        s->cost[*a] += cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work);
-        s->runs[*a]++;
+        note_cost(q, *a, cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work));
     }
     return status;
 }
@@ -89,7 +98,7 @@ static enum vdb_status walk_query(const struct calibrator *m, struct scratch *s,
     enum vdb_status status = walk_prepare(s->walk, m->codes, m->rows.kernels,
                                           m->values + (size_t)query * m->rows.dim, NULL);
     for (uint32_t a = 0; a < ks_of(m, query) && !status;) {
-        if (m->open[a] && m->queries[query].hits[a] < KS_MEASURED[a])
+        if (is_asked(m, query, a))
             status = walk_for(m, s, query, &a);
         else
             a++;
@@ -115,23 +124,22 @@ static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, 
         status = calibrator_place(m, query, candidates[i].row, s->x, &place);
         hits += place <= a;
     }
-    if (!status) m->queries[query].hits[a] = hits < k ? hits : k;
+    struct query *q = &m->queries[query];
+    if (!status && q->hits[a] < k) q->hits[a] = hits < k ? hits : k;
     work = ivf_work_done(s->probe);
     work.probed -= before.probed;
     work.scanned -= before.scanned;
     work.survived -= before.survived;
-    s->cost[a] += cost_lists(m->ivf) + cost_probes(m->ivf, &work);
-    s->runs[a]++;
+    note_cost(q, a, cost_lists(m->ivf) + cost_probes(m->ivf, &work));
     return status;
 }
 
 static enum vdb_status probe_query(const struct calibrator *m, struct scratch *s, uint32_t query)
 {
-    const struct query *q = &m->queries[query];
     enum vdb_status status = walk_prepare(s->walk, &m->ivf->codes, m->rows.kernels,
                                           m->values + (size_t)query * m->rows.dim, NULL);
     for (uint32_t a = 0; a < ks_of(m, query) && !status; a++)
-        if (m->open[a] && q->hits[a] < KS_MEASURED[a]) status = probe_for(m, s, query, a);
+        if (is_asked(m, query, a)) status = probe_for(m, s, query, a);
     return status;
 }
 
@@ -147,9 +155,8 @@ static void search_job(void *context, unsigned worker, size_t begin, size_t end)
 
 static bool has_to_find(const struct calibrator *m, uint32_t query)
 {
-    const struct query *q = &m->queries[query];
     for (uint32_t a = 0; a < ks_of(m, query); a++)
-        if (m->open[a] && q->hits[a] < KS_MEASURED[a]) return true;
+        if (is_asked(m, query, a)) return true;
     return false;
 }
 
@@ -212,17 +219,26 @@ static bool has_ended(const struct calibration_curve *curve)
     return n > ENDED && curve->points[n - 1].recall == curve->points[n - 1 - ENDED].recall;
 }
 
-/* The mean cost of the searches since this was last asked. */
+/* The mean cost of a search with this effort. All are asked at first; from then on it grows as that
+ * of those does that are asked always. */
 static uint32_t take_cost(struct calibrator *m, uint32_t a)
 {
-    uint64_t cost = 0, runs = 0;
-    for (unsigned i = 0; i < m->workers; i++) {
-        cost += m->scratch[i].cost[a];
-        runs += m->scratch[i].runs[a];
-        m->scratch[i].cost[a] = m->scratch[i].runs[a] = 0;
+    double now = 0, before = 0, all = 0;
+    uint32_t queries = 0;
+    for (uint32_t i = 0; i < m->query_count; i++) {
+        const struct query *q = &m->queries[i];
+        if (ks_of(m, i) <= a) continue;
+        queries++;
+        all += q->cost[a];
+        if (i % PANEL_EVERY != 0) continue;
+        now += q->cost[a];
+        before += q->before[a];
     }
-    cost = runs ? cost / runs : 0;
-    return cost < UINT32_MAX ? (uint32_t)cost : UINT32_MAX;
+    if (before > 0)
+        m->cost[a] *= now / before;
+    else
+        m->cost[a] = queries ? all / queries : 0;
+    return m->cost[a] < UINT32_MAX ? (uint32_t)m->cost[a] : UINT32_MAX;
 }
 
 static void add_point(struct calibrator *m, uint32_t a, struct calibration_curve *curve)
@@ -293,12 +309,14 @@ static void begin(struct calibrator *m, calibrate_rerank_fn rerank, enum calibra
     m->k_limit = rough && m->k_count > KS_ROUGH ? KS_ROUGH : m->k_count;
     m->status = VDB_OK;
     m->survivors = 0;
-    for (uint32_t a = 0; a < KS; a++) {
-        m->open[a] = a < m->k_limit;
-        take_cost(m, a);
+    for (uint32_t a = 0; a < KS; a++) m->open[a] = a < m->k_limit;
+    for (uint32_t i = 0; i < m->query_count; i++) {
+        struct query *q = &m->queries[i];
+        for (uint32_t a = 0; a < KS; a++) {
+            q->hits[a] = 0;
+            q->cost[a] = q->before[a] = 0;
+        }
     }
-    for (uint32_t i = 0; i < m->query_count; i++)
-        memset(m->queries[i].hits, 0, sizeof m->queries[i].hits);
 }
 
 static enum vdb_status finish(const struct calibrator *m, struct calibration *out,

@@ -23,6 +23,8 @@ struct query {
     uint32_t count;    /* of the window */
     double reach[KS];  /* how far off the k-th nearest row is */
     uint32_t hits[KS]; /* at the last effort; all k once they were */
+    double cost[KS];   /* when it was last asked */
+    double before[KS]; /* and the time before */
     bool beyond;       /* rows outside of the window may be as near as the last that counts */
 };
 
@@ -49,13 +51,13 @@ struct calibrator {
     calibrate_rerank_fn rerank;
     uint32_t every, k_limit; /* its queries; how many of KS_MEASURED, k_count at most */
     bool open[KS];           /* the curve goes on */
+    double cost[KS];         /* the mean over the queries */
     uint32_t active_count, effort;
 };
 
 struct scratch { /* a worker's */
     struct walk *walk;
     struct ivf_scratch *probe;
-    uint64_t cost[KS], runs[KS]; /* of this effort's searches for KS_MEASURED[a] */
     struct probe probes[GROUP];
     struct tiles packed, asked; /* rows of a block, and the queries; not under ip */
     uint32_t *distances;        /* of a block */

@@ -43,8 +43,8 @@ struct graph { /* a view; owns nothing */
     uint32_t leader_count;
     const uint32_t *groups;
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
-    uint32_t dimension; /* the rows' intrinsic dimension in thousandths, by which walks for the k
-                           nearest end; 0: it is not known */
+    uint32_t walk_dimension;    /* of rows, in thousandths, that walks for the k nearest end by; 0:
+                                   they end by ef alone */
 };
 
 struct graph_params {
@@ -135,13 +135,14 @@ struct walk_filter {
 };
 
 /* The same for the `k` nearest. With an ef above k it ends where the next row is farther than the
- * ef-th nearest should be, as the k-th nearest met and graph->dimension have it, between half of ef
- * and twice ef; under ip, and where the dimension is not known, as walk_graph does. With a filter
- * only the rows that count do so for this: it goes on until enough of these are expanded, and all
- * that lie between them, within the `keep` nearest rows of all. So effort grows where rows do not
- * count and nowhere else. Those of the candidates that do not count are the caller's to drop. Where
- * what it finds is much farther from the query than from its own neighbours, it walks once or twice
- * more from other pivots, which takes as long again; with a k of 0 it does not. */
+ * ef-th nearest should be, as the k-th nearest met and graph->walk_dimension have it, between half
+ * of ef and twice ef; under ip, and where there is no such dimension, as walk_graph does. Where
+ * `keep` is below ef, the candidates are up to ef: those of them that are not farther. With a
+ * filter only the rows that count do so for this: it goes on until enough of these are expanded,
+ * and all that lie between them, within the `keep` nearest rows of all. So effort grows where rows
+ * do not count and nowhere else. Those of the candidates that do not count are the caller's to
+ * drop. Where what it finds is much farther from the query than from its own neighbours, it walks
+ * once or twice more from other pivots, which takes as long again; with a k of 0 it does not. */
 enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
                                uint32_t ef, uint32_t keep, const struct walk_filter *filter,
                                const struct candidate **candidates, uint32_t *count,

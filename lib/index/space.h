@@ -109,6 +109,14 @@ static inline double space_distance(const struct space *space, uint32_t distance
     return is_float ? (double)space_disorder(distance) : (double)distance;
 }
 
+/* The largest distance that stands for such a number or less. */
+static inline uint32_t space_distance_of(const struct space *space, double x)
+{
+    bool is_float = space->kind == SPACE_FOUR || space->kind == SPACE_VECTORS;
+    if (is_float) return space_order((float)x);
+    return x < UINT32_MAX ? (uint32_t)x : UINT32_MAX;
+}
+
 /* distances[] has room for list->count rounded up to a multiple of 4; what is behind the list's in
  * it may change. Rows ahead are fetched. */
 void space_measure_list(const struct space *space, const struct probe *probe,

@@ -335,9 +335,9 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
 }
 
 /* When a walk ends: having expanded `least` rows, where the next is `stretch` times as far as the
- * k-th nearest; with `most` in any case. */
+ * k-th nearest; with `most` in any case. `keep` rows are wanted of it. */
 struct end {
-    uint32_t k, least, most;
+    uint32_t k, least, most, keep;
     double stretch;
 };
 
@@ -361,28 +361,41 @@ static double root_of(double x, uint32_t thousandths)
  * by a multiple of the k-th distance: Al-Jazzazi et al., "Distance Adaptive Beam Search for
  * Provably Accurate Graph-Based Nearest Neighbor Search", arXiv 2505.15636, 2025.) */
 static struct end end_for(const struct space *space, const struct graph *graph, uint32_t k,
-                          uint32_t ef)
+                          uint32_t ef, uint32_t keep)
 {
-    struct end end = {.k = k, .least = ef, .most = ef};
-    if (k == 0 || ef <= k || graph->dimension < DIMENSION_MIN || space->inner) return end;
-    end.stretch = root_of((double)ef / k, graph->dimension);
+    struct end end = {.k = k, .least = ef, .most = ef, .keep = keep};
+    if (k == 0 || ef <= k || graph->walk_dimension < DIMENSION_MIN || space->inner) return end;
+    end.stretch = root_of((double)ef / k, graph->walk_dimension);
     end.least = ef / 2 > k ? ef / 2 : k;
+    if (end.keep < end.least) end.keep = end.least;
     end.most = ef > UINT32_MAX / 2 ? UINT32_MAX : 2 * ef - k;
     return end;
 }
 
-/* Whether the next row of the pool is far from what the k-th nearest row lets expect. */
-static bool is_far(const struct end *end, const struct space *space, const struct pool *pool,
-                   uint64_t kth)
+/* The largest key that is not far from what the k-th nearest row lets expect. */
+static uint64_t far_key(const struct end *end, const struct space *space, uint64_t kth)
 {
-    return space_distance(space, pool_distance(pool->keys[pool->next])) >
-           end->stretch * space_distance(space, pool_distance(kth));
+    double distance = space_distance(space, pool_distance(kth));
+    return pool_key(space_distance_of(space, end->stretch * distance), 0) | UINT32_MAX;
 }
 
-static bool has_ended(const struct end *end, const struct space *space, const struct pool *pool)
+/* A row that is far is neither expanded nor among those wanted: the pool, which has room for all
+ * that may be near, need not take it. */
+static void tighten(const struct end *end, struct pool *pool, uint64_t far)
 {
-    if (pool->next < end->least || end->least == end->most) return false;
-    return is_far(end, space, pool, pool->keys[end->k - 1]);
+    if (pool->count < end->keep) return;
+    uint64_t last = pool->keys[end->keep - 1], limit = far > last ? far : last;
+    if (limit >= pool->limit) return;
+    pool->limit = limit;
+    while (pool->count > end->keep && pool->keys[pool->count - 1] > limit) pool->count--;
+}
+
+static bool has_ended(const struct end *end, const struct space *space, struct pool *pool)
+{
+    if (end->least == end->most || pool->count < end->k) return false;
+    uint64_t far = far_key(end, space, pool->keys[end->k - 1]);
+    tighten(end, pool, far);
+    return pool->next >= end->least && pool->keys[pool->next] > far;
 }
 
 /* Lets a walk for some rows go on where too few of those that it has expanded count, about as far
@@ -399,7 +412,8 @@ static int extend(struct pool *pool, const struct end *end, const struct space *
     }
     if (n >= end->most) return 0;
     if (n >= end->least) {
-        if (pool->next == pool->count || is_far(end, space, pool, kth)) return 0;
+        if (pool->next == pool->count || pool->keys[pool->next] > far_key(end, space, kth))
+            return 0;
         more = seen / EXTEND_SHARE + 1;
     } else {
         more = (uint64_t)seen * (end->least - n) / (n + 1) + 1;
@@ -630,7 +644,8 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
     if (keep == 0) keep = 1;
-    struct end end = end_for(&walk->space, &bounded, k, ef);
+    struct end end = end_for(&walk->space, &bounded, k, ef, keep);
+    if (k && keep < ef) keep = ef;
     uint32_t room = room_for(&end, ef, keep, bounded.rows, filter);
     if (!walk_reserve(walk, bounded.rows, bounded.degree, room) ||
         !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||

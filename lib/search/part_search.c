@@ -118,7 +118,7 @@ static bool more_of_graph(struct effort *e, uint32_t count)
     bool all = e->keep >= e->rows || count < e->keep; /* is met that can be reached */
     if (e->effort >= e->keep && all) return false;
     e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
-    if (all || e->seen == e->rows) e->effort = e->keep;
+    if ((all || e->seen == e->rows) && e->effort < e->keep) e->effort = e->keep;
     return true;
 }
 
@@ -142,11 +142,12 @@ static void first_effort(const struct part_search *s, const struct part *part, b
     uint32_t walked = ivf ? 0 : effort;
     uint32_t least =
         measured ? margin_candidates_exact(s->k, walked) : margin_candidates(s->k, walked);
-    uint64_t keep = least > walked ? least : walked;
+    uint64_t keep = least;
     e->enough = s->k;
     if (ivf) {
         e->survivors = for_all_rows(e, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
     } else if (e->seen < e->rows) {
+        if (keep < walked) keep = walked;
         keep += keep / ROOM_SHARE;
         if (e->enough < effort / 2) e->enough = effort / 2;
     }

@@ -198,7 +198,7 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
     if (!status && entry->kind == DISK_PART_GRAPH) status = open_graph(&o, out, err);
     if (!status && entry->kind == DISK_PART_IVF) status = open_ivf(&o, out, err);
     if (!status && entry->kind != DISK_PART_FLAT) status = open_calibration(&o, out, err);
-    out->graph.dimension = out->calibration.dimension;
+    out->graph.walk_dimension = out->calibration.walk_dimension;
     return status;
 }
 

@@ -15,6 +15,7 @@
 
 #include "index/calibrate.h"
 #include "index/codes4.h"
+#include "index/cost.h"
 #include "index/graph_without.h"
 #include "points.h"
 
@@ -142,7 +143,7 @@ static void rows_are_gone_from_all_lists_and_come_back(void **state)
 #define QUERIES 400
 
 struct seen {
-    double mean, zero;
+    double mean, zero, cost;
     double sorted[QUERIES];
 };
 
@@ -156,7 +157,8 @@ static int by_value(const void *a, const void *b)
 static struct seen look(struct points *points, const struct codes *codes, struct walk *walk,
                         uint32_t k, uint32_t ef)
 {
-    struct seen seen = {0, 0, {0}};
+    struct seen seen = {0, 0, 0, {0}};
+    struct walk_work before = walk_work_done(walk);
     float *query = malloc(points->dim * sizeof *query);
     uint32_t *nearest = malloc(k * sizeof *nearest);
     assert_true(query && nearest);
@@ -174,6 +176,11 @@ static struct seen look(struct points *points, const struct codes *codes, struct
         seen.mean += seen.sorted[i] / QUERIES;
         seen.zero += (hits == 0) / (double)QUERIES;
     }
+    struct walk_work work = walk_work_done(walk);
+    work.expanded -= before.expanded;
+    work.measured -= before.measured;
+    seen.cost =
+        (double)cost_walks(codes, &work) / QUERIES + (double)cost_entry(codes, &points->graph);
     qsort(seen.sorted, QUERIES, sizeof *seen.sorted, by_value);
     free(query);
     free(nearest);
@@ -194,6 +201,7 @@ static void check_point(const struct seen *seen, uint32_t k, const struct calibr
                 0.01 + 2 * (deviation(seen->mean, QUERIES) + point->error * 1e-6));
     assert_true(fabs(seen->zero - zero) <
                 0.02 + 2 * (deviation(seen->zero, QUERIES) + deviation(zero, 192)));
+    assert_true(fabs(seen->cost / point->cost - 1) < 0.06);
     /* Between the 2nd percentile seen and the 9th, or a row off. */
     assert_true(point->p5 * 1e-6 > seen->sorted[QUERIES * 2 / 100] - 1.01 / k);
     assert_true(point->p5 * 1e-6 < seen->sorted[QUERIES * 9 / 100] + 1.01 / k);
@@ -204,7 +212,7 @@ static void check_curves(struct points *points, const struct codes *codes)
     static const uint32_t ks[] = {1, 10, 100};
     struct calibration c;
     struct walk *walk = walk_create();
-    points->graph.dimension = 8000; /* by which walks end */
+    points->graph.walk_dimension = 8000; /* by which walks end */
     assert_int_equal(calibrate_with(points, codes, 2, &c), VDB_OK);
     assert_int_equal(c.curve_count, 3);
     for (uint32_t a = 0; a < 3; a++) {

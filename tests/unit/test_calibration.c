@@ -45,6 +45,7 @@ static void the_example_of_the_spec(void **state)
     assert_int_equal(c.hubness, -250); /* as the page says it */
     assert_int_equal(c.rival, example_number(&e, "rival"));
     assert_int_equal(c.rival_cost, example_number(&e, "rival_cost"));
+    assert_int_equal(c.walk_dimension, example_number(&e, "walk_dimension"));
     for (unsigned i = 0; i < c.curve_count; i++) {
         assert_int_equal(c.curves[i].k, said(&e, "curve[%u].k", i, 0));
         assert_int_equal(c.curves[i].query_count, said(&e, "curve[%u].query_count", i, 0));

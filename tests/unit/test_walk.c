@@ -343,7 +343,7 @@ static void line_init(struct line *line, const int *places, enum vdb_metric metr
                                  .edges = line->edges,
                                  .pivots = &line->pivot,
                                  .pivot_count = 1,
-                                 .dimension = 1000};
+                                 .walk_dimension = 1000};
     points_code(&line->points, metric, 0);
     assert_true(line->points.codes.scale == 1.0f);
 }
@@ -381,9 +381,9 @@ static void ends_where_the_next_row_is_far(void **state)
     line_init(&line, even, VDB_METRIC_L2);
     assert_int_equal(expanded(&line, 10, 40, NULL), 40);
     assert_int_equal(expanded(&line, 5, 40, NULL), 40);
-    line.graph.dimension = 1250;
+    line.graph.walk_dimension = 1250;
     assert_int_equal(expanded(&line, 5, 40, NULL), 26); /* 5 * 8^(1/1.25) = 26.4 */
-    line.graph.dimension = 2000;
+    line.graph.walk_dimension = 2000;
     assert_int_equal(expanded(&line, 5, 40, NULL), 20);  /* half of ef, though 5 * 8^(1/2) = 14.1 */
     assert_int_equal(expanded(&line, 36, 40, NULL), 37); /* 36 * (40/36)^(1/2) = 37.9 */
     points_release(&line.points);
@@ -410,7 +410,7 @@ static void ends_by_effort_alone(void **state)
     assert_int_equal(expanded(&line, 40, 40, NULL), 40);
     assert_int_equal(expanded(&line, 50, 40, NULL), 40);
     assert_int_equal(expanded(&line, 0, 40, NULL), 40);
-    line.graph.dimension = 0;
+    line.graph.walk_dimension = 0;
     assert_int_equal(expanded(&line, 10, 40, NULL), 40);
     points_release(&line.points);
     line_init(&line, products, VDB_METRIC_IP);
@@ -438,12 +438,52 @@ static void ends_by_rows_that_count(void **state)
     }
     line_init(&line, even, VDB_METRIC_L2);
     assert_in_range(expanded(&line, 5, 20, &filter), 36, 36 * 9 / 8); /* the fifth is at 9 */
-    line.graph.dimension = 0;
+    line.graph.walk_dimension = 0;
     assert_in_range(expanded(&line, 5, 20, &filter), 39, 40);
     points_release(&line.points);
     line_init(&line, thin, VDB_METRIC_L2);
     assert_in_range(expanded(&line, 10, 24, &filter), 23, 24); /* half of ef that count */
     points_release(&line.points);
+}
+
+/* Rows that are far are not kept, and nothing else changes by it. */
+static void far_rows_are_not_kept(void **state)
+{
+    (void)state;
+    struct points points;
+    points_init(&points, 4000, 24);
+    points_cluster(&points, 20, 0.5, 5);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points_build(&points, &(struct graph_params){.degree = 16}, NULL);
+    points.graph.walk_dimension = 12000;
+    struct walk *walk = walk_create();
+    uint32_t *whole = malloc(points.rows * sizeof *whole), returned = 0;
+    assert_non_null(whole);
+    for (uint32_t q = 0; q < 50; q++) {
+        const struct candidate *found;
+        uint32_t count, all, ef = q % 2 ? 24 : 120;
+        assert_int_equal(walk_prepare(walk, &points.codes, kernels,
+                                      points.x + (size_t)q * 70 * points.dim, NULL),
+                         VDB_OK);
+        struct walk_work before = walk_work_done(walk);
+        assert_int_equal(
+            walk_graph_for(walk, &points.graph, 10, ef, points.rows, NULL, &found, &all, NULL),
+            VDB_OK);
+        for (uint32_t i = 0; i < all; i++) whole[i] = found[i].row;
+        struct walk_work middle = walk_work_done(walk);
+        assert_int_equal(
+            walk_graph_for(walk, &points.graph, 10, ef, 30, NULL, &found, &count, NULL), VDB_OK);
+        struct walk_work after = walk_work_done(walk);
+        assert_int_equal(after.expanded - middle.expanded, middle.expanded - before.expanded);
+        assert_int_equal(after.measured - middle.measured, middle.measured - before.measured);
+        assert_in_range(count, 30, ef < 30 ? 30 : ef);
+        for (uint32_t i = 0; i < count; i++) assert_int_equal(found[i].row, whole[i]);
+        returned += ef == 120 ? count : 0;
+    }
+    assert_true(returned < 25 * 120 * 9 / 10);
+    free(whole);
+    walk_free(walk);
+    points_release(&points);
 }
 
 /* ---- walks that went astray ----------------------------------------------------------------- */
@@ -632,6 +672,7 @@ int main(void)
         cmocka_unit_test(ends_where_the_next_row_is_far),
         cmocka_unit_test(ends_by_effort_alone),
         cmocka_unit_test(ends_by_rows_that_count),
+        cmocka_unit_test(far_rows_are_not_kept),
         cmocka_unit_test(enters_anew_where_it_went_astray),
         cmocka_unit_test(odd_queries),
     };
