@@ -167,6 +167,15 @@ static bool is_clear(uint32_t dimension)
     return dimension && now.degree == more.degree;
 }
 
+/* Whether that of the base's rows is near enough to that of so many: where it asks for the same
+ * lists by a margin, for longer. */
+static bool dimension_holds(const struct part *base, uint32_t rows)
+{
+    uint32_t dimension = base->calibration.dimension;
+    uint32_t halves = is_clear(dimension) ? DIMENSION_HALVES : MEASURE_HALVES;
+    return dimension && !grown(base->graph.rows, rows, halves);
+}
+
 static enum vdb_status sampled_row(void *source, uint32_t row, float *x)
 {
     struct part_source *s = source;
@@ -207,8 +216,7 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
     if (!status && *good)
         status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
                                  &x->eight, err);
-    bool kept = x->base && !grown(x->base->graph.rows, b->count, DIMENSION_HALVES);
-    if (kept && is_clear(x->base->calibration.dimension)) {
+    if (x->base && dimension_holds(x->base, b->count)) {
         x->dimension = x->base->calibration.dimension;
         x->hubness = x->base->calibration.hubness;
         return status;

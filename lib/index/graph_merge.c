@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "base/par.h"
 
+#define AT_ONCE 8 /* rows of a list that are measured together */
+
 bool merge_base_serves(const struct graph_params *params, const struct codes *codes)
 {
     const struct graph *base = params->base;
@@ -100,15 +102,22 @@ void merge_load(struct builder *builder, uint32_t *edges)
     memset(edges + old * degree, 0xff, (builder->growing.rows - old) * degree * sizeof *edges);
 }
 
-/* Puts the distances of the list's rows into distances[]; returns how many of the first are there
- * for more than to fill the list. */
+/* Returns how many of the list's first rows are there for more than to fill it. Distances are
+ * measured a few at a time, until those fall: *measured of them are in distances[]. */
 static uint32_t count_kept(const struct builder *builder, struct pruner *pruner,
-                           const uint32_t *list, uint32_t length, uint32_t *distances)
+                           const uint32_t *list, uint32_t length, uint32_t *distances,
+                           uint32_t *measured)
 {
-    uint32_t kept = length ? 1 : 0;
-    space_prefetch(&builder->space, list, length);
-    space_measure(&builder->space, &pruner->walk->probe, list, length, distances);
-    while (kept < length && distances[kept] >= distances[kept - 1]) kept++;
+    uint32_t kept = 0, done = 0, ahead = 0;
+    while (kept == done && done < length) {
+        uint32_t n = length - done < AT_ONCE ? length - done : AT_ONCE;
+        for (; ahead < length && ahead < done + 3 * AT_ONCE; ahead++)
+            space_prefetch(&builder->space, list + ahead, 1);
+        space_measure(&builder->space, &pruner->walk->probe, list + done, n, distances + done);
+        done += n;
+        while (kept < done && (kept == 0 || distances[kept] >= distances[kept - 1])) kept++;
+    }
+    *measured = done;
     return kept;
 }
 
@@ -129,11 +138,13 @@ void merge_link(struct builder *builder, struct pruner *pruner, uint32_t row, ui
     struct pool *pool = &pruner->walk->pool;
     while (length < degree && list[length] != GRAPH_NO_ROW) length++;
     space_probe_row(&builder->space, row, &pruner->walk->probe);
-    uint32_t kept = count_kept(builder, pruner, list, length, distances);
+    uint32_t measured, kept = count_kept(builder, pruner, list, length, distances, &measured);
     pool_reset(pool, pruner->room);
     put_in_pool(pool, list, distances, kept);
     pool_measure(pruner, &builder->space, fresh, n);
     if (kept + n > degree) {
+        space_measure(&builder->space, &pruner->walk->probe, list + measured, length - measured,
+                      distances + measured);
         put_in_pool(pool, list + kept, distances + kept, length - kept);
         prune(pruner, &builder->space, builder->params.alpha_milli, degree, list, NULL, &count);
     } else {
