@@ -183,89 +183,6 @@ static int reserve(struct ivf_scratch *s, const struct ivf *ivf, uint32_t surviv
     return reserve_query(s, ivf) && reserve_reservoir(s, survivors);
 }
 
-/* ---- the reservoir ------------------------------------------------------------------------- */
-
-#define COUNTED 16 /* at once: a loop of constant length, which compilers vectorise */
-
-static uint32_t count_up_to(const float *x, uint32_t n, float most)
-{
-    uint32_t lanes[COUNTED] = {0}, count = 0;
-    const float *whole = x + n / COUNTED * COUNTED, *end = x + n;
-    for (; x < whole; x += COUNTED)
-        for (int j = 0; j < COUNTED; j++) lanes[j] += x[j] <= most;
-    for (; x < end; x++) count += *x <= most;
-    for (int j = 0; j < COUNTED; j++) count += lanes[j];
-    return count;
-}
-
-struct ends {
-    float low, high;
-};
-
-/* The least and the greatest of x[0..n), n above 0. */
-static struct ends ends_of(const float *x, uint32_t n)
-{
-    float low[COUNTED], high[COUNTED];
-    for (int j = 0; j < COUNTED; j++) low[j] = high[j] = x[(uint32_t)j < n ? j : 0];
-    for (uint32_t i = COUNTED; i < n; i += COUNTED) {
-        const float *at = i + COUNTED <= n ? x + i : x + n - COUNTED; /* some of them once more */
-        for (int j = 0; j < COUNTED; j++) {
-            low[j] = at[j] < low[j] ? at[j] : low[j];
-            high[j] = at[j] > high[j] ? at[j] : high[j];
-        }
-    }
-    for (uint32_t j = 1; j < COUNTED; j++) {
-        low[0] = low[j] < low[0] ? low[j] : low[0];
-        high[0] = high[j] > high[0] ? high[j] : high[0];
-    }
-    return (struct ends){low[0], high[0]};
-}
-
-/* A value that `wanted` to an eighth more of the n estimates do not exceed: which they are is
- * decided by the values alone. Where too many are equal, some more. Each round halves what is left,
- * or goes to where the value would lie if those between were spread evenly. */
-static float bound_of(const float *x, uint32_t n, uint32_t wanted)
-{
-    struct ends ends = ends_of(x, n);
-    float low = ends.low, high = ends.high;
-    uint32_t below = 1, within = n; /* not above low, and not above high */
-    for (int round = 0; round < 64; round++) {
-        float share = 0.5f;
-        if (round % 2 == 0) share = (float)(wanted + wanted / 16 - below) / (float)(within - below);
-        float middle = low + share * (high - low);
-        if (!(middle > low && middle < high)) {
-            middle = low + 0.5f * (high - low);
-            if (!(middle > low && middle < high)) break;
-        }
-        uint32_t count = count_up_to(x, n, middle);
-        if (count < wanted) {
-            low = middle;
-            below = count;
-            continue;
-        }
-        high = middle;
-        within = count;
-        if (count <= wanted + wanted / 8) break;
-    }
-    return high;
-}
-
-/* Keeps about as many as are to survive, the least, and lets in only what is less from now on. */
-static void cut(struct kernel_scan *scan, uint32_t survivors)
-{
-    if (scan->count <= survivors) return;
-    float bound = bound_of(scan->estimates, scan->count, survivors);
-    uint32_t kept = 0, most = survivors + survivors / 8;
-    for (uint32_t i = 0; i < scan->count && kept < most; i++) {
-        float estimate = scan->estimates[i];
-        scan->slots[kept] = scan->slots[i];
-        scan->estimates[kept] = estimate;
-        kept += estimate <= bound;
-    }
-    scan->count = kept;
-    scan->limit = bound;
-}
-
 /* ---- the scan ------------------------------------------------------------------------------ */
 
 /* What is left to be scanned of the lists at s->nearest. */
@@ -308,7 +225,7 @@ static void scan_blocks(const struct kernels *kernels, struct kernel_scan *scan,
         uint32_t done = kernels->scan_u4(scan);
         scan->blocks += done;
         scan->block_count -= done;
-        if (scan->block_count > 0) cut(scan, survivors);
+        if (scan->block_count > 0) kernels->cut_scan(scan, survivors);
     }
 }
 
@@ -354,7 +271,7 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
         scan->block_count = blocks;
         scan_blocks(space->kernels, scan, survivors);
     }
-    cut(scan, survivors);
+    space->kernels->cut_scan(scan, survivors);
 }
 
 /* ---- survivors ----------------------------------------------------------------------------- */

@@ -116,6 +116,8 @@ struct kernels {
      * Stops where all blocks are done or fewer than 16 places are left, and returns the number of
      * blocks done. */
     uint32_t (*scan_u4)(struct kernel_scan *scan);
+    /* Keeps the least of what a scan has kept, as kernel_scan.h has it. */
+    void (*cut_scan)(struct kernel_scan *scan, uint32_t wanted);
 };
 
 /* Blocks of 16 rows, as blocks_u8i8 reads them: their fours of dimensions, and where dimension i of

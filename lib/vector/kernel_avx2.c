@@ -472,6 +472,7 @@ const struct kernels kernels_avx2 = {
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = avx2_rotate,
     .scan_u4 = avx2_scan_u4,
+    .cut_scan = avx2_cut_scan,
 };
 
 #endif

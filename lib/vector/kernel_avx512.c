@@ -479,6 +479,7 @@ const struct kernels kernels_avx512 = {
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = avx512_rotate,
     .scan_u4 = avx512_scan_u4,
+    .cut_scan = avx512_cut_scan,
 };
 
 #endif

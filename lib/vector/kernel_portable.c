@@ -279,4 +279,5 @@ const struct kernels kernels_portable = {
     .sumsq = FLOAT_KERNEL_TABLE(sumsq),
     .rotate = portable_rotate,
     .scan_u4 = portable_scan_u4,
+    .cut_scan = portable_cut_scan,
 };

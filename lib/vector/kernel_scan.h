@@ -9,6 +9,10 @@
  *     base + (unit_b * b - f * (scale * (float)sum + offset))
  *
  * in binary32, each operation rounded, which gives the same bits in every kernel set.
+ *
+ * A scan whose places are taken is cut: where more than `wanted` rows are kept, those stay, in
+ * their order, that are not above a bound, `wanted` to an eighth more of them, or where too many
+ * are equal the first so many; the bound becomes the limit. Estimates are then no NaN.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_VECTOR_KERNEL_SCAN_H
 #define VDB_VECTOR_KERNEL_SCAN_H

@@ -19,15 +19,18 @@ extern const struct kernels kernels_avx512;
 
 /* The kernels that have files of their own. */
 uint32_t portable_scan_u4(struct kernel_scan *scan);
+void portable_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void portable_tile_u8i8(struct kernel_tile *tile);
 uint32_t portable_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows);
 uint32_t portable_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);
 #if defined(__x86_64__)
 uint32_t avx2_scan_u4(struct kernel_scan *scan);
+void avx2_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void avx2_tile_u8i8(struct kernel_tile *tile);
 uint32_t avx2_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows);
 uint32_t avx2_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);
 uint32_t avx512_scan_u4(struct kernel_scan *scan);
+void avx512_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void avx512_tile_u8i8(struct kernel_tile *tile);
 uint32_t avx512_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows);
 uint32_t avx512_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);

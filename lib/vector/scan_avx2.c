@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 
+#include "vector/kernel_cut.h"
 #include "vector/kernel_scan.h"
 
 #if defined(__clang__)
@@ -168,6 +169,67 @@ uint32_t avx2_scan_u4(struct kernel_scan *scan)
         done += two ? 2 : 1;
     }
     return done;
+}
+
+/* ---- cutting ------------------------------------------------------------------------------- */
+
+KERNEL_INLINE float least_of(__m256 x)
+{
+    __m128 y = _mm_min_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_min_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_min_ss(y, _mm_movehdup_ps(y)));
+}
+
+KERNEL_INLINE float greatest_of(__m256 x)
+{
+    __m128 y = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+    y = _mm_max_ps(y, _mm_movehl_ps(y, y));
+    return _mm_cvtss_f32(_mm_max_ss(y, _mm_movehdup_ps(y)));
+}
+
+KERNEL_INLINE struct kernel_ends ends_of(const float *x, uint32_t n)
+{
+    __m256 low = _mm256_set1_ps(x[0]), high = low;
+    uint32_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 v = _mm256_loadu_ps(x + i);
+        low = _mm256_min_ps(low, v);
+        high = _mm256_max_ps(high, v);
+    }
+    for (; i < n; i++) {
+        __m256 v = _mm256_set1_ps(x[i]);
+        low = _mm256_min_ps(low, v);
+        high = _mm256_max_ps(high, v);
+    }
+    return (struct kernel_ends){least_of(low), greatest_of(high)};
+}
+
+KERNEL_INLINE uint32_t count_up_to(const float *x, uint32_t n, float most)
+{
+    const __m256 limit = _mm256_set1_ps(most);
+    uint32_t i = 0, count = 0;
+    for (; i + 8 <= n; i += 8) {
+        __m256 within = _mm256_cmp_ps(_mm256_loadu_ps(x + i), limit, _CMP_LE_OQ);
+        count += (uint32_t)__builtin_popcount((unsigned)_mm256_movemask_ps(within));
+    }
+    for (; i < n; i++) count += x[i] <= most;
+    return count;
+}
+
+void avx2_cut_scan(struct kernel_scan *scan, uint32_t wanted)
+{
+    uint32_t n = scan->count, most = wanted + wanted / 8, kept = 0;
+    if (n <= wanted) return;
+    const struct kernel_ends ends = ends_of(scan->estimates, n);
+    float bound = kernel_cut_bound(scan->estimates, n, wanted, ends, count_up_to);
+    for (uint32_t i = 0; i < n && kept < most; i++) {
+        float estimate = scan->estimates[i];
+        scan->slots[kept] = scan->slots[i];
+        scan->estimates[kept] = estimate;
+        kept += estimate <= bound;
+    }
+    scan->count = kept;
+    scan->limit = bound;
 }
 
 #if defined(__clang__)

@@ -10,6 +10,7 @@
 
 #include <immintrin.h>
 
+#include "vector/kernel_cut.h"
 #include "vector/kernel_scan.h"
 
 #if defined(__clang__)
@@ -149,6 +150,59 @@ static uint32_t scan_u4(struct kernel_scan *scan)
     for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
         scan_batch(scan, &t, whole, done, 1);
     return done;
+}
+
+/* ---- cutting ------------------------------------------------------------------------------- */
+
+KERNEL_INLINE __mmask16 first(uint32_t n)
+{
+    return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffffu);
+}
+
+KERNEL_INLINE struct kernel_ends ends_of(const float *x, uint32_t n)
+{
+    __m512 low = _mm512_set1_ps(x[0]), high = low;
+    for (uint32_t i = 0; i < n; i += 16) {
+        __m512 v = _mm512_mask_loadu_ps(low, first(n - i), x + i);
+        low = _mm512_min_ps(low, v);
+        high = _mm512_max_ps(high, v);
+    }
+    return (struct kernel_ends){_mm512_reduce_min_ps(low), _mm512_reduce_max_ps(high)};
+}
+
+KERNEL_INLINE uint32_t count_up_to(const float *x, uint32_t n, float most)
+{
+    const __m512 limit = _mm512_set1_ps(most);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i += 16) {
+        __mmask16 there = first(n - i);
+        __m512 v = _mm512_maskz_loadu_ps(there, x + i);
+        count += (uint32_t)__builtin_popcount(_mm512_mask_cmp_ps_mask(there, v, limit, _CMP_LE_OQ));
+    }
+    return count;
+}
+
+void avx512_cut_scan(struct kernel_scan *scan, uint32_t wanted)
+{
+    uint32_t n = scan->count, most = wanted + wanted / 8, kept = 0;
+    if (n <= wanted) return;
+    const struct kernel_ends ends = ends_of(scan->estimates, n);
+    float bound = kernel_cut_bound(scan->estimates, n, wanted, ends, count_up_to);
+    const __m512 limit = _mm512_set1_ps(bound);
+    for (uint32_t i = 0; i < n && kept < most; i += 16) {
+        __mmask16 there = first(n - i);
+        __m512 v = _mm512_maskz_loadu_ps(there, scan->estimates + i);
+        __m512i slots = _mm512_maskz_loadu_epi32(there, scan->slots + i);
+        __mmask16 mask = _mm512_mask_cmp_ps_mask(there, v, limit, _CMP_LE_OQ);
+        uint32_t more = (uint32_t)__builtin_popcount(mask);
+        _mm512_mask_storeu_ps(scan->estimates + kept, first(more),
+                              _mm512_maskz_compress_ps(mask, v));
+        _mm512_mask_storeu_epi32(scan->slots + kept, first(more),
+                                 _mm512_maskz_compress_epi32(mask, slots));
+        kept += more;
+    }
+    scan->count = kept < most ? kept : most;
+    scan->limit = bound;
 }
 
 #if defined(__clang__)

@@ -3,6 +3,7 @@
  * No expression here may be fused (-ffp-contract=off for gcc, the pragma for clang).
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "base/le.h"
+#include "vector/kernel_cut.h"
 #include "vector/kernel_scan.h"
 #include "vector/kernel_sets.h"
 #include "vector/vtype.h"
@@ -51,4 +52,45 @@ uint32_t portable_scan_u4(struct kernel_scan *scan)
     for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
         scan_block(scan, &scan->blocks[done]);
     return done;
+}
+
+/* ---- cutting ------------------------------------------------------------------------------- */
+
+static struct kernel_ends ends_of(const float *x, uint32_t n)
+{
+    struct kernel_ends ends = {x[0], x[0]};
+    for (uint32_t i = 1; i < n; i++) {
+        ends.low = x[i] < ends.low ? x[i] : ends.low;
+        ends.high = x[i] > ends.high ? x[i] : ends.high;
+    }
+    return ends;
+}
+
+#define COUNTED 16 /* at once: a loop of constant length, which compilers vectorise */
+
+static uint32_t count_up_to(const float *x, uint32_t n, float most)
+{
+    uint32_t lanes[COUNTED] = {0}, count = 0;
+    const float *whole = x + n / COUNTED * COUNTED, *end = x + n;
+    for (; x < whole; x += COUNTED)
+        for (int j = 0; j < COUNTED; j++) lanes[j] += x[j] <= most;
+    for (; x < end; x++) count += *x <= most;
+    for (int j = 0; j < COUNTED; j++) count += lanes[j];
+    return count;
+}
+
+void portable_cut_scan(struct kernel_scan *scan, uint32_t wanted)
+{
+    uint32_t n = scan->count, most = wanted + wanted / 8, kept = 0;
+    if (n <= wanted) return;
+    const struct kernel_ends ends = ends_of(scan->estimates, n);
+    float bound = kernel_cut_bound(scan->estimates, n, wanted, ends, count_up_to);
+    for (uint32_t i = 0; i < n && kept < most; i++) {
+        float estimate = scan->estimates[i];
+        scan->slots[kept] = scan->slots[i];
+        scan->estimates[kept] = estimate;
+        kept += estimate <= bound;
+    }
+    scan->count = kept;
+    scan->limit = bound;
 }

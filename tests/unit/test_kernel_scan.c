@@ -7,6 +7,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -463,6 +464,65 @@ static void scans_need_no_alignment(void **state)
     }
 }
 
+/* ---- cuts ---------------------------------------------------------------------------------- */
+
+#define CUT_MAX 700
+
+static float kinds_of_estimate(int kind, uint32_t i)
+{
+    float x = (float)(random_u32() >> 8) * 0x1p-20f - 8;
+    if (kind == 0) return x;
+    if (kind == 1) return (float)(random_u32() % 3);
+    if (kind == 2) return i % 50 == 7 ? -INFINITY : x;
+    return expf(4 * x); /* most of them near the least */
+}
+
+/* From the values alone: the limit is not above what it has to let through, all that are up to it
+ * stay, as far as there is room for them, and nothing else is touched. */
+static void check_cut(const float *before, uint32_t n, uint32_t wanted, bool distinct)
+{
+    static float estimates[CUT_MAX + 64], first_limit;
+    static uint32_t slots[CUT_MAX + 64];
+    for (size_t s = 0; s < sets_count; s++) {
+        struct kernel_scan scan = {
+            .limit = 1e30f, .slots = slots, .estimates = estimates, .count = n, .room = n};
+        for (uint32_t i = 0; i < CUT_MAX + 64; i++) {
+            slots[i] = i < n ? 1000 + i : MARK;
+            memcpy(&estimates[i], &slots[i], sizeof slots[i]);
+            if (i < n) estimates[i] = before[i];
+        }
+        sets[s]->cut_scan(&scan, wanted);
+        uint32_t within = 0, kept = 0, most = n <= wanted ? n : wanted + wanted / 8;
+        for (uint32_t i = 0; i < n; i++) {
+            if (before[i] > scan.limit) continue;
+            if (within++ >= most) continue;
+            assert_int_equal(slots[kept], 1000 + i);
+            assert_int_equal(float_bits(estimates[kept]), float_bits(before[i]));
+            kept++;
+        }
+        assert_int_equal(scan.count, kept);
+        assert_true(within >= (n < wanted ? n : wanted));
+        if (distinct) assert_int_equal(within, kept);
+        if (n <= wanted) assert_true(scan.limit == 1e30f);
+        if (s == 0) first_limit = scan.limit;
+        assert_true(scan.limit == first_limit);
+        for (uint32_t i = n; i < CUT_MAX + 64; i++)
+            assert_true(slots[i] == MARK && float_bits(estimates[i]) == MARK);
+    }
+}
+
+static void cuts_keep_the_least(void **state)
+{
+    (void)state;
+    static float before[CUT_MAX];
+    for (uint32_t n = 0; n <= CUT_MAX; n += n < 70 ? 1 : 37)
+        for (int kind = 0; kind < 4; kind++) {
+            for (uint32_t i = 0; i < n; i++) before[i] = kinds_of_estimate(kind, i);
+            for (uint32_t wanted = 1; wanted <= n + 1; wanted += 1 + wanted / 3)
+                check_cut(before, n, wanted, kind == 0);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +536,7 @@ int main(void)
         cmocka_unit_test(places_without_a_row_are_never_kept),
         cmocka_unit_test(scans_stop_where_room_ends),
         cmocka_unit_test(scans_need_no_alignment),
+        cmocka_unit_test(cuts_keep_the_least),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("kernel_scan", tests, set_up, NULL);
