@@ -15,7 +15,8 @@
 #define SURVIVORS_MAX 0x40000000u /* twice as many and SPARE fit 32 bits */
 #define SPARE         64          /* places of the reservoir beyond twice the survivors */
 #define LISTS_AHEAD   8           /* whose entries are fetched */
-#define BLOCKS        512         /* put together for a scan */
+#define LISTS_SORTED  16  /* scanned first, for a low limit; of the others the order is all one */
+#define BLOCKS        512 /* put together for a scan */
 
 static const uint32_t KS[3] = {1, 10, 100};
 
@@ -251,8 +252,8 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
     struct kernel_query8 probe = {.values = walk->probe.query,
                                   .base = space->inner ? 0x80000000u : walk->probe.base,
                                   .inner = space->inner};
-    struct lists lists = {
-        .count = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort, s->nearest)};
+    struct lists lists = {.count = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort,
+                                                  LISTS_SORTED, s->nearest)};
     uint32_t blocks = gather_blocks(s, walk, ivf, &lists);
     for (uint32_t i = 0; i < blocks && i < KERNEL_SCAN_AHEAD; i++)
         kernel_scan_fetch(s->blocks[i].at, ivf->view.block_bytes);

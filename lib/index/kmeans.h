@@ -100,11 +100,13 @@ void kmeans_even_lengths(const struct codes *grid, uint32_t lists, uint8_t *cent
 /* What kmeans_nearest needs of scratch, in bytes, aligned to 8. */
 size_t kmeans_scratch_bytes(uint32_t lists);
 
-/* The min(n, lists->count) lists nearest to a query, whose number is returned, nearest first, ties
- * by lower list: scratch[i] is distance << 32 | list, the distance being that of
- * kernels->blocks_u8i8. query->flip is 0. */
+/* The min(n, lists->count) lists nearest to a query, whose number is returned: scratch[i] is
+ * distance << 32 | list, the distance being that of kernels->blocks_u8i8. The first `sorted` are
+ * the nearest, nearest first, ties by lower list; the others stand in any order, the same for all
+ * kernel sets. query->flip is 0. */
 uint32_t kmeans_nearest(const struct kmeans_lists *lists, const struct kernels *kernels,
-                        const struct kernel_query8 *query, uint32_t n, uint64_t *scratch);
+                        const struct kernel_query8 *query, uint32_t n, uint32_t sorted,
+                        uint64_t *scratch);
 
 /* How uneven lists of sizes[0..lists) rows are: lists * sum size^2 / rows^2, which is 1 where all
  * are the same. A search that probes lists as rows fall into them reads so many times more rows

@@ -47,23 +47,35 @@ static uint32_t keys_part(uint64_t *keys, uint32_t count)
     return front;
 }
 
-/* Quicksort that leaves alone what will not be among the first n. Keys are different. */
-static void keys_sort(uint64_t *keys, uint32_t count, uint32_t n)
+/* Whether the first n of the keys, and among these the first `sorted` in order, ask for more. */
+static inline int keys_are_wanted(uint32_t count, uint32_t n, uint32_t sorted)
 {
-    while (n > 0 && count > SORTED_BY_INSERTION) {
+    return n > 0 && (n < count || sorted > 0);
+}
+
+static inline uint32_t beyond(uint32_t n, uint32_t behind)
+{
+    return n > behind ? n - behind : 0;
+}
+
+/* Quicksort that leaves alone what will not be among the first n, and in any order what is among
+ * them but not among the first `sorted`. Keys are different. */
+static void keys_sort(uint64_t *keys, uint32_t count, uint32_t n, uint32_t sorted)
+{
+    while (keys_are_wanted(count, n, sorted) && count > SORTED_BY_INSERTION) {
         uint32_t front = keys_part(keys, count), behind = front + 1;
         if (front < count - behind) { /* into the smaller part by a call: few at once */
-            keys_sort(keys, front, n);
-            if (n <= behind) return;
+            keys_sort(keys, front, n, sorted);
             keys += behind;
             count -= behind;
-            n -= behind;
+            n = beyond(n, behind);
+            sorted = beyond(sorted, behind);
         } else {
-            if (n > behind) keys_sort(keys + behind, count - behind, n - behind);
+            keys_sort(keys + behind, count - behind, beyond(n, behind), beyond(sorted, behind));
             count = front;
         }
     }
-    if (n > 0) keys_insert(keys, count);
+    if (keys_are_wanted(count, n, sorted)) keys_insert(keys, count);
 }
 
 /* ---- choosing what to sort ----------------------------------------------------------------- */
@@ -153,7 +165,8 @@ static uint32_t gather(const int32_t *x, uint32_t places, uint32_t sets, uint32_
 }
 
 uint32_t kmeans_nearest(const struct kmeans_lists *lists, const struct kernels *kernels,
-                        const struct kernel_query8 *query, uint32_t n, uint64_t *scratch)
+                        const struct kernel_query8 *query, uint32_t n, uint32_t sorted,
+                        uint64_t *scratch)
 {
     uint32_t count = lists->count, places = (uint32_t)kmeans_places(count);
     int32_t *x = (int32_t *)(void *)(scratch + places), *least = x + places;
@@ -171,6 +184,6 @@ uint32_t kmeans_nearest(const struct kmeans_lists *lists, const struct kernels *
         found = gather(x, places, sets, n, least, scratch);
     else
         for (uint32_t i = 0; i < places; i++) scratch[i] = key_of(x[i], i);
-    keys_sort(scratch, found, n);
+    keys_sort(scratch, found, n, sorted);
     return n;
 }

@@ -178,7 +178,8 @@ static void neighbours_job(void *context, unsigned worker, size_t begin, size_t 
         struct kernel_query8 query = {.values = scratch->queries};
         uint32_t self = measure_one(lists, kernels, &query, (uint32_t)list), n = 0;
         query.base = 0 - self;
-        uint32_t found = kmeans_nearest(lists, kernels, &query, pass->near + 1, scratch->keys);
+        uint32_t found =
+            kmeans_nearest(lists, kernels, &query, pass->near + 1, pass->near + 1, scratch->keys);
         struct neighbour *neighbours = pass->neighbours + list * pass->near;
         for (uint32_t i = 0; i < found && n < pass->near; i++) {
             uint64_t key = scratch->keys[i];

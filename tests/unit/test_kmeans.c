@@ -397,8 +397,9 @@ static void nearest_is_sorted(void **state)
             lists.norms[l] = codes_norm(rows.values + (size_t)from * DIM, DIM, 0);
         }
         uint64_t *expected = malloc(count * sizeof *expected);
+        uint64_t *first = malloc(count * sizeof *first); /* answer, of the sets' */
         uint64_t *scratch = malloc(kmeans_scratch_bytes(count));
-        assert_true(expected && scratch);
+        assert_true(expected && first && scratch);
         int8_t values[128] = {0};
         struct kernel_query8 query = {.values = values};
         for (int j = 0; j < DIM; j++) values[j] = (int8_t)random_next(&seed);
@@ -422,14 +423,22 @@ static void nearest_is_sorted(void **state)
             qsort(expected, count, sizeof *expected, compare_keys);
             for (uint32_t n = 0; n <= count + 1; n = n < 40 ? n + 1 : n * 5 / 4) {
                 uint32_t found = n < count ? n : count;
-                for (int s = 0; s < 3; s++) {
-                    assert_int_equal(
-                        kmeans_nearest(&lists.view, set_of(SETS[s]), &query, n, scratch), found);
+                for (int s = 0; s < 6; s++) {
+                    uint32_t sorted = s < 3 ? n : n / 5;
+                    assert_int_equal(kmeans_nearest(&lists.view, set_of(SETS[s % 3]), &query, n,
+                                                    sorted, scratch),
+                                     found);
+                    if (sorted > found) sorted = found;
+                    assert_memory_equal(scratch, expected, sorted * sizeof *scratch);
+                    if (s > 3) assert_memory_equal(scratch, first, found * sizeof *scratch);
+                    memcpy(first, scratch, found * sizeof *scratch);
+                    qsort(scratch, found, sizeof *scratch, compare_keys);
                     assert_memory_equal(scratch, expected, found * sizeof *scratch);
                 }
             }
         }
         free(expected);
+        free(first);
         free(scratch);
         lists_release(&lists);
         rows_release(&rows);
@@ -451,7 +460,7 @@ static void nearest_of_equal_lists(void **state)
     for (size_t b = 0; b < 4; b++)
         for (uint32_t n = 1; n <= COUNT; n += 37) {
             struct kernel_query8 query = {.values = values, .base = bases[b]};
-            assert_int_equal(kmeans_nearest(&lists, kernels_best(), &query, n, scratch), n);
+            assert_int_equal(kmeans_nearest(&lists, kernels_best(), &query, n, n, scratch), n);
             for (uint32_t i = 0; i < n; i++)
                 assert_true(scratch[i] == ((uint64_t)bases[b] << 32 | i));
         }
