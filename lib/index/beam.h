@@ -35,6 +35,8 @@ struct walk {
     size_t before_room;
     uint64_t *pivots; /* that were measured, as keys by number */
     uint32_t pivot_room, pivot_count;
+    uint64_t *counted; /* the nearest of the rows that count, where not all do */
+    uint32_t counted_room;
     float *scratch;
     size_t scratch_room;
     struct space space; /* of the query prepared */

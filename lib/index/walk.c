@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "index/beam.h"
+#include "index/ending.h"
 #include "index/levels.h"
 #include "index/stray.h"
 
@@ -21,10 +22,6 @@
 #define SOON        3 /* an entry so near to the next one is about to be expanded: edges are fetched */
 #define PIVOTS      64 /* measured in one go */
 #define AHEAD       2  /* likewise those of so many entries behind the one that is expanded */
-
-#define POWER_ONE     4096 /* of an exponent: the fractions of it are as fine as that */
-#define DIMENSION_MIN 1000 /* thousandths; of less nothing can be told */
-#define EXTEND_SHARE  8    /* rows by whose number a walk with a filter looks anew, of those seen */
 
 /* ---- scratch space ------------------------------------------------------------------------- */
 
@@ -44,6 +41,7 @@ void walk_free(struct walk *walk)
     free(walk->nearest);
     free(walk->before);
     free(walk->pivots);
+    free(walk->counted);
     free(walk->scratch);
     free(walk->found);
     free(walk);
@@ -57,6 +55,17 @@ int walk_reserve_probe(struct walk *walk, size_t bytes)
     free(walk->probe.query);
     walk->probe.query = query;
     walk->probe_room = bytes;
+    return 1;
+}
+
+static int reserve_counted(struct walk *walk, uint32_t k)
+{
+    if (k < walk->counted_room) return 1;
+    uint64_t *counted = malloc(((size_t)k + 1) * sizeof *counted);
+    if (!counted) return 0;
+    free(walk->counted);
+    walk->counted = counted;
+    walk->counted_room = k + 1;
     return 1;
 }
 
@@ -209,7 +218,8 @@ __attribute__((always_inline)) static inline void edges_prefetch(const struct gr
 
 /* Measures what is present, and meanwhile the rows ahead are fetched. */
 static void measure(struct walk *walk, const struct space *space, const struct graph *graph,
-                    const struct probe *probe, struct gathered present, struct gathered ahead)
+                    const struct probe *probe, struct gathered present, struct gathered ahead,
+                    struct ending *ending)
 {
     const uint32_t *rows = walk->met + present.begin, *distances = walk->distances;
     struct kernel_list list = {.rows = rows,
@@ -221,16 +231,20 @@ static void measure(struct walk *walk, const struct space *space, const struct g
     for (uint32_t i = 0; i < present.count; i++) {
         uint64_t key = pool_key(distances[i], rows[i]);
         if (key >= pool->limit) continue;
+        ending_met(ending, key);
         if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i]);
     }
 }
 
-static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows)
+static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows,
+                     struct ending *ending)
 {
     uint32_t row = pool_row(key);
     if (!visit(walk->visited, row, rows)) return;
     walk->met[front->met++] = row;
-    if (key < walk->pool.limit) pool_insert(&walk->pool, key);
+    if (key >= walk->pool.limit) return;
+    ending_met(ending, key);
+    pool_insert(&walk->pool, key);
 }
 
 /* Measures pivots [begin, end) and keeps the nearest, by number. Where there is room all are noted,
@@ -303,12 +317,13 @@ static uint32_t next_pivots(const struct walk *walk, uint32_t round, uint64_t *k
 /* Enters where the levels lead, by the nearest pivots, and by the first, from which all rows can be
  * reached. */
 static void enter(struct walk *walk, struct front *front, const struct space *space,
-                  const struct graph *graph, const struct probe *probe, uint32_t round)
+                  const struct graph *graph, const struct probe *probe, uint32_t round,
+                  struct ending *ending)
 {
     uint64_t keys[ENTRIES_MAX + 1];
     if (graph->rows == 0 || graph->pivot_count == 0) return;
     uint64_t below = round ? UINT64_MAX : levels_descend(&graph->levels, space, probe, graph->rows);
-    if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows);
+    if (below != UINT64_MAX) enter_by(walk, front, below, graph->rows, ending);
     uint32_t count =
         round ? next_pivots(walk, round, keys) : nearest_pivots(walk, space, graph, probe, keys);
     uint32_t end = round ? count : count + 1; /* the last: the first pivot of all */
@@ -320,7 +335,7 @@ static void enter(struct walk *walk, struct front *front, const struct space *sp
             distances[0] = pool_distance(keys[i]);
         else
             space_measure(space, probe, one, 1, distances);
-        enter_by(walk, front, pool_key(distances[0], row), graph->rows);
+        enter_by(walk, front, pool_key(distances[0], row), graph->rows, ending);
     }
 }
 
@@ -334,113 +349,28 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
-/* When a walk ends: having expanded `least` rows, where the next is `stretch` times as far as the
- * k-th nearest; with `most` in any case. `keep` rows are wanted of it. */
-struct end {
-    uint32_t k, least, most, keep;
-    double stretch;
-};
-
-/* x^(2000 / thousandths) for an x of 1 or more, by roots: the same on every CPU, which pow is not.
- */
-static double root_of(double x, uint32_t thousandths)
-{
-    double power = 1;
-    uint32_t exponent = 2000 * POWER_ONE / thousandths;
-    for (; exponent >= POWER_ONE; exponent -= POWER_ONE) power *= x;
-    for (uint32_t bit = POWER_ONE / 2; exponent; exponent &= ~bit, bit /= 2) {
-        x = sqrt(x);
-        if (exponent & bit) power *= x;
-    }
-    return power;
-}
-
-/* Of evenly spread rows in m dimensions the ef-th nearest is (ef / k)^(1/m) times as far as the
- * k-th. A walk that ends there does less where rows thin out around the query and more where they
- * crowd, which is where it misses more, than one that ends at the ef-th of what it has met. (Ending
- * by a multiple of the k-th distance: Al-Jazzazi et al., "Distance Adaptive Beam Search for
- * Provably Accurate Graph-Based Nearest Neighbor Search", arXiv 2505.15636, 2025.) */
-static struct end end_for(const struct space *space, const struct graph *graph, uint32_t k,
-                          uint32_t ef, uint32_t keep)
-{
-    struct end end = {.k = k, .least = ef, .most = ef, .keep = keep};
-    if (k == 0 || ef <= k || graph->walk_dimension < DIMENSION_MIN || space->inner) return end;
-    end.stretch = root_of((double)ef / k, graph->walk_dimension);
-    end.least = ef / 2 > k ? ef / 2 : k;
-    if (end.keep < end.least) end.keep = end.least;
-    end.most = ef > UINT32_MAX / 2 ? UINT32_MAX : 2 * ef - k;
-    return end;
-}
-
-/* The largest key that is not far from what the k-th nearest row lets expect. */
-static uint64_t far_key(const struct end *end, const struct space *space, uint64_t kth)
-{
-    double distance = space_distance(space, pool_distance(kth));
-    return pool_key(space_distance_of(space, end->stretch * distance), 0) | UINT32_MAX;
-}
-
-/* A row that is far is neither expanded nor among those wanted: the pool, which has room for all
- * that may be near, need not take it. */
-static void tighten(const struct end *end, struct pool *pool, uint64_t far)
-{
-    if (pool->count < end->keep) return;
-    uint64_t last = pool->keys[end->keep - 1], limit = far > last ? far : last;
-    if (limit >= pool->limit) return;
-    pool->limit = limit;
-    while (pool->count > end->keep && pool->keys[pool->count - 1] > limit) pool->count--;
-}
-
-static bool has_ended(const struct end *end, const struct space *space, struct pool *pool)
-{
-    if (end->least == end->most || pool->count < end->k) return false;
-    uint64_t far = far_key(end, space, pool->keys[end->k - 1]);
-    tighten(end, pool, far);
-    return pool->next >= end->least && pool->keys[pool->next] > far;
-}
-
-/* Lets a walk for some rows go on where too few of those that it has expanded count, about as far
- * as their share asks for; 0 where it is far enough. */
-static int extend(struct pool *pool, const struct end *end, const struct space *space,
-                  const struct walk_filter *filter)
-{
-    uint32_t seen = pool->count < pool->effort ? pool->count : pool->effort, n = 0;
-    uint64_t more, kth = 0;
-    if (seen == pool->capacity || seen < pool->effort) return 0;
-    for (uint32_t i = 0; i < seen; i++) {
-        n += filter->counts(filter->context, pool_row(pool->keys[i]));
-        if (n == end->k && kth == 0) kth = pool->keys[i];
-    }
-    if (n >= end->most) return 0;
-    if (n >= end->least) {
-        if (pool->next == pool->count || pool->keys[pool->next] > far_key(end, space, kth))
-            return 0;
-        more = seen / EXTEND_SHARE + 1;
-    } else {
-        more = (uint64_t)seen * (end->least - n) / (n + 1) + 1;
-    }
-    if (more > seen) more = seen;
-    pool->effort = seen + more < pool->capacity ? seen + (uint32_t)more : pool->capacity;
-    return 1;
-}
-
 static void run(struct walk *walk, const struct space *space, const struct graph *graph,
-                const struct probe *probe, const struct end *end, uint32_t room, uint32_t round,
-                const struct walk_filter *filter)
+                const struct probe *probe, struct ending *ending, uint32_t room, uint32_t round)
 {
     struct front front = {0, 0};
     struct pool *pool = &walk->pool;
     struct gathered present = {0, 0};
     pool_reset(pool, room < graph->rows ? room : graph->rows);
-    pool->effort = filter ? end->least : end->most;
-    enter(walk, &front, space, graph, probe, round);
+    if (!ending->filter) pool->effort = ending->most;
+    ending_begin(ending);
+    enter(walk, &front, space, graph, probe, round, ending);
     for (;;) {
         struct gathered ahead = {0, 0};
-        int going = pool_has_next(pool) && (filter || !has_ended(end, space, pool));
-        if (going) ahead = gather(walk, &front, graph, pool_take(pool));
+        int going = pool_has_next(pool) && !ending_reached(ending, space, pool);
+        if (going) {
+            uint32_t row = pool_take(pool);
+            ending_take(ending, row);
+            ahead = gather(walk, &front, graph, row);
+        }
         for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
             edges_prefetch(graph, pool_row(pool->keys[i]));
-        measure(walk, space, graph, probe, present, ahead);
-        if (!going && present.count == 0 && !(filter && extend(pool, end, space, filter))) break;
+        measure(walk, space, graph, probe, present, ahead, ending);
+        if (!going && present.count == 0) break;
         present = ahead;
         walk->work.expanded += (uint64_t)going;
         walk->work.measured += ahead.count;
@@ -451,8 +381,9 @@ static void run(struct walk *walk, const struct space *space, const struct graph
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
               const struct probe *probe, uint32_t ef, uint32_t keep)
 {
-    struct end end = {.least = ef, .most = ef};
-    run(walk, space, graph, probe, &end, keep, 0, NULL);
+    struct ending ending;
+    ending_init(&ending, space, graph, 0, ef, keep, NULL, NULL);
+    run(walk, space, graph, probe, &ending, keep, 0);
 }
 
 struct walk_work walk_work_done(const struct walk *walk)
@@ -586,11 +517,14 @@ int walk_is_exact(const struct walk *walk)
 }
 
 /* Room in the pool for what a walk that ends so expands, and for `keep` rows. */
-static uint32_t room_for(const struct end *end, uint32_t ef, uint32_t keep, uint32_t rows,
-                         const struct walk_filter *filter)
+static uint32_t room_for(const struct ending *ending, uint32_t ef, uint32_t keep, uint32_t rows)
 {
-    uint64_t room = filter && ef ? (uint64_t)keep * end->most / ef : keep;
-    if (end->most > end->least && room < end->most) room = end->most;
+    uint64_t room = keep;
+    if (ending->filter && ef) {
+        if (room < ending->filter->room) room = ending->filter->room;
+        room = room * ending->most / ef;
+    }
+    if (ending->stretch > 0 && room < ending->most) room = ending->most;
     return room < rows ? (uint32_t)room : rows;
 }
 
@@ -644,18 +578,21 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
     if (bounded.rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
     if (keep == 0) keep = 1;
-    struct end end = end_for(&walk->space, &bounded, k, ef, keep);
+    struct ending ending;
+    if (k > bounded.rows) k = bounded.rows;
+    if (filter && !reserve_counted(walk, k)) return error_no_memory(err);
+    ending_init(&ending, &walk->space, &bounded, k, ef, keep, filter, walk->counted);
     if (k && keep < ef) keep = ef;
-    uint32_t room = room_for(&end, ef, keep, bounded.rows, filter);
+    uint32_t room = room_for(&ending, ef, keep, bounded.rows);
     if (!walk_reserve(walk, bounded.rows, bounded.degree, room) ||
         !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||
         !reserve_nearest(walk, stray_bytes(&walk->space)))
         return error_no_memory(err);
-    run(walk, &walk->space, &bounded, &walk->probe, &end, room, 0, filter);
+    run(walk, &walk->space, &bounded, &walk->probe, &ending, room, 0);
     for (uint32_t round = 1; round < ROUNDS && k && is_astray(walk, &bounded, round); round++) {
         uint32_t found = walk->pool.count;
         if (!keep_found(walk)) return error_no_memory(err);
-        run(walk, &walk->space, &bounded, &walk->probe, &end, room, round, filter);
+        run(walk, &walk->space, &bounded, &walk->probe, &ending, room, round);
         add_found(&walk->pool, walk->before, found);
     }
     if (!filter && walk->pool.count > keep) walk->pool.count = keep;

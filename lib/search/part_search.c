@@ -95,7 +95,8 @@ struct effort {          /* of one search in a part */
     uint32_t rows, seen; /* of the part, and how many of them are wanted */
     uint32_t enough;     /* candidates that are wanted: with fewer, it goes on */
     uint32_t effort;     /* of a walk that not all rows count for: as if the others were not */
-    uint32_t keep;       /* candidates to measure, at least so many */
+    uint32_t least;      /* candidates to measure, at least so many */
+    uint32_t keep;       /* and room for so many */
     uint32_t survivors;  /* of an inverted file */
 };
 
@@ -115,10 +116,10 @@ static uint32_t for_all_rows(const struct effort *e, uint64_t n, uint32_t most)
 /* Doubles what was too little; false where nothing is left to double. */
 static bool more_of_graph(struct effort *e, uint32_t count)
 {
-    bool all = e->keep >= e->rows || count < e->keep; /* is met that can be reached */
+    bool all = e->keep >= e->rows || count < e->least; /* is met that can be reached */
     if (e->effort >= e->keep && all) return false;
-    e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
-    if ((all || e->seen == e->rows) && e->effort < e->keep) e->effort = e->keep;
+    e->least = e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
+    if (all || e->seen == e->rows) e->effort = e->keep;
     return true;
 }
 
@@ -142,16 +143,17 @@ static void first_effort(const struct part_search *s, const struct part *part, b
     uint32_t walked = ivf ? 0 : effort;
     uint32_t least =
         measured ? margin_candidates_exact(s->k, walked) : margin_candidates(s->k, walked);
-    uint64_t keep = least;
+    uint64_t keep = least > walked ? least : walked;
     e->enough = s->k;
     if (ivf) {
         e->survivors = for_all_rows(e, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
     } else if (e->seen < e->rows) {
-        if (keep < walked) keep = walked;
+        least += least / ROOM_SHARE;
         keep += keep / ROOM_SHARE;
         if (e->enough < effort / 2) e->enough = effort / 2;
     }
     e->keep = for_all_rows(e, keep, e->rows);
+    e->least = for_all_rows(e, least, e->rows);
     if (e->enough > e->seen) e->enough = e->seen;
 }
 
@@ -200,8 +202,8 @@ static enum vdb_status search_index(struct part_search *s, const struct part *pa
         return ivf_search(s->scratch, s->walk, &part->ivf, values, e->effort, e->survivors, e->keep,
                           candidates, count, err);
     struct counted counted = {s, part->row_begin};
-    struct walk_filter filter = {counts, &counted};
-    return walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->keep,
+    struct walk_filter filter = {counts, &counted, e->keep};
+    return walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->least,
                           e->seen < e->rows ? &filter : NULL, candidates, count, err);
 }
 
