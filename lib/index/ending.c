@@ -12,7 +12,9 @@
 
 #define POWER_ONE     4096 /* of an exponent: the fractions of it are as fine as that */
 #define DIMENSION_MIN 1000 /* thousandths; of less nothing can be told */
-#define LOOK_EVERY    8    /* turns after which the pool is looked at anew for rows that count */
+#define LOOK_EVERY    8 /* turns, at least, until it is looked at anew which rows of the pool count \
+                         */
+#define LOOKED_AT 8     /* rows of it, a turn, at most */
 
 /* x^(2000 / thousandths) for an x of 1 or more, by roots: the same on every CPU, which pow is not.
  */
@@ -71,8 +73,10 @@ static void tighten(struct ending *ending, struct pool *pool, uint64_t far)
 {
     if (pool->count < ending->keep) return;
     if (ending->filter) {
-        if (ending->turns++ % LOOK_EVERY == 0)
+        if (ending->turns-- == 0) {
             ending->ample = count_of(ending, pool, ending->keep) >= ending->least;
+            ending->turns = ending->keep / LOOKED_AT + LOOK_EVERY;
+        }
         if (!ending->ample) return;
     }
     uint64_t last = pool->keys[ending->keep - 1], limit = far > last ? far : last;

@@ -21,8 +21,8 @@ struct ending {
     struct pool nearest;              /* the k nearest */
     uint32_t taken;                   /* how many were expanded, some of them too early */
     uint32_t look_far, look_most;     /* with how many it is to be looked at what they are worth */
-    uint32_t turns;
-    bool ample; /* enough of the `keep` nearest count */
+    uint32_t turns;                   /* until it is looked at anew whether, */
+    bool ample;                       /* of the `keep` nearest, enough count */
 };
 
 /* For the `k` nearest, 1 or more, with effort ef; a k of 0 is none in particular. `keys` has room
