@@ -79,10 +79,11 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
     const struct part_build *b = x->source->build;
     struct graph_params params = params_of(x, dimension, base);
     struct graph_header *h = &x->header;
+    if (base && base->graph.degree == params.degree) params.base = &base->graph;
     *h = (struct graph_header){
         .rows = b->count,
         .degree = params.degree,
-        .pivot_count = graph_pivot_count(b->count, x->source->manifest->metric),
+        .pivot_count = graph_pivot_count_on(params.base, b->count, x->source->manifest->metric),
         .leader_count = graph_leader_count(b->count, x->source->manifest->metric),
         .ef_construction = params.ef_construction,
         .alpha_milli = params.alpha_milli,
@@ -102,7 +103,6 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;
-    if (base && base->graph.degree == params.degree) params.base = &base->graph;
     enum vdb_status status =
         graph_build(&x->eight->view, b->source->kernels, &params, x->edges, x->pivots, err);
     if (h->leader_count && x->groups[h->leader_count - 1] == 0) h->leader_count = 0;

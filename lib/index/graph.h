@@ -74,13 +74,18 @@ bool graph_builds_in_bulk(uint32_t rows, enum vdb_metric metric);
 /* How many pivots a graph of so many rows gets. */
 uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric);
 
+/* How many where it goes on from `base`, at least as many: one more for as many new rows as a large
+ * graph has for each. Walks hardly find rows of a new kind by pivots that are all of others. NULL:
+ * the same. */
+uint32_t graph_pivot_count_on(const struct graph *base, uint32_t rows, enum vdb_metric metric);
+
 /* How many of them lead groups; 0: none, every walk measures all pivots. */
 uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric);
 
 /* Builds over all rows of `codes`; edges (rows * params->degree) and pivots
- * (graph_pivot_count(rows)) are the caller's. The same codes and params give the same edges for
- * any number of threads and any kernel set. Every row has min(degree, rows - 1) different
- * neighbours, not itself, and can be reached from the first pivot. */
+ * (graph_pivot_count_on(params->base, rows)) are the caller's. The same codes and params give the
+ * same edges for any number of threads and any kernel set. Every row has min(degree, rows - 1)
+ * different neighbours, not itself, and can be reached from the first pivot. */
 enum vdb_status graph_build(const struct codes *codes, const struct kernels *kernels,
                             const struct graph_params *params, uint32_t *edges, uint32_t *pivots,
                             struct vdb_error *err);

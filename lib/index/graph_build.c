@@ -81,6 +81,15 @@ uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric)
     return count < rows ? count : rows;
 }
 
+uint32_t graph_pivot_count_on(const struct graph *base, uint32_t rows, enum vdb_metric metric)
+{
+    uint32_t count = graph_pivot_count(rows, metric);
+    if (!base) return count;
+    uint32_t more = base->pivot_count + rows / ROWS_A_PIVOT - base->rows / ROWS_A_PIVOT;
+    if (more > UNGROUPED_MAX) more = UNGROUPED_MAX;
+    return count > more ? count : more;
+}
+
 /* About the square root: then as many leaders are measured as rows of a group. */
 uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric)
 {
@@ -142,7 +151,7 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
     builder->capacity = params->degree + params->degree / 2;
     builder->batch_room = (uint32_t)(rows / BATCH_SHARE);
     if (builder->batch_room < BATCH_MIN) builder->batch_room = BATCH_MIN;
-    uint32_t pivots = graph_pivot_count(codes->rows, codes->metric);
+    uint32_t pivots = graph_pivot_count_on(params->base, codes->rows, codes->metric);
     if (builder->batch_room < pivots) builder->batch_room = pivots;
     builder->workers = par_threads(params->threads);
 
@@ -543,7 +552,8 @@ static enum vdb_status build(struct builder *builder, uint32_t *edges, uint32_t 
                              struct vdb_error *err)
 {
     const struct codes *codes = builder->space.codes;
-    uint32_t rows = codes->rows, pivot_count = graph_pivot_count(rows, codes->metric);
+    uint32_t rows = codes->rows,
+             pivot_count = graph_pivot_count_on(builder->params.base, rows, codes->metric);
     enum vdb_status status = duplicates_find(codes, builder->representative, err);
     if (status != VDB_OK) return status;
     builder->distinct = graph_order(builder->representative, rows, builder->order);

@@ -20,7 +20,8 @@ bool merge_base_serves(const struct graph_params *params, const struct codes *co
 {
     const struct graph *base = params->base;
     if (base->rows == 0 || base->rows > codes->rows || base->degree != params->degree ||
-        base->pivot_count == 0 || base->pivot_count > graph_pivot_count(codes->rows, codes->metric))
+        base->pivot_count == 0 ||
+        base->pivot_count > graph_pivot_count_on(base, codes->rows, codes->metric))
         return false;
     for (uint32_t i = 0; i < base->pivot_count; i++)
         if (base->pivots[i] >= base->rows) return false;

@@ -33,7 +33,7 @@ static struct made build(const struct points *points, uint32_t rows,
     struct vdb_error err;
     codes.rows = rows;
     graph_params_default(&chosen, 0);
-    uint32_t pivots = graph_pivot_count(rows, codes.metric);
+    uint32_t pivots = graph_pivot_count_on(base, rows, codes.metric);
     uint32_t leaders = graph_leader_count(rows, codes.metric);
     struct made made = {.edges = malloc((size_t)rows * chosen.degree * sizeof *made.edges),
                         .pivots = malloc(pivots * sizeof *made.pivots),
