@@ -246,17 +246,74 @@ enum vdb_status part_graph_measure(struct part_graph *x, struct calibrator *cali
     return choose_codes(x, x->trials, calibrator, &x->best, err);
 }
 
+uint32_t part_graph_measured_rows(const struct part *part)
+{
+    uint32_t rows = part->calibration.measured_rows;
+    return rows && rows < part->graph.rows ? rows : part->graph.rows;
+}
+
 enum vdb_status part_graph_keep(struct part_graph *x, const struct part *base,
                                 struct vdb_error *err)
 {
     x->best = &x->trials[0];
     x->best->calibration = base->calibration;
+    x->best->calibration.measured_rows = part_graph_measured_rows(base);
+    x->best->calibration.rows = x->source->build->count;
     enum vdb_status status = make_codes(x, base->codes.kind, &base->codes, x->best, err);
     struct part_codes *used = x->best->used;
     if (status) return status;
     used->header.bias = used->view.bias = base->codes.bias;
     used->header.error = used->view.error = base->codes.error;
     return VDB_OK;
+}
+
+/* The points of the curve for QUALITY_NEAREST that first reach these, or its last. */
+static const double AIMS[] = {0.9, 0.95, 0.99};
+
+/* Whether the mean over all rows, as far as the new ones move it, is within the curve's standard
+ * error of what the curve says. */
+static enum vdb_status agrees(const struct part_graph *x, const struct calibration_curve *curve,
+                              struct calibrator *calibrator, double share, bool *holds,
+                              struct vdb_error *err)
+{
+    const struct graph_trial *trial = x->best;
+    double growth = calibration_growth(&trial->calibration), one = CALIBRATION_RECALL_ONE;
+    struct graph graph = x->view;
+    graph.walk_dimension = trial->calibration.walk_dimension;
+    enum vdb_status status = VDB_OK;
+    for (uint32_t i = 0, j = 0; i < sizeof AIMS / sizeof *AIMS && !status && *holds; i++) {
+        double recall;
+        while (j + 1 < curve->point_count && curve->points[j].recall < AIMS[i] * one) j++;
+        const struct calibration_point *point = &curve->points[j];
+        status = calibrate_recall(calibrator, &trial->used->view, &graph,
+                                  trial->exact ? margin_candidates_exact : margin_candidates,
+                                  curve->k, point->effort, &recall, err);
+        double missed = (one - point->recall) * growth;
+        *holds = share * ((1 - recall) * one - missed) <= point->error;
+    }
+    return status;
+}
+
+enum vdb_status part_graph_spot_check(struct part_graph *x, struct calibrator *calibrator,
+                                      bool *holds, struct vdb_error *err)
+{
+    const struct calibration *c = &x->best->calibration;
+    double share = 1 - (double)c->measured_rows / x->header.rows;
+    enum vdb_status status = finish_graph(x, &x->best->used->view, err);
+    *holds = true;
+    for (uint32_t i = 0; i < c->curve_count && !status && calibrator; i++)
+        if (c->curves[i].k == QUALITY_NEAREST)
+            status = agrees(x, &c->curves[i], calibrator, share, holds, err);
+    return status;
+}
+
+void part_graph_forget(struct part_graph *x)
+{
+    for (int i = 0; i < 2; i++) {
+        part_codes_release(&x->trials[i].codes);
+        x->trials[i] = (struct graph_trial){0};
+    }
+    x->best = NULL;
 }
 
 enum vdb_status part_graph_margin(struct part_graph *x, struct vdb_error *err)
@@ -333,7 +390,7 @@ enum vdb_status part_graph_make(struct part_source *source, struct part_codes *e
 
 void part_graph_release(struct part_graph *x)
 {
-    for (int i = 0; i < 2; i++) part_codes_release(&x->trials[i].codes);
+    part_graph_forget(x);
     free(x->edges);
     free(x->pivots);
     free(x->groups);

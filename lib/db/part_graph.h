@@ -50,6 +50,17 @@ enum vdb_status part_graph_measure(struct part_graph *graph, struct calibrator *
 enum vdb_status part_graph_keep(struct part_graph *graph, const struct part *base,
                                 struct vdb_error *err);
 
+/* How many of the part's rows there were when its recall was measured. */
+uint32_t part_graph_measured_rows(const struct part *part);
+
+/* Whether what was kept still says what is found, by queries from the rows that came since it was
+ * measured: those that the calibrator was opened with. Without one it is taken to. */
+enum vdb_status part_graph_spot_check(struct part_graph *graph, struct calibrator *calibrator,
+                                      bool *holds, struct vdb_error *err);
+
+/* Undoes keeping and measuring; the graph stays. */
+void part_graph_forget(struct part_graph *graph);
+
 /* Measures how far the estimates of these codes are off; the calibrator is closed by now. */
 enum vdb_status part_graph_margin(struct part_graph *graph, struct vdb_error *err);
 

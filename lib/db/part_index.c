@@ -35,13 +35,14 @@
 /* A row that comes to a graph costs up to so many times what it does in one that is built anew. */
 #define TIMES 2
 /* Who has won a race keeps the part until its rows are four times as many. */
-#define RACE_HALVES    8
-#define MEASURE_HALVES 3
-/* More rows are of more dimensions, which may ask for a graph of longer lists. */
-#define DIMENSION_HALVES 4
-#define FIT_SAMPLE       4096  /* rows */
-#define GRID_SAMPLE      16384 /* rows */
-#define BESIDE_MORE      0.001 /* of their numbers may lie beside the grid, beyond those that did */
+#define RACE_EIGHTHS 32
+/* What was measured of searches is kept until rows have doubled, and with it the dimension, which
+ * says how long lists are to be; until then it is checked as often as they are an eighth more. */
+#define MEASURED_TIMES 2
+#define CHECK_EIGHTHS  9
+#define FIT_SAMPLE     4096  /* rows */
+#define GRID_SAMPLE    16384 /* rows */
+#define BESIDE_MORE    0.001 /* of their numbers may lie beside the grid, beyond those that did */
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
@@ -80,13 +81,19 @@ struct indexer {
 
 /* ---- a part to go on from ------------------------------------------------------------------ */
 
-/* Whether between so many rows and so many there is a power of root/2, which happens as often as
+/* Whether between so many rows and so many there is a power of eighths/8, which happens as often as
  * rows grow by that factor, however small the steps are. */
-static bool grown(uint32_t from, uint32_t to, uint32_t halves)
+static bool grown(uint32_t from, uint32_t to, uint32_t eighths)
 {
     uint64_t mark = 1024;
-    while (mark <= from) mark = mark * halves / 2;
+    while (mark <= from) mark = mark * eighths / 8;
     return mark <= to;
+}
+
+/* Whether what was measured of the base is kept, for so many rows. */
+static bool measured_holds(const struct part *base, uint32_t rows)
+{
+    return rows / MEASURED_TIMES < part_graph_measured_rows(base);
 }
 
 /* Whether putting the others into the base's graph is less work than a graph of all
@@ -115,7 +122,7 @@ static const struct part *base_of(const struct part_build *b, const struct manif
         base->row_end - base->row_begin > b->count || base->graph.levels.degree ||
         (!open && b->index != VDB_INDEX_GRAPH))
         return NULL;
-    if ((open && grown(base->graph.rows, b->count, RACE_HALVES)) ||
+    if ((open && grown(base->graph.rows, b->count, RACE_EIGHTHS)) ||
         !insertion_pays(m, base, b->count))
         return NULL;
     bool whole = segment_is_whole(b, base, DISK_SEGMENT_GRAPH) &&
@@ -157,25 +164,6 @@ static enum vdb_status grid_fits(struct indexer *x, const struct quantizer *quan
     return status;
 }
 
-/* Whether a graph of rows of this dimension gets the same lists as one of rows of a few more, which
- * rows are found to have as they become more. */
-static bool is_clear(uint32_t dimension)
-{
-    struct graph_params now = {0}, more = {0};
-    graph_params_default(&now, dimension);
-    graph_params_default(&more, dimension + dimension / 8);
-    return dimension && now.degree == more.degree;
-}
-
-/* Whether that of the base's rows is near enough to that of so many: where it asks for the same
- * lists by a margin, for longer. */
-static bool dimension_holds(const struct part *base, uint32_t rows)
-{
-    uint32_t dimension = base->calibration.dimension;
-    uint32_t halves = is_clear(dimension) ? DIMENSION_HALVES : MEASURE_HALVES;
-    return dimension && !grown(base->graph.rows, rows, halves);
-}
-
 static enum vdb_status sampled_row(void *source, uint32_t row, float *x)
 {
     struct part_source *s = source;
@@ -193,6 +181,15 @@ static enum vdb_status choose_grid(struct indexer *x, struct quantizer *quantize
         rows.row_fn = sampled_row;
     }
     return quality_choose(&rows, quantizer, recall, err);
+}
+
+static enum vdb_status estimate_dimension(struct indexer *x, struct vdb_error *err)
+{
+    const struct part_build *b = x->source.build;
+    const struct codes *eight = &x->eight.view;
+    const struct kernels *kernels = b->source->kernels;
+    enum vdb_status status = dimension_estimate(eight, kernels, b->threads, &x->dimension, err);
+    return status ? status : hubness_estimate(eight, kernels, b->threads, &x->hubness, err);
 }
 
 /* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
@@ -216,16 +213,11 @@ static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error
     if (!status && *good)
         status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
                                  &x->eight, err);
-    if (x->base && dimension_holds(x->base, b->count)) {
-        x->dimension = x->base->calibration.dimension;
-        x->hubness = x->base->calibration.hubness;
-        return status;
-    }
-    if (!status && *good)
-        status =
-            dimension_estimate(&x->eight.view, b->source->kernels, b->threads, &x->dimension, err);
-    if (!status && *good)
-        status = hubness_estimate(&x->eight.view, b->source->kernels, b->threads, &x->hubness, err);
+    const struct calibration *before = x->base ? &x->base->calibration : NULL;
+    if (!before || !before->dimension || !measured_holds(x->base, b->count))
+        return status || !*good ? status : estimate_dimension(x, err);
+    x->dimension = before->dimension;
+    x->hubness = before->hubness;
     return status;
 }
 
@@ -266,23 +258,29 @@ static enum vdb_status write_ivf(struct indexer *x, struct manifest *m, struct v
 
 /* ---- the race ------------------------------------------------------------------------------ */
 
-/* Builds and measures the one, the other or both, on the same queries. */
-static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb_error *err)
+/* Measures what is there of the graph and the inverted file, on the same queries. */
+static enum vdb_status measure(struct indexer *x, bool graph, bool ivf, struct vdb_error *err)
 {
     struct quality_rows rows = part_source_rows(&x->source);
     struct part_graph *g = &x->graph;
     struct calibrator *calibrator = NULL;
-    enum vdb_status status = VDB_OK;
-    if (ivf) status = part_ivf_make(&x->source, &x->eight, x->dimension, &x->ivf, err);
-    if (!status && graph)
-        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, g, err);
-    if (!status)
-        status = calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
-                                g->header.alpha_milli, x->base != NULL, &calibrator, err);
+    enum vdb_status status =
+        calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
+                       g->header.alpha_milli, x->base != NULL, &calibrator, err);
     if (!status && graph) status = part_graph_measure(g, calibrator, err);
     if (!status && ivf) status = part_ivf_measure(&x->source, &x->eight, calibrator, &x->ivf, err);
     calibrate_close(calibrator);
     return status;
+}
+
+/* Builds and measures the one, the other or both. */
+static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb_error *err)
+{
+    enum vdb_status status = VDB_OK;
+    if (ivf) status = part_ivf_make(&x->source, &x->eight, x->dimension, &x->ivf, err);
+    if (!status && graph)
+        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
+    return status ? status : measure(x, graph, ivf, err);
 }
 
 /* How many times as much as the other's its searches cost, as the geometric mean over what users
@@ -345,23 +343,54 @@ static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kin
 
 /* ---- a merge ------------------------------------------------------------------------------- */
 
-/* What walks cost and find changes slowly as rows are put in, so it is measured as often as they
- * have become half as many again, and on fewer queries than of a new graph. */
+/* Whether what is kept of the base agrees with what queries among the rows find that have come
+ * since it was measured. */
+static enum vdb_status check_kept(struct indexer *x, bool *holds, struct vdb_error *err)
+{
+    struct quality_rows rows = part_source_rows(&x->source);
+    struct part_graph *g = &x->graph;
+    struct calibrator *calibrator;
+    enum vdb_status status =
+        calibrate_open_last(part_graph_measured_rows(x->base), &rows, &x->eight.view, &g->view,
+                            g->edges, g->header.alpha_milli, &calibrator, err);
+    if (status) return status;
+    status = part_graph_spot_check(g, calibrator, holds, err);
+    calibrate_close(calibrator);
+    return status;
+}
+
+/* Keeps what was measured of the base, if that holds. Where it does not, rows may have come that
+ * are of more dimensions. */
+static enum vdb_status keep(struct indexer *x, bool *kept, struct vdb_error *err)
+{
+    uint32_t rows = x->source.build->count;
+    *kept = x->base->calibration.curve_count && measured_holds(x->base, rows);
+    enum vdb_status status = *kept ? part_graph_keep(&x->graph, x->base, err) : VDB_OK;
+    if (!status && *kept && grown(x->base->graph.rows, rows, CHECK_EIGHTHS))
+        status = check_kept(x, kept, err);
+    if (status || *kept || !x->graph.best) return status;
+    part_graph_forget(&x->graph);
+    return estimate_dimension(x, err);
+}
+
+/* What walks find changes slowly as rows are put in, unless those are of another kind. It is
+ * measured on fewer queries than of a new graph. */
 static enum vdb_status merge(struct indexer *x, struct manifest *m, uint16_t *kind,
                              struct vdb_error *err)
 {
-    const struct part_build *b = x->source.build;
     double recall = 1;
-    enum vdb_status status;
+    bool kept = false;
+    enum vdb_status status =
+        part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
     *kind = DISK_PART_GRAPH;
-    if (x->base->calibration.curve_count && !grown(x->base->graph.rows, b->count, MEASURE_HALVES)) {
-        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
-        if (!status) status = part_graph_keep(&x->graph, x->base, err);
-        if (!status) status = part_graph_write(&x->graph, m, err);
+    if (!status) status = keep(x, &kept, err);
+    if (status) return status;
+    if (kept) {
+        status = part_graph_write(&x->graph, m, err);
         return status ? status : write_calibration(x, &x->graph.best->calibration, m, err);
     }
-    status = build(x, true, false, err);
-    if (!status && b->index == VDB_INDEX_AUTO)
+    status = measure(x, true, false, err);
+    if (!status && x->source.build->index == VDB_INDEX_AUTO)
         status = part_graph_recall(&x->graph, RECALL_MIN, &recall, err);
     if (!status && recall < RECALL_MIN) *kind = DISK_PART_FLAT;
     return status || recall < RECALL_MIN ? status : write_graph(x, m, err);

@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -26,7 +27,8 @@ enum vdb_status calibration_encode(const struct calibration *from, struct buf *t
                                              .hubness = le32_put((uint32_t)from->hubness),
                                              .rival = le32_put(from->rival),
                                              .rival_cost = le32_put(from->rival_cost),
-                                             .walk_dimension = le32_put(from->walk_dimension)};
+                                             .walk_dimension = le32_put(from->walk_dimension),
+                                             .measured_rows = le32_put(from->measured_rows)};
     memcpy(header.magic, VDB_CALIBRATION_MAGIC, sizeof header.magic);
     int failed = buf_append(to, &header, sizeof header);
     for (uint32_t i = 0; i < from->curve_count && !failed; i++) {
@@ -200,6 +202,7 @@ enum vdb_status calibration_decode(const void *p, size_t len, uint64_t file_off,
     out->rival = le32_get(header.rival);
     out->rival_cost = le32_get(header.rival_cost);
     out->walk_dimension = le32_get(header.walk_dimension);
+    out->measured_rows = le32_get(header.measured_rows);
     enum vdb_status status = check_header(out, file_off, err);
     if (!status) status = get_curves(p, len, file_off, out, err);
     if (status) memset(out, 0, sizeof *out);
@@ -234,12 +237,22 @@ static double least_effort(const struct calibration_curve *curve, const double *
     return points[curve->point_count - 1].effort * factor;
 }
 
-static double effort_on(const struct calibration_curve *curve, double recall)
+/* The square root of how many times as many rows there are: merged graphs of Fashion-MNIST and of
+ * GloVe were measured to miss no more (tests/bench/NOTES.md). */
+double calibration_growth(const struct calibration *c)
+{
+    bool more = c->measured_rows && c->rows > c->measured_rows;
+    return more ? sqrt((double)c->rows / c->measured_rows) : 1;
+}
+
+static double effort_on(const struct calibration_curve *curve, double growth, double recall)
 {
     double means[CALIBRATION_POINTS_MAX], tails[CALIBRATION_POINTS_MAX];
     for (uint32_t i = 0; i < curve->point_count; i++) {
         const struct calibration_point *point = &curve->points[i];
-        means[i] = point->recall > point->error ? point->recall - point->error : 0;
+        double missed = CALIBRATION_RECALL_ONE - point->recall;
+        means[i] = CALIBRATION_RECALL_ONE - missed * growth - point->error;
+        if (means[i] < 0) means[i] = 0;
         tails[i] = point->p5 - point->p5_error;
     }
     double mean = recall + AIM_ABOVE * recall * (1 - recall);
@@ -284,20 +297,21 @@ uint32_t calibration_effort(const struct calibration *calibration, uint32_t k, d
     const struct calibration_curve *curves = calibration->curves;
     recall = within(recall);
     uint32_t above = curve_above(calibration, k);
+    double growth = calibration_growth(calibration);
     if (above == count)
-        return round_up(effort_on(&curves[count - 1], recall) * k / curves[count - 1].k);
-    double effort = effort_on(&curves[above], recall);
+        return round_up(effort_on(&curves[count - 1], growth, recall) * k / curves[count - 1].k);
+    double effort = effort_on(&curves[above], growth, recall);
     if (above && curves[above].k > k)
         effort = between(curves[above - 1].k, curves[above].k,
-                         effort_on(&curves[above - 1], recall), effort, k);
+                         effort_on(&curves[above - 1], growth, recall), effort, k);
     return round_up(effort);
 }
 
 /* 0 beyond the last point. What a search does grows about as its effort. */
-static uint32_t cost_on(const struct calibration_curve *curve, double recall)
+static uint32_t cost_on(const struct calibration_curve *curve, double growth, double recall)
 {
     const struct calibration_point *points = curve->points;
-    uint32_t effort = round_up(effort_on(curve, recall)), i = 0;
+    uint32_t effort = round_up(effort_on(curve, growth, recall)), i = 0;
     while (i < curve->point_count && points[i].effort < effort) i++;
     if (i == curve->point_count) return 0;
     if (i == 0) return points[0].cost;
@@ -313,9 +327,10 @@ uint32_t calibration_cost(const struct calibration *calibration, uint32_t k, dou
     recall = within(recall);
     uint32_t above = curve_above(calibration, k);
     if (above == calibration->curve_count) return 0;
-    uint32_t high = cost_on(&curves[above], recall);
+    double growth = calibration_growth(calibration);
+    uint32_t high = cost_on(&curves[above], growth, recall);
     if (above == 0 || curves[above].k == k) return high;
-    uint32_t low = cost_on(&curves[above - 1], recall);
+    uint32_t low = cost_on(&curves[above - 1], growth, recall);
     if (!low || !high) return 0;
     return round_up(between(curves[above - 1].k, curves[above].k, low, high, k));
 }

@@ -40,6 +40,8 @@ struct calibration {
     uint32_t rival;          /* DISK_INDEX_ kind that was tried beside the part's own; 0: none */
     uint32_t rival_cost;     /* its nanoseconds for recall@10 0.95; 0: it did not reach that */
     uint32_t walk_dimension; /* in thousandths, that the walks measured end by; 0: by ef alone */
+    uint32_t measured_rows;  /* how many of the part's rows there were then; 0: all of them */
+    uint32_t rows;           /* how many there are now; not in the segment; 0: as many */
     uint32_t curve_count;    /* 0 to CALIBRATION_CURVES_MAX */
     struct calibration_curve curves[CALIBRATION_CURVES_MAX];
 };
@@ -54,12 +56,16 @@ enum vdb_status calibration_encode(const struct calibration *from, struct buf *t
 enum vdb_status calibration_decode(const void *p, size_t len, uint64_t file_off,
                                    struct calibration *out, struct vdb_error *err);
 
+/* How many times as much is missed with the same effort now that there are more rows. */
+double calibration_growth(const struct calibration *calibration);
+
 /* The effort for a recall@k of `recall`, 0 to 1; 0 where nothing was measured. It is the least with
  * which, by the curves less one standard error,
  * - the mean is recall + recall * (1 - recall) / 10: other queries miss a little more than rows do
  *   that were taken out of the graph;
  * - all but 5% of the queries miss at most four times what is to be missed in the mean, in whole
  *   rows: 4 * (1 - recall) * k, rounded up.
+ * Where rows have come since it was measured, the mean misses calibration_growth times as much.
  * Between what was measured it interpolates. Where a curve ends below that, effort grows as misses
  * must shrink, to four times the last one at most; beyond the last curve's k it grows as k does.
  * `k` is at least 1. */

@@ -421,7 +421,8 @@ struct disk_calibration_header { /* followed by its curves, and those by their p
     le32 rival;          /* DISK_INDEX_ kind; 0: none was tried */
     le32 rival_cost;     /* nanoseconds; 0: it did not reach the recall */
     le32 walk_dimension; /* in thousandths, that walks end by; 0: they end by ef alone */
-    uint8_t reserved[36];
+    le32 measured_rows;  /* the part's first so many, when the curves were measured; 0: all */
+    uint8_t reserved[32];
 };
 
 struct disk_calibration_curve {

@@ -453,3 +453,19 @@ enum vdb_status calibrate_survivors(struct calibrator *m, const struct ivf *ivf,
         survivors[a] = survivors[a - 1] * (KS_MEASURED[a] / KS_MEASURED[a - 1]);
     return m->status == VDB_NO_MEMORY ? error_no_memory(err) : m->status;
 }
+
+/* ---- one effort ---------------------------------------------------------------------------- */
+
+enum vdb_status calibrate_recall(struct calibrator *m, const struct codes *codes,
+                                 const struct graph *graph, calibrate_rerank_fn rerank, uint32_t k,
+                                 uint32_t effort, double *recall, struct vdb_error *err)
+{
+    uint32_t a = 0;
+    while (a + 1 < m->k_count && KS_MEASURED[a] < k) a++;
+    m->graph = graph;
+    m->codes = codes;
+    m->ivf = NULL;
+    begin(m, rerank, CALIBRATE_FULL);
+    *recall = share_of_hits(m, a, hits_with(m, a, effort, 0));
+    return m->status == VDB_NO_MEMORY ? error_no_memory(err) : m->status;
+}

@@ -30,6 +30,13 @@ enum vdb_status calibrate_open(const struct quality_rows *rows, const struct cod
                                const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
                                bool few, struct calibrator **out, struct vdb_error *err);
 
+/* The same with rows from `first` on alone for queries: 256 times their share of all, 16 to 128.
+ * *out is NULL also where there are not twice as many of them. */
+enum vdb_status calibrate_open_last(uint32_t first, const struct quality_rows *rows,
+                                    const struct codes *eight, const struct graph *graph,
+                                    uint32_t *edges, uint32_t alpha_milli, struct calibrator **out,
+                                    struct vdb_error *err);
+
 enum calibrate_depth {
     CALIBRATE_ROUGH, /* a quarter of the queries, k up to 10: enough to choose codes by */
     CALIBRATE_FULL
@@ -45,6 +52,11 @@ enum vdb_status calibrate_walks(struct calibrator *calibrator, const struct code
                                 const struct graph *graph, calibrate_rerank_fn rerank,
                                 enum calibrate_depth depth, struct calibration *out,
                                 struct vdb_error *err);
+
+/* *recall becomes the mean recall@k of walks with this effort; k is one of those above. */
+enum vdb_status calibrate_recall(struct calibrator *calibrator, const struct codes *codes,
+                                 const struct graph *graph, calibrate_rerank_fn rerank, uint32_t k,
+                                 uint32_t effort, double *recall, struct vdb_error *err);
 
 /* The same of searches in an inverted file over the same rows, the queries among them; `rerank` is
  * asked with an ef of 0, for how many candidates are kept. */

@@ -18,14 +18,17 @@
 #include "base/error.h"
 #include "base/par.h"
 
-#define QUERIES      384 /* as many as may be, of rows up to one of ROWS_A_QUERY */
-#define QUERIES_MAX  768 /* of one of ROWS_WIDE */
-#define QUERIES_MIN  32
-#define QUERIES_FEW  128 /* where a part of most of the rows was measured with more */
-#define ROWS_A_QUERY 16
-#define ROWS_WIDE    128
-#define WINDOW_EXACT 48 /* the same up to k = 10, where codes are the values themselves */
-#define BLOCK        64 /* rows of it that are measured against them in turn */
+#define QUERIES     384 /* as many as may be, of rows up to one of ROWS_A_QUERY */
+#define QUERIES_MAX 768 /* of one of ROWS_WIDE */
+#define QUERIES_MIN 32
+#define QUERIES_FEW 128 /* where a part of most of the rows was measured with more */
+/* Of the last rows, what they find counts by their share of all, and so does its error. */
+#define QUERIES_LAST     256 /* times that share */
+#define QUERIES_LAST_MIN 16
+#define ROWS_A_QUERY     16
+#define ROWS_WIDE        128
+#define WINDOW_EXACT     48 /* the same up to k = 10, where codes are the values themselves */
+#define BLOCK            64 /* rows of it that are measured against them in turn */
 
 static const uint32_t KS_QUERIES[KS] = {QUERIES_MAX, QUERIES_MAX, 192};
 
@@ -48,13 +51,13 @@ static void keep_entries(const struct graph *graph, uint64_t *taken)
  * the golden ratio. Pivots and the members of levels, where walks begin, stay in the graph. */
 static enum vdb_status choose_queries(struct calibrator *m, struct vdb_error *err)
 {
-    uint32_t rows = m->rows.rows, width = rows / m->query_count;
+    uint32_t rows = m->rows.rows, among = rows - m->first, width = among / m->query_count;
     size_t words = (size_t)rows / 64 + 1;
     uint64_t *taken = calloc(words, sizeof *taken);
     if (!taken) return error_no_memory(err);
     if (m->graph) keep_entries(m->graph, taken);
     for (uint32_t i = 0; i < m->query_count; i++) {
-        uint32_t row = (uint32_t)((uint64_t)i * rows / m->query_count);
+        uint32_t row = m->first + (uint32_t)((uint64_t)i * among / m->query_count);
         row += (uint32_t)((uint64_t)(i * 0x9e3779b9u) * width >> 32);
         while (bit_is_set(taken, row)) row = row + 1 < rows ? row + 1 : 0;
         set_bit(taken, row);
@@ -305,19 +308,19 @@ static uint32_t count_queries(uint32_t rows, bool few)
     return few && count > QUERIES_FEW ? QUERIES_FEW : count;
 }
 
-enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
-                               const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
-                               bool few, struct calibrator **out, struct vdb_error *err)
+static enum vdb_status open_with(uint32_t first, uint32_t queries, const struct quality_rows *rows,
+                                 const struct codes *eight, const struct graph *graph,
+                                 uint32_t *edges, uint32_t alpha_milli, struct calibrator **out,
+                                 struct vdb_error *err)
 {
-    uint32_t queries = count_queries(rows->rows, few);
     *out = NULL;
-    if (queries < QUERIES_MIN) return VDB_OK;
     struct calibrator *m = calloc(1, sizeof *m);
     if (!m) return error_no_memory(err);
     m->rows = *rows;
     m->eight = eight;
     m->graph = graph;
     m->edges = edges;
+    m->first = first;
     m->query_count = queries;
     enum vdb_status status = calibrator_init(m, err);
     if (!status && graph)
@@ -332,4 +335,28 @@ enum vdb_status calibrate_open(const struct quality_rows *rows, const struct cod
     else
         *out = m;
     return status;
+}
+
+enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
+                               const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
+                               bool few, struct calibrator **out, struct vdb_error *err)
+{
+    uint32_t queries = count_queries(rows->rows, few);
+    *out = NULL;
+    if (queries < QUERIES_MIN) return VDB_OK;
+    return open_with(0, queries, rows, eight, graph, edges, alpha_milli, out, err);
+}
+
+enum vdb_status calibrate_open_last(uint32_t first, const struct quality_rows *rows,
+                                    const struct codes *eight, const struct graph *graph,
+                                    uint32_t *edges, uint32_t alpha_milli, struct calibrator **out,
+                                    struct vdb_error *err)
+{
+    uint32_t among = rows->rows - first;
+    uint32_t queries = (uint32_t)((uint64_t)QUERIES_LAST * among / rows->rows);
+    if (queries < QUERIES_LAST_MIN) queries = QUERIES_LAST_MIN;
+    if (queries > QUERIES_FEW) queries = QUERIES_FEW;
+    *out = NULL;
+    if (rows->rows / ROWS_A_QUERY < queries || among < 2 * queries) return VDB_OK;
+    return open_with(first, queries, rows, eight, graph, edges, alpha_milli, out, err);
 }

@@ -34,8 +34,8 @@ struct calibrator {
     const struct graph *graph;
     uint32_t *edges;
     struct graph_undo *undo;
-    uint64_t *gone; /* a bit a row: it is a query */
-    uint32_t query_count, k_count;
+    uint64_t *gone;                       /* a bit a row: it is a query */
+    uint32_t first, query_count, k_count; /* queries are rows from `first` on */
     struct query *queries;
     float *values;     /* dim a query */
     uint64_t *windows; /* WINDOW keys a query, nearest first; once judged, judged_row() by row */

@@ -179,7 +179,10 @@ static enum vdb_status open_calibration(const struct opener *o, struct part *par
     const struct segment_entry *s =
         manifest_segment(o->manifest, part->entry, DISK_SEGMENT_CALIBRATION);
     if (!s) return VDB_OK;
-    return calibration_decode(o->file + s->off, s->len, s->off, &part->calibration, err);
+    enum vdb_status status =
+        calibration_decode(o->file + s->off, s->len, s->off, &part->calibration, err);
+    part->calibration.rows = o->rows;
+    return status;
 }
 
 enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const uint8_t *file,

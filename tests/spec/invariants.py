@@ -39,8 +39,8 @@ IVF_HEADER = Layout("8Ififf4I10QIIff32x", "row_count list_count slot_count code_
                     "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "
                     "slot_codes_off norms_off slot_code_stride norm_stride bias error")
 IVF_LIST = Layout("III4x", "page first_block row_count")
-CALIBRATION_HEADER = Layout("4sIIiIII36x", "magic curve_count dimension hubness rival rival_cost "
-                            "walk_dimension")
+CALIBRATION_HEADER = Layout("4sIIiIIII32x", "magic curve_count dimension hubness rival rival_cost "
+                            "walk_dimension measured_rows")
 CALIBRATION_CURVE = Layout("III4x", "k query_count point_count")
 CALIBRATION_POINT = Layout("7I", "effort recall error p5 p5_error zero cost")
 HISTORY_HEADER = Layout("QQQI4xQQQ8x", "first_commit last_commit entry_count block_count blocks_off data_off data_len")

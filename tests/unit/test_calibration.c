@@ -46,6 +46,7 @@ static void the_example_of_the_spec(void **state)
     assert_int_equal(c.rival, example_number(&e, "rival"));
     assert_int_equal(c.rival_cost, example_number(&e, "rival_cost"));
     assert_int_equal(c.walk_dimension, example_number(&e, "walk_dimension"));
+    assert_int_equal(c.measured_rows, example_number(&e, "measured_rows"));
     for (unsigned i = 0; i < c.curve_count; i++) {
         assert_int_equal(c.curves[i].k, said(&e, "curve[%u].k", i, 0));
         assert_int_equal(c.curves[i].query_count, said(&e, "curve[%u].query_count", i, 0));
@@ -211,6 +212,25 @@ static void effort_between_curves(void **state)
     assert_int_equal(calibration_effort(&c, 1, 0.9), 2); /* below the first curve: the first */
 }
 
+/* Four times as many rows: twice as much is missed in the mean, and the error and the tail stay. */
+static void more_is_missed_of_more_rows(void **state)
+{
+    (void)state;
+    struct calibration c = {.curve_count = 1, .measured_rows = 1000, .rows = 4000};
+    c.curves[0] = (struct calibration_curve){
+        1, 9, 2, {{2, 900000, 0, 0, 0, 0, 2000}, {8, 990000, 10000, 0, 0, 0, 8000}}};
+    assert_int_equal(calibration_effort(&c, 1, 0.8), 3);  /* 0.816: from 0.8 to 0.97, 2.28 */
+    assert_int_equal(calibration_effort(&c, 1, 0.95), 8); /* 0.95475: 0.910 of the way, 7.06 */
+    assert_int_equal(calibration_cost(&c, 1, 0.8), 3000);
+    c.rows = 1000;
+    assert_int_equal(calibration_effort(&c, 1, 0.95), 6); /* 0.684: 2 * 4^0.684 = 5.16 */
+    c.rows = 900;                                         /* as a damaged file may have it */
+    assert_int_equal(calibration_effort(&c, 1, 0.95), 6);
+    c.rows = UINT32_MAX;
+    c.measured_rows = 1;
+    assert_int_equal(calibration_effort(&c, 1, 0.95), 32); /* nothing is found for sure */
+}
+
 /* Less its error the second point is below the first: what the first assures, it does too. */
 static void errors_do_not_lower_what_is_assured(void **state)
 {
@@ -294,6 +314,7 @@ int main(void)
         cmocka_unit_test(hostile_bytes),
         cmocka_unit_test(effort_of_the_example),
         cmocka_unit_test(effort_between_curves),
+        cmocka_unit_test(more_is_missed_of_more_rows),
         cmocka_unit_test(errors_do_not_lower_what_is_assured),
         cmocka_unit_test(the_tail_counts),
         cmocka_unit_test(cost_of_the_example),

@@ -336,6 +336,112 @@ static void recall_stays(void **state)
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
 
+/* ---- what was measured --------------------------------------------------------------------- */
+
+/* Rows and queries of two kinds: they differ in the first `wide` of the dimensions. */
+static void draw(float *x, uint32_t wide, uint64_t *seed)
+{
+    for (uint32_t j = 0; j < DIM; j++) x[j] = j < wide ? (float)random_unit(seed) : 0;
+}
+
+static struct calibration measured_of(struct vdb *db)
+{
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 1);
+    struct calibration c = s->generation->parts[0].calibration;
+    vdb_snapshot_close(s);
+    return c;
+}
+
+/* Recall@10 with the effort that stands for 0.95, one query in `other` of the wide kind. */
+static double recall_promised(struct vdb *db, uint32_t other)
+{
+    struct vdb_search_options options = VDB_SEARCH_OPTIONS_INIT, exact = options;
+    struct vdb_error err;
+    uint64_t seed = 11;
+    uint32_t right = 0;
+    const struct vdb_snapshot *s = store_snapshot(db);
+    options.recall = 0.95;
+    exact.exact = 1;
+    for (uint32_t q = 0; q < 4 * QUERIES; q++) {
+        struct vdb_hit truth[K], hits[K];
+        uint32_t found;
+        float query[DIM];
+        draw(query, q % other ? 3 : DIM, &seed);
+        must(vdb_search(s, query, 1, &exact, truth, &found, &err), &err);
+        must(vdb_search(s, query, 1, &options, hits, &found, &err), &err);
+        for (uint32_t i = 0; i < found; i++) right += hits[i].distance <= truth[K - 1].distance;
+    }
+    vdb_snapshot_close(s);
+    return right / (4.0 * QUERIES * K);
+}
+
+/* 4,000 rows of few dimensions, and then as many as cross the mark of a check. */
+static struct vdb *come(uint32_t wide)
+{
+    uint64_t seed = 7;
+    for (uint32_t row = 0; row < ROWS; row++)
+        draw(rows.x + (size_t)row * DIM, row < 4000 ? 3 : wide, &seed);
+    struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, 4000);
+    merge(db, 1);
+    return db;
+}
+
+static void what_was_measured_is_kept_for_more_of_the_kind(void **state)
+{
+    (void)state;
+    struct vdb *db = come(3);
+    struct calibration before = measured_of(db);
+    assert_int_equal(before.measured_rows, 0);
+    for (uint32_t row = 4000; row < 4600; row += 300) {
+        put_range(db, row, row + 300);
+        merge(db, 1);
+        struct calibration after = measured_of(db);
+        assert_int_equal(after.measured_rows, 4000);
+        assert_int_equal(after.rows, row + 300);
+        assert_memory_equal(after.curves, before.curves, sizeof after.curves);
+    }
+    assert_true(recall_promised(db, 4 * QUERIES) >= 0.95);
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
+/* One row in eight is of another kind by then, and so is one query. */
+static void rows_of_another_kind_are_measured(void **state)
+{
+    (void)state;
+    struct vdb *db = come(DIM);
+    struct calibration before = measured_of(db);
+    put_range(db, 4000, 4600);
+    merge(db, 1);
+    struct calibration after = measured_of(db);
+    assert_int_equal(after.measured_rows, 0);
+    assert_memory_not_equal(after.curves, before.curves, sizeof after.curves);
+    assert_true(after.dimension > before.dimension);
+    assert_true(recall_promised(db, 8) >= 0.95);
+    vdb_close(db);
+}
+
+/* However small the steps are. */
+static void rows_that_have_doubled_are_measured(void **state)
+{
+    (void)state;
+    struct vdb *db = come(3);
+    vdb_close(db);
+    remove(store_path("x.vdb"));
+    db = create("x.vdb", VDB_INDEX_GRAPH);
+    put_range(db, 0, 1200);
+    merge(db, 1);
+    for (uint32_t row = 1200; row < 3000; row += 300) {
+        put_range(db, row, row + 300);
+        merge(db, 1);
+        struct calibration c = measured_of(db);
+        assert_int_equal(c.measured_rows, row + 300 == 2400 ? 0 : row + 300 < 2400 ? 1200 : 2400);
+    }
+    vdb_close(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -347,6 +453,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_damaged_graph_is_not_gone_on_with, setup, teardown),
         cmocka_unit_test_setup_teardown(recall_stays, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_was_measured_is_kept_for_more_of_the_kind, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(rows_of_another_kind_are_measured, setup, teardown),
+        cmocka_unit_test_setup_teardown(rows_that_have_doubled_are_measured, setup, teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
