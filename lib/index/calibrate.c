@@ -111,12 +111,17 @@ static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, 
                                  uint32_t a)
 {
     uint32_t k = KS_MEASURED[a], kept = m->rerank(k, 0), count, hits = 0;
-    uint32_t survivors = m->survivors ? m->survivors : ivf_survivors(m->ivf, k, m->effort);
+    struct ivf_effort effort = {
+        .lists = m->effort,
+        .survivors = m->survivors ? m->survivors : ivf_survivors(m->ivf, k, m->effort),
+        .k = k + 1, /* the query itself is found too */
+        .keep = kept + QUERIES_NEAR,
+    };
     const struct candidate *candidates;
     const float *values = m->values + (size_t)query * m->rows.dim;
     struct ivf_work before = ivf_work_done(s->probe), work;
-    enum vdb_status status = ivf_search(s->probe, s->walk, m->ivf, values, m->effort, survivors,
-                                        kept + QUERIES_NEAR, &candidates, &count, NULL);
+    enum vdb_status status =
+        ivf_search(s->probe, s->walk, m->ivf, values, &effort, &candidates, &count, NULL);
     for (uint32_t i = 0; !status && i < count && kept > 0; i++) {
         uint8_t place;
         if (bit_is_set(m->gone, candidates[i].row)) continue;
@@ -405,32 +410,43 @@ static struct ample ample_effort(struct calibrator *m, uint32_t a)
     return ample;
 }
 
+/* What so many survivors find, and what searches cost with them. */
+struct yield {
+    uint64_t hits;
+    double cost;
+};
+
+static struct yield yield_of(struct calibrator *m, uint32_t a, uint32_t effort, uint32_t survivors)
+{
+    uint64_t hits = hits_with(m, a, effort, survivors);
+    return (struct yield){hits, take_cost(m, a)};
+}
+
 /* The fewest, on a scale of which each step is a quarter more, that lose next to nothing; and then
  * more for as long as the recall that they bring would cost more in lists. */
 static uint32_t enough_survivors(struct calibrator *m, uint32_t a, const struct ample *ample)
 {
     uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k), scale[SURVIVORS_STEPS + 1], count = 0;
-    uint64_t best = hits_with(m, a, ample->effort, most), lost = wanted_hits(m, a, SURVIVORS_LOSS);
-    uint64_t hits[SURVIVORS_STEPS + 1];
+    struct yield best = yield_of(m, a, ample->effort, most), yields[SURVIVORS_STEPS + 1];
+    uint64_t lost = wanted_hits(m, a, SURVIVORS_LOSS);
     for (uint32_t n = k + k / 4 + 4; n < most && count < SURVIVORS_STEPS; n += n / 4)
         scale[count++] = n;
     scale[count] = most;
-    hits[count] = best;
+    yields[count] = best;
     uint32_t low = 0, high = count; /* scale[high] and beyond are enough */
     while (low < high && !m->status) {
         uint32_t middle = (low + high) / 2;
-        hits[middle] = hits_with(m, a, ample->effort, scale[middle]);
-        if (hits[middle] + lost >= best)
+        yields[middle] = yield_of(m, a, ample->effort, scale[middle]);
+        if (yields[middle].hits + lost >= best.hits)
             high = middle;
         else
             low = middle + 1;
     }
     for (; high < count && !m->status; high++) {
-        struct ivf_work more = {.survived = scale[high + 1] - scale[high]};
-        hits[high + 1] = hits_with(m, a, ample->effort, scale[high + 1]);
-        if (hits[high + 1] <= hits[high] ||
-            ample->price * share_of_hits(m, a, hits[high + 1] - hits[high]) <=
-                (double)cost_probes(m->ivf, &more))
+        struct yield less = yields[high], more = yield_of(m, a, ample->effort, scale[high + 1]);
+        yields[high + 1] = more;
+        if (more.hits <= less.hits ||
+            ample->price * share_of_hits(m, a, more.hits - less.hits) <= more.cost - less.cost)
             break;
     }
     return scale[high];

@@ -15,8 +15,11 @@
 #define SURVIVORS_MAX 0x40000000u /* twice as many and SPARE fit 32 bits */
 #define SPARE         64          /* places of the reservoir beyond twice the survivors */
 #define LISTS_AHEAD   8           /* whose entries are fetched */
-#define LISTS_SORTED  16  /* scanned first, for a low limit; of the others the order is all one */
-#define BLOCKS        512 /* put together for a scan */
+#define LISTS_SORTED  16 /* scanned first, for a low limit; of the others the order is all one */
+#define FIRST(k)                                                                                   \
+    (2 * (uint64_t)(k) + 12) /* survivors that are measured first, of the least estimates */
+#define ERRORS 2.5           /* as in part_search.c */
+#define BLOCKS 512           /* put together for a scan */
 
 static const uint32_t KS[3] = {1, 10, 100};
 
@@ -83,9 +86,9 @@ struct ivf_scratch {
     uint8_t *table;
     uint32_t floats_room, groups, out_dim, dim; /* what the four above have room for */
     uint32_t *slots;                            /* the reservoir: rows of the least estimates */
-    float *estimates;
-    uint32_t *rows, *distances; /* of survivors */
-    uint32_t room;              /* of the reservoir */
+    float *estimates;                           /* and behind it room for as much again */
+    uint32_t *rows, *distances;                 /* of survivors */
+    uint32_t room;                              /* of the reservoir */
     struct ivf_work work;
 };
 
@@ -159,8 +162,8 @@ static int reserve_reservoir(struct ivf_scratch *s, uint32_t survivors)
     size_t room = 2 * (size_t)survivors + SPARE;
     if (room <= s->room) return 1;
     free_reservoir(s);
-    s->slots = malloc(room * sizeof *s->slots);
-    s->estimates = malloc(room * sizeof *s->estimates);
+    s->slots = malloc(2 * room * sizeof *s->slots);
+    s->estimates = malloc(2 * room * sizeof *s->estimates);
     s->rows = malloc(room * sizeof *s->rows);
     s->distances = malloc(room * sizeof *s->distances);
     if (!s->slots || !s->estimates || !s->rows || !s->distances) {
@@ -191,12 +194,31 @@ struct lists {
     uint32_t count, next, block; /* the next list, and the next block in it */
 };
 
+/* How many times what it means for users a distance is in estimates: of the squared distance of
+ * vectors of length 1 their 1 - cosine is half. */
+static double unit_of(const struct walk *walk)
+{
+    return walk->space.codes->metric == VDB_METRIC_COSINE ? 2 : 1;
+}
+
+static void put_blocks(const struct ivf_list *list, uint32_t begin, uint32_t count, size_t bytes,
+                       float base, struct kernel_scan_block *to)
+{
+    const uint8_t *at = list->blocks + begin * bytes;
+    uint32_t slot = list->first_slot + begin * VDB_IVF_BLOCK;
+    for (struct kernel_scan_block *end = to + count; to < end; to++) {
+        *to = (struct kernel_scan_block){at, slot, base};
+        at += bytes;
+        slot += VDB_IVF_BLOCK;
+    }
+}
+
 /* Puts the next blocks together, so that short lists are scanned as fast as long ones; returns how
  * many. */
 static uint32_t gather_blocks(struct ivf_scratch *s, const struct walk *walk, const struct ivf *ivf,
                               struct lists *lists)
 {
-    double unit = ivf->codes.metric == VDB_METRIC_COSINE ? 2 : 1; /* of which 1 - cosine is half */
+    double unit = unit_of(walk);
     uint32_t n = 0;
     while (lists->next < lists->count && n < BLOCKS) {
         uint64_t key = s->nearest[lists->next];
@@ -206,11 +228,9 @@ static uint32_t gather_blocks(struct ivf_scratch *s, const struct walk *walk, co
         float base = (float)(unit * walk_estimate(walk, (uint32_t)(key >> 32)));
         uint32_t left = list.block_count - lists->block, here = BLOCKS - n;
         if (here > left) here = left;
-        for (uint32_t i = lists->block; i < lists->block + here; i++)
-            s->blocks[n++] =
-                (struct kernel_scan_block){list.blocks + (size_t)i * ivf->view.block_bytes,
-                                           list.first_slot + i * VDB_IVF_BLOCK, base};
+        put_blocks(&list, lists->block, here, ivf->view.block_bytes, base, s->blocks + n);
         lists->block += here;
+        n += here;
         if (here < left) break;
         lists->block = 0;
         lists->next++;
@@ -277,44 +297,121 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
 
 /* ---- survivors ----------------------------------------------------------------------------- */
 
-/* Measures them by 8-bit codes, BATCH at a time; the codes of the next ones are fetched
- * meanwhile. */
-static void measure_survivors(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
-                              uint32_t count)
+/* Some of the reservoir, in its order. */
+struct survivors {
+    uint32_t *slots;
+    float *estimates;
+    uint32_t count;
+};
+
+/* Leaves out what only a damaged file has, and turns slots into what their codes go by. */
+static void find_rows(struct ivf_scratch *s, const struct ivf *ivf, struct survivors *some)
 {
-    struct pool *pool = &walk->pool;
     uint32_t rows = ivf->view.h.rows, n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t row = ivf->view.slot_rows[s->slots[i]];
+    for (uint32_t i = 0; i < some->count; i++) {
+        uint32_t row = ivf->view.slot_rows[some->slots[i]];
         s->rows[n] = row;
-        s->slots[n] = ivf->by_row ? row : s->slots[i];
+        some->slots[n] = ivf->by_row ? row : some->slots[i];
+        some->estimates[n] = some->estimates[i];
         n += row < rows;
     }
-    space_prefetch(&walk->space, s->slots, n < BATCH ? n : BATCH);
-    for (uint32_t i = 0; i < n; i += BATCH) {
-        uint32_t left = n - i, here = left < BATCH ? left : BATCH, more = left - here;
-        struct kernel_list list = {.rows = s->slots + i,
-                                   .count = here,
-                                   .ahead = s->slots + i + here,
-                                   .ahead_count = more < BATCH ? more : BATCH};
-        space_measure_list(&walk->space, &walk->probe, &list, s->distances);
-        for (uint32_t j = 0; j < here; j++) {
-            uint64_t key = pool_key(s->distances[j], s->rows[i + j]);
-            if (key >= pool->limit) continue;
-            uint32_t at = pool_rank(pool->keys, pool->count, key); /* a row may be in two lists */
-            if (at < pool->count && pool->keys[at] == key) continue;
-            pool_insert(pool, key);
-        }
+    some->count = n;
+}
+
+static void offer(struct pool *pool, const uint32_t *rows, const uint32_t *distances, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t key = pool_key(distances[i], rows[i]);
+        if (key >= pool->limit) continue;
+        uint32_t at = pool_rank(pool->keys, pool->count, key); /* a row may be in two lists */
+        if (at < pool->count && pool->keys[at] == key) continue;
+        pool_insert(pool, key);
     }
 }
 
+/* Measures them by 8-bit codes, BATCH at a time; the codes of the next ones are fetched meanwhile.
+ * Distances stay in s->distances. */
+static void measure(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
+                    struct survivors *some)
+{
+    find_rows(s, ivf, some);
+    uint32_t n = some->count;
+    space_prefetch(&walk->space, some->slots, n < BATCH ? n : BATCH);
+    for (uint32_t i = 0; i < n; i += BATCH) {
+        uint32_t left = n - i, here = left < BATCH ? left : BATCH, more = left - here;
+        struct kernel_list list = {.rows = some->slots + i,
+                                   .count = here,
+                                   .ahead = some->slots + i + here,
+                                   .ahead_count = more < BATCH ? more : BATCH};
+        space_measure_list(&walk->space, &walk->probe, &list, s->distances + i);
+        offer(&walk->pool, s->rows + i, s->distances + i, here);
+    }
+    s->work.survived += n;
+}
+
+/* What an estimate of a row that may be among the k nearest is not above: ERRORS times what those
+ * of the rows measured so far were off by, beyond the k-th of these. */
+static float limit_of(const struct ivf_scratch *s, const struct walk *walk,
+                      const struct survivors *measured, uint32_t k)
+{
+    const struct pool *pool = &walk->pool;
+    double unit = unit_of(walk), squares = 0;
+    if (k > pool->capacity) k = pool->capacity;
+    if (pool->count < k) return INFINITY;
+    for (uint32_t i = 0; i < measured->count; i++) {
+        double off = unit * walk_estimate(walk, s->distances[i]) - (double)measured->estimates[i];
+        squares += off * off;
+    }
+    double reach = unit * walk_estimate(walk, pool_distance(pool->keys[k - 1]));
+    double limit = reach + ERRORS * sqrt(squares / measured->count);
+    return isnan(limit) ? INFINITY : (float)limit; /* of a damaged file */
+}
+
+/* Keeps those that are not above the limit, without the first `count` that are not above `bound`.
+ */
+static void keep_others(struct survivors *all, float bound, uint32_t count, float limit)
+{
+    uint32_t kept = 0, seen = 0;
+    for (uint32_t i = 0; i < all->count; i++) {
+        float estimate = all->estimates[i];
+        uint32_t near = estimate <= bound && seen < count;
+        all->slots[kept] = all->slots[i];
+        all->estimates[kept] = estimate;
+        kept += !near && estimate <= limit;
+        seen += near;
+    }
+    all->count = kept;
+}
+
+/* Measures the rows of the least estimates, and of the others those that may still be among the k
+ * nearest then: there are as many survivors as the hardest queries need. */
+static void measure_survivors(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
+                              const struct kernel_scan *scan, uint32_t k)
+{
+    struct survivors all = {s->slots, s->estimates, scan->count};
+    if (all.count / 2 < FIRST(k)) {
+        measure(s, walk, ivf, &all);
+        return;
+    }
+    struct survivors some = {s->slots + s->room, s->estimates + s->room, 0};
+    memcpy(some.slots, all.slots, all.count * sizeof *all.slots);
+    memcpy(some.estimates, all.estimates, all.count * sizeof *all.estimates);
+    struct kernel_scan nearest = {
+        .slots = some.slots, .estimates = some.estimates, .count = all.count, .room = all.count};
+    walk->space.kernels->cut_scan(&nearest, (uint32_t)FIRST(k));
+    some.count = nearest.count;
+    measure(s, walk, ivf, &some);
+    keep_others(&all, nearest.limit, nearest.count, limit_of(s, walk, &some, k));
+    measure(s, walk, ivf, &all);
+}
+
 enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struct ivf *ivf,
-                           const float *query, uint32_t effort, uint32_t survivors, uint32_t keep,
+                           const float *query, const struct ivf_effort *effort,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err)
 {
-    uint32_t slots = ivf->view.h.slot_count;
-    if (effort == 0) effort = 1;
+    uint32_t lists = effort->lists ? effort->lists : 1, k = effort->k ? effort->k : 1;
+    uint32_t survivors = effort->survivors, slots = ivf->view.h.slot_count, keep = effort->keep;
     if (survivors > slots) survivors = slots;
     if (survivors > SURVIVORS_MAX) survivors = SURVIVORS_MAX;
     if (survivors == 0) survivors = 1;
@@ -322,10 +419,9 @@ enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struc
     if (keep > survivors) keep = survivors + survivors / 8;
     if (!reserve(s, ivf, survivors) || !walk_reserve_found(walk, keep)) return error_no_memory(err);
     struct kernel_scan scan;
-    scan_lists(s, walk, ivf, query, effort, survivors, &scan);
+    scan_lists(s, walk, ivf, query, lists, survivors, &scan);
     pool_reset(&walk->pool, keep);
-    measure_survivors(s, walk, ivf, scan.count);
-    s->work.survived += scan.count;
+    measure_survivors(s, walk, ivf, &scan, k);
     *count = walk_take_found(walk, candidates);
     return VDB_OK;
 }

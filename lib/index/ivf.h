@@ -60,13 +60,20 @@ struct ivf_work {
 };
 struct ivf_work ivf_work_done(const struct ivf_scratch *scratch);
 
-/* For the query that `walk` was prepared for with ivf->codes, its dim floats given again: up to
- * `keep` of the `survivors` rows with the least estimates among those of the `effort` nearest
- * lists, nearest by 8-bit codes first, ties by row, each once: *count of them in *candidates, which
- * belong to the walk until its next use. Every row is checked against the number of rows. Errors:
- * VDB_NO_MEMORY. */
+struct ivf_effort {
+    uint32_t lists; /* that are scanned, the nearest */
+    uint32_t
+        survivors; /* rows of the least estimates, some of which are measured by 8-bit codes: */
+    uint32_t k;    /* those that may be among the k nearest, as far as estimates tell */
+    uint32_t keep; /* candidates, the nearest of these */
+};
+
+/* For the query that `walk` was prepared for with ivf->codes, its dim floats given again: the
+ * candidates, nearest by 8-bit codes first, ties by row, each once: *count of them in *candidates,
+ * which belong to the walk until its next use. Every row is checked against the number of rows.
+ * Errors: VDB_NO_MEMORY. */
 enum vdb_status ivf_search(struct ivf_scratch *scratch, struct walk *walk, const struct ivf *ivf,
-                           const float *query, uint32_t effort, uint32_t survivors, uint32_t keep,
+                           const float *query, const struct ivf_effort *effort,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 

@@ -60,9 +60,8 @@ struct measuring {
 static enum vdb_status find_near(const struct measuring *m, const struct candidate **near,
                                  uint32_t *count, struct vdb_error *err)
 {
-    if (m->ivf)
-        return ivf_search(m->scratch, m->walk, m->ivf, m->q, NEAR_LISTS, 4 * NEAR, NEAR, near,
-                          count, err);
+    static const struct ivf_effort effort = {NEAR_LISTS, 4 * NEAR, NEAR, NEAR};
+    if (m->ivf) return ivf_search(m->scratch, m->walk, m->ivf, m->q, &effort, near, count, err);
     return walk_graph(m->walk, m->graph, NEAR, NEAR, near, count, err);
 }
 

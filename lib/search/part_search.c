@@ -97,7 +97,8 @@ struct effort {          /* of one search in a part */
     uint32_t effort;     /* of a walk that not all rows count for: as if the others were not */
     uint32_t least;      /* candidates to measure, at least so many */
     uint32_t keep;       /* and room for so many */
-    uint32_t survivors;  /* of an inverted file */
+    uint32_t survivors;  /* of an inverted file, */
+    uint32_t near;       /* and of how many rows it is to find what may be among the nearest */
 };
 
 static const float *values_of(const struct part_search *s, const struct query *query)
@@ -129,6 +130,7 @@ static bool more_of_ivf(struct effort *e, const struct ivf *ivf)
     if (e->effort >= lists && e->survivors >= slots && e->keep >= e->rows) return false;
     e->effort = e->effort < lists / 2 ? 2 * e->effort : lists;
     e->survivors = e->survivors < slots / 2 ? 2 * e->survivors : slots;
+    e->near = e->near < e->rows / 2 ? 2 * e->near : e->rows;
     e->keep = e->keep < e->rows / 2 ? 2 * e->keep : e->rows;
     return true;
 }
@@ -147,6 +149,7 @@ static void first_effort(const struct part_search *s, const struct part *part, b
     e->enough = s->k;
     if (ivf) {
         e->survivors = for_all_rows(e, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
+        e->near = for_all_rows(e, s->k, e->rows);
     } else if (e->seen < e->rows) {
         least += least / ROOM_SHARE;
         keep += keep / ROOM_SHARE;
@@ -198,9 +201,9 @@ static enum vdb_status search_index(struct part_search *s, const struct part *pa
                                     const struct candidate **candidates, uint32_t *count,
                                     struct vdb_error *err)
 {
+    struct ivf_effort effort = {e->effort, e->survivors, e->near, e->keep};
     if (part->entry->kind == DISK_PART_IVF)
-        return ivf_search(s->scratch, s->walk, &part->ivf, values, e->effort, e->survivors, e->keep,
-                          candidates, count, err);
+        return ivf_search(s->scratch, s->walk, &part->ivf, values, &effort, candidates, count, err);
     struct counted counted = {s, part->row_begin};
     struct walk_filter filter = {counts, &counted, e->keep};
     return walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->least,

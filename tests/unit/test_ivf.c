@@ -208,14 +208,14 @@ static void search_release(struct search *s)
 }
 
 /* What holds of any answer: rows that are there, nearest first, ties by row, so each once. */
-static void search(struct search *s, const struct file *f, const struct kernels *kernels,
-                   const float *query, uint32_t effort, uint32_t survivors, uint32_t keep)
+static void search_near(struct search *s, const struct file *f, const struct kernels *kernels,
+                        const float *query, const struct ivf_effort *effort)
 {
     const struct candidate *candidates;
     assert_int_equal(walk_prepare(s->walk, &f->ivf.codes, kernels, query, NULL), VDB_OK);
-    assert_int_equal(ivf_search(s->scratch, s->walk, &f->ivf, query, effort, survivors, keep,
-                                &candidates, &s->count, NULL),
-                     VDB_OK);
+    assert_int_equal(
+        ivf_search(s->scratch, s->walk, &f->ivf, query, effort, &candidates, &s->count, NULL),
+        VDB_OK);
     assert_in_range(s->count, 0, MOST_FOUND);
     memcpy(s->found, candidates, s->count * sizeof *candidates);
     for (uint32_t i = 0; i < s->count; i++) {
@@ -226,6 +226,13 @@ static void search(struct search *s, const struct file *f, const struct kernels 
             fail_msg("row %u at %u before row %u at %u", before->row, before->distance, c->row,
                      c->distance);
     }
+}
+
+static void search(struct search *s, const struct file *f, const struct kernels *kernels,
+                   const float *query, uint32_t effort, uint32_t survivors, uint32_t keep)
+{
+    struct ivf_effort all = {effort, survivors, keep, keep};
+    search_near(s, f, kernels, query, &all);
 }
 
 /* A query near to the rows: none of them. */
@@ -408,6 +415,41 @@ static void survivors_for_any_k(void **state)
     ivf.view.h.list_count = 1; /* the effort tells */
     assert_int_equal(ivf_survivors(&ivf, 10, 300), 300);
     assert_int_equal(ivf_survivors(&ivf, 400, 300), 400);
+}
+
+/* The 10 nearest of many survivors are found by measuring few of these; where 500 are asked for,
+ * all are measured. */
+static void far_estimates_are_not_measured(void **state)
+{
+    (void)state;
+    static const enum vdb_metric metrics[] = {VDB_METRIC_L2, VDB_METRIC_COSINE, VDB_METRIC_IP};
+    enum { QUERIES = 100, SURVIVORS = 900 };
+    for (size_t m = 0; m < 3; m++) {
+        struct file f;
+        float query[32];
+        make(&f, 3000, 32, metrics[m], m == 2);
+        build(&f, (struct ivf_params){.lists = 30, .sub_dim = 2, .out_dim = 32});
+        uint32_t hits[2] = {0}, nearest[10];
+        uint64_t measured[2];
+        for (uint32_t all = 0; all < 2; all++) {
+            struct ivf_effort effort = {20, SURVIVORS, all ? 500 : 10, 20};
+            struct search s;
+            search_init(&s);
+            for (uint32_t q = 0; q < QUERIES; q++) {
+                query_of(&f, q, query);
+                search_near(&s, &f, kernels_best(), query, &effort);
+                points_nearest(&f.points, query, 10, nearest);
+                for (uint32_t i = 0; i < s.count; i++)
+                    for (uint32_t k = 0; k < 10; k++) hits[all] += s.found[i].row == nearest[k];
+            }
+            measured[all] = ivf_work_done(s.scratch).survived;
+            search_release(&s);
+        }
+        assert_in_range(measured[1], QUERIES * SURVIVORS, 2 * QUERIES * SURVIVORS);
+        assert_in_range(measured[0], 32 * QUERIES, measured[1] / 3);
+        assert_in_range(hits[0], hits[1] - hits[1] / 200, 10 * QUERIES);
+        file_release(&f);
+    }
 }
 
 /* ---- what is built ------------------------------------------------------------------------- */
@@ -788,6 +830,7 @@ int main(void)
         cmocka_unit_test(all_rows),
         cmocka_unit_test(survivors_are_enough),
         cmocka_unit_test(survivors_for_any_k),
+        cmocka_unit_test(far_estimates_are_not_measured),
         cmocka_unit_test(rows_stand_in_lists),
         cmocka_unit_test(centroids_that_are_given),
         cmocka_unit_test(second_lists_come_later),
