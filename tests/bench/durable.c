@@ -1,9 +1,10 @@
 /* durable.c: what durability costs, and what processes that share an index cost each other.
  *
  * Usage: durable [--no-write-out] [commits|batches|writers|search|scan|maintenance|opening|
- * past]... measures what is named, else all, in files in the working directory, whose file system
- * is what counts. Prints notes, in lines that begin with `#`, and FIGURE, REACHED, TARGET, yes or
- * no, between tabs. NOTES.md says how each figure is taken.
+ * refreshing|past]... measures what is named, else all, in files in the working directory, whose
+ * file system is what counts. Prints notes, in lines that begin with `#`, and FIGURE, REACHED,
+ * TARGET, yes or no, between tabs. NOTES.md says how each figure is taken.
+ *
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "bench/durable.h"
 
@@ -18,7 +19,8 @@ static const struct measurement {
     {"commits", measure_commits}, {"batches", measure_batches},
     {"writers", measure_writers}, {"search", measure_search},
     {"scan", measure_scan},       {"maintenance", measure_maintenance},
-    {"opening", measure_opening}, {"past", measure_past},
+    {"opening", measure_opening}, {"refreshing", measure_refreshing},
+    {"past", measure_past},
 };
 #define MEASUREMENTS (sizeof measurements / sizeof *measurements)
 

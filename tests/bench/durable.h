@@ -139,6 +139,7 @@ void measure_search(void);
 void measure_scan(void);
 void measure_maintenance(void);
 void measure_opening(void);
+void measure_refreshing(void);
 void measure_past(void);
 
 #endif

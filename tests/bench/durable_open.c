@@ -1,5 +1,6 @@
 /* durable_open.c: opening an index whose writer was killed, with as much in its log as there may
- * be. SPDX-License-Identifier: BSD-2-Clause */
+ * be, and a reader's going on to newer commits.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,4 +152,60 @@ void measure_opening(void)
     for (size_t i = 0; i < TAILS; i++) measure_tail(&tails[i]);
     unlink("part.vdb");
     unlink("tail.vdb");
+}
+
+/* ---- refreshing ---------------------------------------------------------------------------- */
+
+#define REFRESHES 300
+
+struct refreshing {
+    size_t rows;    /* of the index, in a part */
+    size_t changes; /* rows that are deleted between two looks, and as many that are added */
+    struct times *times;
+};
+
+static void refresh_on(void *argument)
+{
+    const struct refreshing *r = argument;
+    struct vdb_error err = {0};
+    const struct vdb_snapshot *now;
+    float *vectors = rows_make(0, r->rows);
+    index_make("refresh.vdb", VDB_INDEX_FLAT);
+    struct vdb *db = index_open("refresh.vdb"), *reader = index_open("refresh.vdb");
+    sync_off = true;
+    commit_rows(db, "row", 0, r->rows, vectors);
+    maintain(db);
+    if (vdb_snapshot_open(reader, &now, &err)) die("vdb_snapshot_open", &err);
+    for (uint64_t i = 0; i < REFRESHES; i++) {
+        commit_deletes(db, "row", i * r->changes, r->changes);
+        commit_rows(db, "new", i * r->changes, r->changes, vectors);
+        double begin = cpu_ms();
+        if (vdb_refresh(reader, &now, &err)) die("vdb_refresh", &err);
+        times_add(r->times, cpu_ms() - begin);
+    }
+    vdb_snapshot_close(now);
+    vdb_close(reader);
+    vdb_close(db);
+    free(vectors);
+    unlink("refresh.vdb");
+}
+
+static double refresh_us(size_t rows, size_t changes)
+{
+    struct refreshing r = {rows, changes, times_new(REFRESHES)};
+    child_run(refresh_on, &r);
+    double median = 1e3 * times_quantile(r.times, 0.5);
+    note("refresh over commits that delete %zu rows and add as many, of %zu rows: of the processor "
+         "p50 %.1f us, longest %.1f",
+         changes, rows, median, 1e3 * times_quantile(r.times, 1));
+    times_free(r.times);
+    return median;
+}
+
+void measure_refreshing(void)
+{
+    double small = refresh_us(2000, 1), large = refresh_us(200000, 1);
+    refresh_us(200000, 100);
+    figure("refresh, of 200,000 rows / of 2,000", "<= 2.00 x", large <= 2 * small, "%.2f x",
+           large / small);
 }
