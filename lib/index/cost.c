@@ -60,3 +60,8 @@ uint64_t cost_scan(uint64_t rows, uint64_t bytes)
 {
     return rows * (VECTOR + VECTOR_BYTE * bytes) / 100;
 }
+
+uint64_t cost_list(uint64_t rows, uint64_t bytes)
+{
+    return rows * (MEASURED + LINE * ((bytes + 63) / 64)) / 100;
+}

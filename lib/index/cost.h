@@ -24,7 +24,9 @@ uint64_t cost_entry(const struct codes *codes, const struct graph *graph);
 uint64_t cost_probes(const struct ivf *ivf, const struct ivf_work *work);
 uint64_t cost_lists(const struct ivf *ivf);
 
-/* Of measuring so many stored vectors, of so many bytes each, one after another. */
+/* Of measuring so many stored vectors, of so many bytes each, one after another; and so many
+ * vectors or codes that lie anywhere. */
 uint64_t cost_scan(uint64_t rows, uint64_t bytes);
+uint64_t cost_list(uint64_t rows, uint64_t bytes);
 
 #endif

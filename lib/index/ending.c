@@ -12,9 +12,8 @@
 
 #define POWER_ONE     4096 /* of an exponent: the fractions of it are as fine as that */
 #define DIMENSION_MIN 1000 /* thousandths; of less nothing can be told */
-#define LOOK_EVERY    8 /* turns, at least, until it is looked at anew which rows of the pool count \
-                         */
-#define LOOKED_AT 8     /* rows of it, a turn, at most */
+#define LOOK_EVERY    8 /* turns, at least, until the pool is looked at anew for rows that count */
+#define LOOKED_AT     8 /* rows of it, a turn, at most */
 
 /* x^(2000 / thousandths) for an x of 1 or more, by roots: the same on every CPU, which pow is not.
  */

@@ -12,14 +12,16 @@
 
 #include "base/error.h"
 #include "index/cost.h"
+#include "index/listed.h"
 #include "index/margin.h"
 #include "search/scan.h"
 
-#define RERANK_ERRORS 2.5 /* an estimate is rarely off by more than so many times its error */
-#define FETCH_AHEAD   4
-#define ROOM_SHARE    4 /* one more candidate in so many, as rows that are seen do not lie evenly */
-#define MET           8 /* rows that a step of a walk measures, about */
-#define FETCH_MAX     4096 /* bytes of a vector; what is behind them follows by itself */
+#define RECALL_BY_CODES 0.995 /* what a scan of codes finds at least */
+#define RERANK_ERRORS   2.5   /* an estimate is rarely off by more than so many times its error */
+#define FETCH_AHEAD     4
+#define ROOM_SHARE      4 /* one more candidate in so many, as rows that are seen do not lie evenly */
+#define MET             8    /* rows that a step of a walk measures, about */
+#define FETCH_MAX       4096 /* bytes of a vector; what is behind them follows by itself */
 
 /* ---- candidates ---------------------------------------------------------------------------- */
 
@@ -160,6 +162,35 @@ static void first_effort(const struct part_search *s, const struct part *part, b
     if (e->enough > e->seen) e->enough = e->seen;
 }
 
+struct seen { /* the rows of a part that are live, one after another */
+    const struct part_search *s;
+    const struct part *part;
+    uint32_t row;
+};
+
+static uint32_t next_seen(void *context, uint32_t rows[LISTED_ROOM])
+{
+    struct seen *seen = context;
+    const struct part *part = seen->part;
+    uint32_t n = 0, row = seen->row;
+    for (; n < LISTED_ROOM; n++) {
+        row = liveness_next_live(&seen->s->s->dead, row, part->row_end);
+        if (row == part->row_end) break;
+        rows[n] = row++ - part->row_begin;
+    }
+    seen->row = row;
+    return n;
+}
+
+/* Where few rows are seen, by codes first, if they are shorter than the vectors. */
+static bool codes_are_shorter(const struct part_search *s, const struct part *part,
+                              const struct effort *e)
+{
+    return part->entry->kind == DISK_PART_GRAPH && !s->options->include_deleted &&
+           s->options->recall < RECALL_BY_CODES && e->seen < e->rows &&
+           cost_list(e->seen, part->codes.bytes) < cost_list(e->seen, part->stride);
+}
+
 /* Whether comparing every row that is wanted is no more work than what the index would do for this
  * recall or effort. */
 static bool scan_is_cheaper(const struct part_search *s, const struct part *part,
@@ -172,7 +203,25 @@ static bool scan_is_cheaper(const struct part_search *s, const struct part *part
         struct walk_work work = {e->effort, (uint64_t)MET * e->effort};
         cost = cost_walks(&part->codes, &work);
     }
-    return cost && cost_scan(e->seen, part->stride) <= cost * e->rows / e->seen;
+    uint64_t bytes = codes_are_shorter(s, part, e) ? part->codes.bytes : part->stride;
+    return cost && cost_list(e->seen, bytes) <= cost * e->rows / e->seen;
+}
+
+static enum vdb_status scan_codes(struct part_search *s, const struct part *part,
+                                  const struct effort *e, struct query *query,
+                                  struct vdb_error *err)
+{
+    struct seen seen = {s, part, part->row_begin};
+    struct listed listed = {next_seen, &seen};
+    const struct candidate *candidates;
+    uint32_t count;
+    enum vdb_status status =
+        walk_prepare(s->walk, &part->codes, s->s->kernels, values_of(s, query), err);
+    if (!status)
+        status = listed_nearest(s->walk, &listed, margin_candidates(s->k, e->effort), &candidates,
+                                &count, err);
+    if (!status) rerank(s, part, candidates, count, query);
+    return status;
 }
 
 static void scan(const struct part_search *s, const struct part *part, const struct effort *e,
@@ -218,6 +267,7 @@ enum vdb_status part_search(struct part_search *s, const struct part *part, stru
                        .effort = s->options->ef};
     if (e.effort == 0) e.effort = part_effort(part, s->k, s->options->recall);
     if (scan_is_cheaper(s, part, &e)) {
+        if (e.seen && codes_are_shorter(s, part, &e)) return scan_codes(s, part, &e, query, err);
         scan(s, part, &e, query);
         return VDB_OK;
     }

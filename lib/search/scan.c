@@ -16,6 +16,13 @@
 #define FETCH_AHEAD 8    /* rows */
 #define FETCH_MAX   1024 /* bytes of one; what is behind them follows by itself */
 
+/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
+__attribute__((always_inline)) static inline void fetch(const uint8_t *vector, size_t bytes)
+{
+    if (bytes > FETCH_MAX) bytes = FETCH_MAX;
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(vector + i);
+}
+
 struct block { /* rows at hand */
     const uint8_t *vectors;
     size_t stride;
@@ -96,27 +103,38 @@ void scan_part(const struct vdb_snapshot *snapshot, const struct part *part, boo
     }
 }
 
-/* Where the rows from `row` on, which is live, are no longer live, or a block ends. */
-static uint32_t live_run(const struct vdb_snapshot *s, uint32_t row, uint32_t end)
+struct run { /* of live rows, of a block's length at most; without any: there are no more */
+    uint32_t begin, end;
+};
+
+/* The next one, whose first row, which no processor sees coming, is fetched. */
+static struct run next_run(const struct vdb_snapshot *s, const struct part *part, uint32_t row)
 {
-    uint32_t begin = row;
-    while (row < end && row - begin < BLOCK_ROWS && !liveness_deleted(&s->dead, row)) row++;
-    return row;
+    uint32_t begin = liveness_next_live(&s->dead, row, part->row_end), end = begin;
+    while (end < part->row_end && end - begin < BLOCK_ROWS && !liveness_deleted(&s->dead, end))
+        end++;
+    if (begin < end) fetch(part->vectors + (begin - part->row_begin) * part->stride, part->stride);
+    return (struct run){begin, end};
 }
 
 void scan_part_live(const struct vdb_snapshot *s, const struct part *part, struct query *query)
 {
     struct flat_query flat;
+    struct run runs[FETCH_AHEAD];
     bool is_flat = prepare_flat(s, part, query, &flat);
-    uint32_t row = part->row_begin;
-    while ((row = liveness_next_live(&s->dead, row, part->row_end)) < part->row_end) {
-        uint32_t local = row - part->row_begin, n = live_run(s, row, part->row_end) - row;
-        struct block block = {part->vectors + local * part->stride, part->stride, row, n};
+    uint32_t row = part->row_begin, turn = 0;
+    for (uint32_t i = 0; i < FETCH_AHEAD; i++, row = runs[i - 1].end)
+        runs[i] = next_run(s, part, row);
+    for (; runs[turn].begin < runs[turn].end; turn = (turn + 1) % FETCH_AHEAD) {
+        uint32_t begin = runs[turn].begin, n = runs[turn].end - begin;
+        uint32_t local = begin - part->row_begin;
+        struct block block = {part->vectors + local * part->stride, part->stride, begin, n};
+        runs[turn] = next_run(s, part, row);
+        row = runs[turn].end;
         if (is_flat)
             offer_flat(s, part, local, n, false, &flat, query);
         else
             offer_block(s, &block, false, query);
-        row += n;
     }
 }
 
@@ -193,14 +211,11 @@ static void offer_place(const struct tail_scan *t, const struct span *span, uint
         query_offer(query, t->s, row, t->s->generation->view->base + chunk->places[place]);
 }
 
-/* Forced inline: gcc 12 drops calls of a function that only prefetches. */
 __attribute__((always_inline)) static inline void
 fetch_vector(const struct tail_scan *t, const struct span *span, uint32_t place)
 {
-    size_t bytes = t->space->dim * vtype_size(t->space->type);
-    const uint8_t *vector = t->s->generation->view->base + span->chunk->places[place];
-    if (bytes > FETCH_MAX) bytes = FETCH_MAX;
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(vector + i);
+    fetch(t->s->generation->view->base + span->chunk->places[place],
+          t->space->dim * vtype_size(t->space->type));
 }
 
 static void offer_places(const struct tail_scan *t, const struct span *span, const uint32_t *places,

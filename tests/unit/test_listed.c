@@ -1,0 +1,104 @@
+/* test_listed.c: the nearest of some rows, by codes.
+ * SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "index/listed.h"
+#include "points.h"
+
+enum { ROWS = 1000, DIM = 20 };
+
+struct every { /* every step-th row from `row` on, by as many as it likes */
+    uint32_t row, step, end, few;
+};
+
+static uint32_t next_of(void *context, uint32_t rows[LISTED_ROOM])
+{
+    struct every *every = context;
+    uint32_t n = 0;
+    for (; n < every->few && every->row < every->end; every->row += every->step)
+        rows[n++] = every->row;
+    return n;
+}
+
+struct near {
+    double distance;
+    uint32_t row;
+};
+
+static int nearer(const void *a, const void *b)
+{
+    const struct near *x = a, *y = b;
+    if (x->distance != y->distance) return x->distance < y->distance ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/* Squares of distances of integers, which codes have as they are. */
+static uint32_t brute(const struct points *points, const float *query, struct every every,
+                      struct near *to)
+{
+    uint32_t n = 0;
+    for (uint32_t row = every.row; row < every.end; row += every.step) {
+        double sum = 0;
+        for (uint32_t i = 0; i < DIM; i++) {
+            double d = (double)points->x[(size_t)row * DIM + i] - (double)query[i];
+            sum += d * d;
+        }
+        to[n++] = (struct near){sum, row};
+    }
+    qsort(to, n, sizeof *to, nearer);
+    return n;
+}
+
+static void the_nearest_of_them(void **state)
+{
+    (void)state;
+    static const struct {
+        struct every every;
+        uint32_t keep;
+    } cases[] = {{{0, 1, ROWS, 64}, 40},  {{3, 7, ROWS, 64}, 10},   {{3, 7, ROWS, 5}, 10},
+                 {{1, 300, ROWS, 1}, 10}, {{0, 1, ROWS, 64}, ROWS}, {{0, 1, 64, 64}, 1},
+                 {{0, 1, 0, 64}, 10},     {{0, 3, ROWS, 64}, 0},    {{0, 1, ROWS, 63}, 2 * ROWS}};
+    struct points points;
+    struct near near[ROWS];
+    uint64_t seed = 11;
+    struct walk *walk = walk_create();
+    points_init(&points, ROWS, DIM);
+    for (size_t i = 0; i < (size_t)ROWS * DIM; i++) points.x[i] = (float)(random_next(&seed) % 256);
+    points.x[0] = 0;
+    points.x[1] = 255;
+    points_code(&points, VDB_METRIC_L2, 0);
+    assert_true(points.codes.scale == 1.0f);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        float query[DIM];
+        const struct candidate *found;
+        struct every every = cases[c].every;
+        struct listed listed = {next_of, &every};
+        uint32_t count, keep = cases[c].keep ? cases[c].keep : 1;
+        for (uint32_t i = 0; i < DIM; i++) query[i] = (float)(random_next(&seed) % 256);
+        assert_int_equal(walk_prepare(walk, &points.codes, kernels_best(), query, NULL), VDB_OK);
+        assert_int_equal(listed_nearest(walk, &listed, cases[c].keep, &found, &count, NULL),
+                         VDB_OK);
+        uint32_t all = brute(&points, query, cases[c].every, near);
+        assert_int_equal(count, all < keep ? all : keep);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(found[i].row, near[i].row);
+            assert_true((double)found[i].distance == near[i].distance);
+        }
+    }
+    walk_free(walk);
+    points_release(&points);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_nearest_of_them)};
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
