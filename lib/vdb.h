@@ -761,10 +761,10 @@ struct vdb_compact_options {
      * last so many seconds, up to VDB_RECENT_SECONDS_MAX, so that each of these can be gone back
      * to; UINT64_MAX: at any commit there still is. 0: none. */
     uint64_t keep_rows_seconds;
-    /* Called with the path under which `output` is written, for who removes that when the process
-     * is ended meanwhile (else the next one that writes there does), and with NULL when nothing is
-     * there any more. From the thread that called vdb_compact; it must not call the library. NULL:
-     * nobody wants to know. */
+    /* Called with the path under which the new file is written, for who removes that when the
+     * process is ended meanwhile (else the next one that writes there does), and with NULL when
+     * nothing of this process is there any more. From the thread that called vdb_compact; it must
+     * not call the library. NULL: nobody wants to know. */
     void (*passing)(void *context, const char *path);
 };
 #define VDB_COMPACT_OPTIONS_INIT                                                                   \

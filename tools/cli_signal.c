@@ -24,8 +24,8 @@ static struct {
 #define NOTING (-1)
 static atomic_int noted;
 
-/* A tool ends within a second of a signal. */
-#define PATIENCE_US 700000
+/* A tool ends within a second of a signal, on a busy machine too. */
+#define PATIENCE_US 500000
 
 static void write_text(const char *text)
 {

@@ -361,8 +361,11 @@ static enum vdb_status write_successor(struct vdb *db, const struct vdb_snapshot
         status =
             newname_create_successor(&name, db->path, s->generation->superblock.file_id, 0600, err);
     if (status) return status;
+    if (o->passing) o->passing(o->context, name.passing);
     status = write_fresh(&name.file, name.path, s, o, err);
-    return status ? newname_finish(&name, status, true, err) : take_over(db, s, &name, err);
+    status = status ? newname_finish(&name, status, true, err) : take_over(db, s, &name, err);
+    if (o->passing) o->passing(o->context, NULL);
+    return status;
 }
 
 static enum vdb_status compact_in_place(struct vdb *db, const struct vdb_compact_options *o,

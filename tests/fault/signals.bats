@@ -76,11 +76,11 @@ ends_by() {
     [ "$(ls -A)" = $'abc.jsonl\nabc.vdb\nerr' ]
 }
 
-# slowly MILLISECONDS COMMAND...: every fdatasync takes so long; the file met tells of the first.
+# slowly MILLISECONDS COMMAND...: every fdatasync, or $call, takes so long; the file met tells of the first.
 slowly() {
     local delay=$1
     shift
-    interruptible env LD_PRELOAD="$shim" VDB_SHIM_CALL=fdatasync VDB_SHIM_NTH=1 VDB_SHIM_ALWAYS=1 \
+    interruptible env LD_PRELOAD="$shim" VDB_SHIM_CALL="${call:-fdatasync}" VDB_SHIM_NTH=1 VDB_SHIM_ALWAYS=1 \
         VDB_SHIM_DO=delay=$delay VDB_SHIM_FOLDER="$PWD" VDB_SHIM_MET="$PWD/met" "$@" 3>&-
 }
 
@@ -117,6 +117,26 @@ slowly() {
         [[ $(cat err) == "vdb-${tool%% *}: ended by a second signal; "* ]]
     done
     ends 0 vdb-check --deep abc.vdb
+}
+
+@test "a signal in the midst of a step that takes long: it is not waited for, and nothing lies about" {
+    make_abc
+    before=$(vdb-get --include-deleted abc.vdb)
+    while IFS=: read -r call tool; do
+        rm -f met
+        slowly 5000 vdb-$tool >out 2>err &
+        pid=$!
+        until_true test -e met
+        ends_by INT
+        [ "$(ls -A)" = $'abc.jsonl\nabc.vdb\nerr\nmet\nout' ]
+        ends 0 vdb-check --deep abc.vdb
+    done <<TOOLS
+fsync:compact abc.vdb
+fsync:compact -o $PWD/new.vdb abc.vdb
+fdatasync:snap abc.vdb create now
+fdatasync:rm abc.vdb a
+TOOLS
+    same "$(vdb-get --include-deleted abc.vdb)" "$before"
 }
 
 @test "nohup holds: an ignored signal stays ignored" {
