@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -22,8 +21,11 @@
 #include "base/filelock.h"
 #include "store_fixture.h"
 
+/* Locks are static here: one that a failed test leaves open is looked at by the next fork. */
+
 #define AT     0x4000000000000000u
 #define PLACES 16
+#define WAIT   8 /* seconds, for what comes at once or never */
 
 static const struct filelock_place queue = {AT, PLACES}, alone = {AT + 1, 0};
 
@@ -54,7 +56,7 @@ static void exclusion(void **state)
 {
     (void)state;
     struct osfile a = file_a(true), b = file_a(false);
-    struct filelock first, second, third;
+    static struct filelock first, second, third;
     assert_int_equal(take(&first, &a, queue, 0, NULL), 0);
     assert_int_equal(take(&second, &a, queue, 0, NULL), EAGAIN);
     assert_int_equal(take(&second, &b, queue, 0, NULL), EAGAIN);
@@ -86,6 +88,12 @@ struct child {
     int said; /* the read end of what it writes */
 };
 
+/* What a failed test leaves running or stopped ends with the program. */
+static void end_with_parent(void)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* A process that waits for the lock, says `name`, keeps the lock for hold_ms, and ends. */
 static struct child waiter(char name, long hold_ms)
 {
@@ -96,9 +104,10 @@ static struct child waiter(char name, long hold_ms)
     if (pid == 0) {
         struct osfile file;
         struct filelock lock;
+        end_with_parent();
         if (osfile_open(&file, store_path("a"), true)) _exit(3);
         if (write(ends[1], "-", 1) != 1) _exit(4); /* it is about to */
-        if (take(&lock, &file, queue, 20, NULL)) _exit(5);
+        if (take(&lock, &file, queue, WAIT, NULL)) _exit(5);
         int order = open(store_path("order"), O_WRONLY | O_CREAT | O_APPEND, 0600);
         if (order < 0 || write(order, &name, 1) != 1 || write(ends[1], &name, 1) != 1) _exit(6);
         nap_ms(hold_ms);
@@ -135,7 +144,7 @@ static void in_turn(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock;
+    static struct filelock lock;
     struct child children[6];
     assert_int_equal(take(&lock, &file, queue, 0, NULL), 0);
     for (int i = 0; i < 6; i++) {
@@ -143,7 +152,7 @@ static void in_turn(void **state)
         nap_ms(30); /* so that it stands in line before the next one comes */
     }
     filelock_close(&lock);
-    assert_int_equal(take(&lock, &file, queue, 20, NULL), 0);
+    assert_int_equal(take(&lock, &file, queue, WAIT, NULL), 0);
     order_is("abcdef");
     filelock_close(&lock);
     for (int i = 0; i < 6; i++) ended(children[i], 0);
@@ -155,7 +164,7 @@ static void the_stopped_and_the_dead(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock;
+    static struct filelock lock;
     assert_int_equal(take(&lock, &file, queue, 0, NULL), 0);
     struct child stopped = waiter('s', 0);
     nap_ms(30);
@@ -183,13 +192,14 @@ static void death_with_children(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock;
+    static struct filelock lock;
     int ends[2], stay[2];
     assert_int_equal(pipe(ends), 0);
     assert_int_equal(pipe(stay), 0);
     pid_t holder = fork();
     assert_true(holder >= 0);
     if (holder == 0) {
+        end_with_parent();
         if (take(&lock, &file, queue, 0, NULL)) _exit(3);
         pid_t grandchild = fork();
         if (grandchild == 0) {
@@ -200,19 +210,20 @@ static void death_with_children(void **state)
             if (read(stay[0], &nothing, 1)) _exit(5); /* until the test ends */
             _exit(0);
         }
+        close(ends[1]);
         for (;;) pause();
     }
     char said;
+    close(ends[1]);
     assert_int_equal(read(ends[0], &said, 1), 1);
     assert_int_equal(take(&lock, &file, queue, 0, NULL), EAGAIN);
     kill(holder, SIGKILL);
     assert_int_equal(waitpid(holder, NULL, 0), holder);
     assert_int_equal(take(&lock, &file, queue, 0, NULL), 0);
     filelock_close(&lock);
-    for (int i = 0; i < 2; i++) {
-        close(ends[i]);
-        close(stay[i]);
-    }
+    close(ends[0]);
+    close(stay[0]);
+    close(stay[1]);
     osfile_close(&file);
 }
 
@@ -221,7 +232,7 @@ static void children_of_a_holder(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock, again;
+    static struct filelock lock, again;
     assert_int_equal(take(&lock, &file, queue, 0, NULL), 0);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -248,7 +259,7 @@ static void cancelling(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock, again;
+    static struct filelock lock, again;
     int asked = 0;
     struct cancel cancel = {third_time, &asked};
     assert_int_equal(take(&lock, &file, queue, 0, &cancel), 0);
@@ -276,7 +287,7 @@ static void holders(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock;
+    static struct filelock lock;
     char holder[FILELOCK_HOLDER], wanted[FILELOCK_HOLDER];
     assert_false(filelock_holder(&file, AT, holder));
     struct child other = waiter('o', 60000);
@@ -293,6 +304,7 @@ static void holders(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = AT, .l_len = 1};
+        end_with_parent();
         if (fcntl(file.fd, F_SETLK, &range)) _exit(3);
         kill(getpid(), SIGSTOP);
         for (;;) pause();
@@ -322,6 +334,7 @@ static void odd_holder(const char *name, const char *told)
     assert_true(child >= 0);
     if (child == 0) {
         struct filelock locks[4];
+        end_with_parent();
         prctl(PR_SET_NAME, name);
         if (flock(other.fd, LOCK_SH) || take(&locks[0], &other, queue, 0, NULL) ||
             take(&locks[1], &file, alone, 0, NULL) || take(&locks[3], &file, low, 0, NULL) ||
@@ -357,7 +370,7 @@ static void several_at_once(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock first, second, third;
+    static struct filelock first, second, third;
     assert_int_equal(filelock_open(&first, &file), 0);
     assert_int_equal(filelock_open(&second, &file), 0);
     assert_int_equal(filelock_open(&third, &file), 0);
@@ -377,7 +390,7 @@ static void no_right_to_write(void **state)
 {
     (void)state;
     struct osfile file = file_a(true);
-    struct filelock lock;
+    static struct filelock lock;
     osfile_close(&file);
     struct osfile closed = {-1};
     assert_int_equal(take(&lock, &closed, queue, 0, NULL), EBADF);
@@ -401,8 +414,6 @@ int main(void)
         test(no_right_to_write),
     };
     alarm(300); /* a lock that is never had is no reason to wait for ever */
-    /* A test that fails leaves locks on a stack that is gone, where the next fork would look. */
-    setenv("CMOCKA_TEST_ABORT", "1", 1);
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,9 @@
 #include "db/newname.h"
 #include "store_fixture.h"
 
+/* What is being named is static here: the lock of one that a failed test leaves open is looked at
+ * by whoever opens or closes the next. */
+
 static bool is_there(const char *name)
 {
     struct stat found;
@@ -58,7 +61,7 @@ static void begin(struct newname *name, int number)
 static void leftovers_go(void **state)
 {
     (void)state;
-    struct newname name;
+    static struct newname name;
     struct vdb_error err;
     put("a.tmp-0", zeros, sizeof zeros);
     put_index("a.tmp-1");
@@ -73,7 +76,7 @@ static void leftovers_go(void **state)
 static void what_is_not_ours_stays(void **state)
 {
     (void)state;
-    struct newname name;
+    static struct newname name;
     char target[600];
     put("a.tmp-0", "somebody's notes", 16);
     put_index("other");
@@ -107,7 +110,7 @@ static void what_another_user_left_stays(void **state)
 static void what_is_being_written_stays(void **state)
 {
     (void)state;
-    struct newname names[NEWNAME_COUNT], more;
+    static struct newname names[NEWNAME_COUNT], more;
     struct vdb_error err;
     for (int i = 0; i < NEWNAME_COUNT; i++) begin(&names[i], i);
     assert_int_equal(newname_clear(store_path("a"), NULL), VDB_OK);
@@ -163,7 +166,7 @@ static void a_passing_name_that_was_taken_away(void **state)
 {
     (void)state;
     for (int failed = 0; failed < 2; failed++) {
-        struct newname name;
+        static struct newname name;
         struct vdb_error err;
         begin(&name, 0);
         assert_int_equal(unlink(store_path("a.tmp-0")), 0);
