@@ -350,22 +350,22 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
 }
 
 static void run(struct walk *walk, const struct space *space, const struct graph *graph,
-                const struct probe *probe, struct ending *ending, uint32_t room, uint32_t round)
+                const struct probe *probe, struct ending *ending, uint32_t room, uint32_t round,
+                struct front *front)
 {
-    struct front front = {0, 0};
     struct pool *pool = &walk->pool;
     struct gathered present = {0, 0};
     pool_reset(pool, room < graph->rows ? room : graph->rows);
     if (!ending->filter) pool->effort = ending->most;
     ending_begin(ending);
-    enter(walk, &front, space, graph, probe, round, ending);
+    enter(walk, front, space, graph, probe, round, ending);
     for (;;) {
         struct gathered ahead = {0, 0};
         int going = pool_has_next(pool) && !ending_reached(ending, space, pool);
         if (going) {
             uint32_t row = pool_take(pool);
             ending_take(ending, row);
-            ahead = gather(walk, &front, graph, row);
+            ahead = gather(walk, front, graph, row);
         }
         for (uint32_t i = pool->next; i < pool->next + AHEAD && i < pool->count; i++)
             edges_prefetch(graph, pool_row(pool->keys[i]));
@@ -375,7 +375,6 @@ static void run(struct walk *walk, const struct space *space, const struct graph
         walk->work.expanded += (uint64_t)going;
         walk->work.measured += ahead.count;
     }
-    clear_visited(walk, &front, graph->rows);
 }
 
 void walk_run(struct walk *walk, const struct space *space, const struct graph *graph,
@@ -383,7 +382,9 @@ void walk_run(struct walk *walk, const struct space *space, const struct graph *
 {
     struct ending ending;
     ending_init(&ending, space, graph, 0, ef, keep, NULL, NULL);
-    run(walk, space, graph, probe, &ending, keep, 0);
+    struct front front = {0, 0};
+    run(walk, space, graph, probe, &ending, keep, 0, &front);
+    clear_visited(walk, &front, graph->rows);
 }
 
 struct walk_work walk_work_done(const struct walk *walk)
@@ -566,7 +567,8 @@ static void add_found(struct pool *pool, const uint64_t *keys, uint32_t count)
 /* A walk may end where rows are near to each other and far from the query, and what is nearest lies
  * elsewhere. More effort mostly leaves it there, and so do more ways into one pool: what the first
  * of them lead to is nearer at first than what is on the others. So where it looks like that,
- * another walk enters by the next pivots, with a pool of its own; and once more. */
+ * another walk enters by the next pivots, with a pool of its own, and passes over what was met
+ * before, so that it cannot end there again; and once more. */
 enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
                                uint32_t ef, uint32_t keep, const struct walk_filter *filter,
                                const struct candidate **candidates, uint32_t *count,
@@ -588,13 +590,15 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
         !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||
         !reserve_nearest(walk, stray_bytes(&walk->space)))
         return error_no_memory(err);
-    run(walk, &walk->space, &bounded, &walk->probe, &ending, room, 0);
+    struct front front = {0, 0};
+    run(walk, &walk->space, &bounded, &walk->probe, &ending, room, 0, &front);
     for (uint32_t round = 1; round < ROUNDS && k && is_astray(walk, &bounded, round); round++) {
         uint32_t found = walk->pool.count;
         if (!keep_found(walk)) return error_no_memory(err);
-        run(walk, &walk->space, &bounded, &walk->probe, &ending, room, round);
+        run(walk, &walk->space, &bounded, &walk->probe, &ending, room, round, &front);
         add_found(&walk->pool, walk->before, found);
     }
+    clear_visited(walk, &front, bounded.rows);
     if (!filter && walk->pool.count > keep) walk->pool.count = keep;
     *count = walk_take_found(walk, candidates);
     return VDB_OK;
