@@ -43,6 +43,24 @@ void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
                     cli->index, reason);
 }
 
+/* ---- compaction ---------------------------------------------------------------------------- */
+
+#define PARTS_MANY 8
+
+enum vdb_status upkeep_compaction_due(const struct vdb_snapshot *snapshot,
+                                      const struct vdb_compact_options *how, bool *due,
+                                      struct vdb_error *err)
+{
+    struct vdb_info info;
+    uint64_t purged = 0;
+    vdb_snapshot_info(snapshot, &info);
+    *due = info.used_bytes * 2 < info.file_bytes || info.parts > PARTS_MANY;
+    if (*due || info.deleted * 10 <= info.rows) return VDB_OK;
+    enum vdb_status status = vdb_compact_purges(snapshot, how, &purged, err);
+    *due = purged * 10 > info.rows;
+    return status;
+}
+
 /* ---- in the background --------------------------------------------------------------------- */
 
 /* Whether something is to be done; *tail: rows that searches compare one by one. */

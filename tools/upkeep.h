@@ -25,6 +25,13 @@ void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
  * index is held up until it is short again: or searches would get slower and slower. */
 #define UPKEEP_BEHIND 16384
 
+/* Whether a compaction with these options, NULL for the usual, is worth its while: more than a
+ * tenth of the rows would be purged, more than half of the file is dead, or the parts are more than
+ * eight. Takes as long as vdb_compact_purges where rows are deleted; errors as there. */
+enum vdb_status upkeep_compaction_due(const struct vdb_snapshot *snapshot,
+                                      const struct vdb_compact_options *how, bool *due,
+                                      struct vdb_error *err);
+
 /* Has it done in the background, where it is necessary and nobody is at it; returns at once unless
  * the tail has grown to UPKEEP_BEHIND. */
 void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us);

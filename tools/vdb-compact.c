@@ -15,6 +15,7 @@
 #include "compact/centroids.h"
 #include "kinds.h"
 #include "policy.h"
+#include "upkeep.h"
 #include "vdb.h"
 
 enum {
@@ -55,7 +56,6 @@ static const struct cli_option options[] = {
 };
 
 /* Merges leave some log2 of the rows over 2,048 of them, 8 for half a million. */
-#define PARTS_MANY 8
 
 struct options {
     struct vdb_compact_options how;
@@ -258,28 +258,15 @@ static int compact(const struct cli *cli, struct vdb *db, struct vdb_compact_opt
     return cli_exit_of(status);
 }
 
-/* Deleted rows that would be purged: others are held by snapshots, or are to be kept. */
-static int count_purged(const struct cli *cli, struct vdb *db,
-                        const struct vdb_compact_options *how, uint64_t *rows)
+static int is_needed(const struct cli *cli, struct vdb *db, const struct vdb_compact_options *how,
+                     bool *needed)
 {
     const struct vdb_snapshot *snapshot;
     struct vdb_error err;
     if (vdb_snapshot_open(db, &snapshot, &err) != VDB_OK) return cli_report(cli, &err);
-    enum vdb_status status = vdb_compact_purges(snapshot, how, rows, &err);
+    enum vdb_status status = upkeep_compaction_due(snapshot, how, needed, &err);
     vdb_snapshot_close(snapshot);
     return status == VDB_OK ? CLI_OK : cli_report(cli, &err);
-}
-
-/* More than a tenth would be purged, more than half of the file is dead, or the parts are many. */
-static int is_needed(const struct cli *cli, struct vdb *db, const struct vdb_compact_options *how,
-                     const struct vdb_info *info, bool *needed)
-{
-    uint64_t purged = 0;
-    *needed = info->used_bytes * 2 < info->file_bytes || info->parts > PARTS_MANY;
-    if (*needed || info->deleted * 10 <= info->rows) return CLI_OK;
-    int status = count_purged(cli, db, how, &purged);
-    *needed = purged * 10 > info->rows;
-    return status;
 }
 
 static int build_only(const struct cli *cli, struct vdb *db, int64_t now_us)
@@ -368,7 +355,7 @@ int main(int argc, char **argv)
         how.centroid_count = centroids.count;
     }
     bool needed = !given.maintain;
-    if (status == CLI_OK && given.if_needed) status = is_needed(&cli, db, &how, &before, &needed);
+    if (status == CLI_OK && given.if_needed) status = is_needed(&cli, db, &how, &needed);
     bool build = !needed;
     if (status == CLI_OK && build) {
         cli_note_signals(NULL);

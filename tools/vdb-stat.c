@@ -11,6 +11,7 @@
 #include "at.h"
 #include "cli.h"
 #include "policy.h"
+#include "upkeep.h"
 #include "vdb.h"
 #include "when.h"
 
@@ -31,7 +32,8 @@ struct stat_tool {
     const struct vdb_snapshot *newest, *past; /* past: the one that --at asks for, or NULL */
     const struct vdb_snapshot *snapshot;      /* past, or newest */
     struct vdb_info info;                     /* of it */
-    uint32_t names;                           /* how many there are */
+    bool compaction_due;
+    uint32_t names; /* how many there are */
 };
 
 static void take(struct cli *cli, void *context, int id, const char *value)
@@ -199,6 +201,12 @@ static const char *maintenance(const struct stat_tool *tool)
     return vdb_maintain_wanted(tool->newest, NULL) ? "wanted" : "none";
 }
 
+/* At least, since deleted rows may go as well. */
+static uint64_t reclaimable(const struct vdb_info *info)
+{
+    return info->file_bytes > info->used_bytes ? info->file_bytes - info->used_bytes : 0;
+}
+
 /* ---- snapshots: in the columns of vdb-snap's list ------------------------------------------ */
 
 static void print_names_text(const struct stat_tool *tool)
@@ -260,6 +268,8 @@ static void print_text(const struct stat_tool *tool)
     printf("tail_rows\t%" PRIu64 "\n", info->tail_rows);
     printf("maintenance\t%s%s%s\n", maintenance(tool), tool->maintainer[0] ? "\t" : "",
            tool->maintainer);
+    printf("compaction\t%s\t%" PRIu64 "\n", tool->compaction_due ? "due" : "none",
+           reclaimable(info));
 }
 
 static void print_calibration_json(const struct stat_tool *tool, uint32_t part)
@@ -364,7 +374,8 @@ static void print_json(const struct stat_tool *tool)
         cli_json_string(stdout, tool->maintainer, strlen(tool->maintainer));
     else
         fputs("null", stdout);
-    puts("}");
+    printf(",\"compaction\":\"%s\",\"reclaimable_bytes\":%" PRIu64 "}\n",
+           tool->compaction_due ? "due" : "none", reclaimable(info));
 }
 
 /* The label's value as the text format wants it: backslash, quote and newline escaped. */
@@ -443,6 +454,8 @@ static void print_prometheus(const struct stat_tool *tool)
                 (uint64_t)tool->locks.maintaining);
     print_gauge(tool, "vdb_maintenance_wanted", "1 where the rows of the log want an index part.",
                 (uint64_t)vdb_maintain_wanted(tool->newest, NULL));
+    print_gauge(tool, "vdb_compaction_due", "1 where vdb-compact --if-needed would compact.",
+                tool->compaction_due);
     print_gauge(tool, "vdb_parts", "Parts that the rows are indexed in.", info->parts);
     print_part_gauges(tool, "vdb_part_rows", "Rows of a part.", false);
     print_part_gauges(tool, "vdb_part_bytes", "Bytes of a part's segments.", true);
@@ -479,6 +492,8 @@ static int look(struct stat_tool *tool, const struct cli *cli, struct vdb *db)
     while (vdb_name_at(tool->newest, tool->names, &name) == VDB_OK) tool->names++;
     if (vdb_locks(db, &tool->locks, &err) != VDB_OK ||
         (tool->locks.maintaining && vdb_maintainer(db, tool->maintainer, &err) != VDB_OK))
+        return cli_report(cli, &err);
+    if (upkeep_compaction_due(tool->newest, NULL, &tool->compaction_due, &err) != VDB_OK)
         return cli_report(cli, &err);
     return CLI_OK;
 }

@@ -30,7 +30,7 @@ value() { vdb-stat "$2" | awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
     ends 0 vdb-stat abc.vdb
     [ -z "$stderr" ]
     same "$(cut -f 1 <<<"$output" | tr '\n' ' ')" "format file_id file_bytes used_bytes created dim metric type \
-index codes rows live deleted commit commit_time oldest_commit snapshots parts tail_rows maintenance "
+index codes rows live deleted commit commit_time oldest_commit snapshots parts tail_rows maintenance compaction "
     same "$(grep -E '^(format|dim|metric|type|index|rows|live|deleted|commit|parts|tail_rows)	' \
         <<<"$output")" $'format\t0.9\ndim\t2\nmetric\tl2\ntype\tf32\nindex\tauto\nrows\t3\nlive\t3
 deleted\t0\ncommit\t2\nparts\t0\ntail_rows\t3'

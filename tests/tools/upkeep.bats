@@ -127,3 +127,24 @@ add() { rows "$1" "$2" | vdb-add -q --create --index flat --format tsv "${@:3}" 
     [ "$longest" -lt 17000 ]
     [ "$(vdb-get a.vdb | wc -l)" -eq 60000 ]
 }
+
+# The rule of --if-needed, told before anybody asks for it.
+@test "vdb-stat tells when a compaction is due and what it gives back" {
+    due() { vdb-stat "$1" | awk -F '\t' '$1 == "compaction" {print $2}'; }
+    dead() { vdb-stat "$1" | awk -F '\t' '$1 == "compaction" {print $3}'; }
+    add 1 3000
+    same "$(due a.vdb)" none
+    for first in 3001 6001 9001; do # all become one part, twice, and what they were is dead
+        add $first $((first + 2999))
+    done
+    same "$(due a.vdb)" due
+    same "$(dead a.vdb)" "$(($(stat -c %s a.vdb) - $(value used_bytes a.vdb)))"
+    before=$(stat -c %s a.vdb) dead=$(dead a.vdb)
+    vdb-stat --json a.vdb | grep -q "\"compaction\":\"due\",\"reclaimable_bytes\":$dead}\$"
+    vdb-stat --prometheus a.vdb | grep -q '^vdb_compaction_due{.*} 1$'
+    vdb-compact -q --if-needed a.vdb
+    same "$(due a.vdb)" none
+    [ "$(stat -c %s a.vdb)" -le $((before - dead)) ]
+    seq 1700 | vdb-rm -q --no-maintain --ids-from - a.vdb >/dev/null
+    same "$(due a.vdb)" due
+}
