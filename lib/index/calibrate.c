@@ -29,6 +29,7 @@
 /* Expansions over all queries, of some 80 a row that a build makes, and as much again in pruning.
  */
 #define EXPANSIONS_A_ROW 8
+#define SURVIVORS_A_LIST 4 /* which cost as much: of a single list, efforts are survivors */
 #define EXPANSIONS_MIN   524288
 
 static const uint32_t EFFORTS[] = {2,   3,   4,   5,   6,   8,    10,   12,   15,   19,   24,
@@ -47,10 +48,23 @@ static uint32_t ks_of(const struct calibrator *m, uint32_t query)
     return ks < m->k_limit ? ks : m->k_limit;
 }
 
+static bool has_one_list(const struct calibrator *m)
+{
+    return m->ivf && m->ivf->view.h.list_count == 1;
+}
+
+/* Whether KS_MEASURED[a] is measured with this effort. Of a single list at least k rows survive:
+ * with less effort searches are the same. */
+static bool is_measured(const struct calibrator *m, uint32_t a)
+{
+    return m->open[a] && !(has_one_list(m) && m->effort < KS_MEASURED[a]);
+}
+
 /* Whether the query has something to find, or is one that tells what all cost. */
 static bool is_asked(const struct calibrator *m, uint32_t query, uint32_t a)
 {
-    return m->open[a] && (m->queries[query].hits[a] < KS_MEASURED[a] || query % PANEL_EVERY == 0);
+    return is_measured(m, a) &&
+           (m->queries[query].hits[a] < KS_MEASURED[a] || query % PANEL_EVERY == 0);
 }
 
 static void note_cost(struct query *q, uint32_t a, uint64_t cost)
@@ -292,15 +306,16 @@ static void measure_curves(struct calibrator *m, struct calibration *out)
     uint32_t most = effort_max(m);
     if (budget < EXPANSIONS_MIN) budget = EXPANSIONS_MIN;
     for (size_t i = 0; i < sizeof EFFORTS / sizeof *EFFORTS; i++) {
-        gather_active(m);
         m->effort = EFFORTS[i] - (m->ivf != NULL); /* a single list may be enough */
         if (m->effort > most) m->effort = most;
-        spent += (uint64_t)m->active_count * m->effort * m->every;
+        gather_active(m);
+        spent += (uint64_t)m->active_count * m->effort * m->every /
+                 (has_one_list(m) ? SURVIVORS_A_LIST : 1);
         if (m->active_count == 0 || (i && spent > budget)) break;
         par_for(m->workers, m->active_count, WALK_CHUNK, search_job, m);
         if (m->status) break;
         for (uint32_t a = 0; a < m->k_limit; a++)
-            if (m->open[a]) add_point(m, a, &out->curves[a]);
+            if (is_measured(m, a)) add_point(m, a, &out->curves[a]);
         if (m->effort >= most) break;
     }
     out->curve_count = m->k_limit;

@@ -401,6 +401,46 @@ static void survivors_are_enough(void **state)
     file_release(&f);
 }
 
+/* Of a single list, whose effort is survivors: no searches that are all the same, and on to where
+ * next to nothing is missed, for each k. */
+static void one_list_is_measured_to_the_end(void **state)
+{
+    (void)state;
+    enum { ROWS = 2000, DIM = 64 };
+    struct file f = {0};
+    struct calibrator *calibrator;
+    static struct calibration curves;
+    points_init(&f.points, ROWS, DIM);
+    uint64_t seed = 8;
+    for (size_t i = 0; i < (size_t)ROWS * DIM; i++) f.points.x[i] = (float)random_normal(&seed);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 1, .sub_dim = 4, .out_dim = DIM});
+    struct quality_rows rows = {.rows = ROWS,
+                                .dim = DIM,
+                                .metric = VDB_METRIC_L2,
+                                .row_fn = row_of,
+                                .context = &f.points,
+                                .kernels = kernels_best(),
+                                .threads = 2};
+    assert_int_equal(
+        calibrate_open(&rows, &f.points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    assert_int_equal(
+        calibrate_probes(calibrator, &f.ivf, margin_candidates, CALIBRATE_FULL, &curves, NULL),
+        VDB_OK);
+    calibrate_close(calibrator);
+    assert_int_equal(curves.curve_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct calibration_curve *curve = &curves.curves[i];
+        const struct calibration_point *first = curve->points;
+        assert_in_range(first->effort, curve->k, 2 * curve->k);
+        assert_in_range(first[curve->point_count - 1].recall, 990000, 1000000);
+    }
+    uint32_t effort = calibration_effort(&curves, 10, 0.99);
+    assert_in_range(effort, 20, ROWS - 1);
+    at_least(recall(&f, 1, effort, 25), 0.985, "calibrated");
+    file_release(&f);
+}
+
 static void survivors_for_any_k(void **state)
 {
     (void)state;
@@ -829,6 +869,7 @@ int main(void)
         cmocka_unit_test(rows_that_are_their_own_codes),
         cmocka_unit_test(all_rows),
         cmocka_unit_test(survivors_are_enough),
+        cmocka_unit_test(one_list_is_measured_to_the_end),
         cmocka_unit_test(survivors_for_any_k),
         cmocka_unit_test(far_estimates_are_not_measured),
         cmocka_unit_test(rows_stand_in_lists),
