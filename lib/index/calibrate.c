@@ -300,6 +300,12 @@ static uint32_t effort_max(const struct calibrator *m)
     return lists > 1 ? lists : m->rows.rows;
 }
 
+/* Whether some k has not been measured yet, for want of effort. */
+static bool is_waiting(const struct calibrator *m)
+{
+    return m->open[m->k_limit - 1] && !is_measured(m, m->k_limit - 1);
+}
+
 static void measure_curves(struct calibrator *m, struct calibration *out)
 {
     uint64_t budget = (uint64_t)m->rows.rows * EXPANSIONS_A_ROW, spent = 0;
@@ -311,7 +317,8 @@ static void measure_curves(struct calibrator *m, struct calibration *out)
         gather_active(m);
         spent += (uint64_t)m->active_count * m->effort * m->every /
                  (has_one_list(m) ? SURVIVORS_A_LIST : 1);
-        if (m->active_count == 0 || (i && spent > budget)) break;
+        if (m->active_count == 0 && is_waiting(m)) continue;
+        if (m->active_count == 0 || (i && spent > budget && !is_waiting(m))) break;
         par_for(m->workers, m->active_count, WALK_CHUNK, search_job, m);
         if (m->status) break;
         for (uint32_t a = 0; a < m->k_limit; a++)
