@@ -15,7 +15,7 @@
 #define LEAST 256
 
 /* A tail of as many rows is read fast enough by codes of 8 bits. */
-#define COARSE_FROM  16384
+#define COARSE_FROM  8192
 #define LEAST_COARSE 64
 
 struct tail_coder {
