@@ -247,12 +247,13 @@ TEST_ENV = VDB_SOURCE_DIR='$(CURDIR)' VDB_BUILD='$(CURDIR)/$(B)' VDB_BIN='$(CURD
            UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1:$$UBSAN_OPTIONS \
            TSAN_OPTIONS=halt_on_error=1:$$TSAN_OPTIONS
 
-.PHONY: test check test-programs
+.PHONY: test check test-programs aids
 test: deps                                      ## run every test (MODE=asan make test: under ASan and UBSan)
 	+@$(MAKE) --no-print-directory MODE=$(MODE) $(JOBS_FLAG) test-programs
 	+@$(MAKE) --no-print-directory MODE=$(MODE) check
 
-test-programs: all $(TESTS) $(AIDS) $(REPLAYS) spec
+test-programs: all aids $(TESTS) $(REPLAYS) spec
+aids: $(AIDS)
 
 # T=tests/tools/add.bats runs that alone.
 check:

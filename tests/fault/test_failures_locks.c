@@ -287,6 +287,60 @@ static void commits_until_the_file_is_replaced(void **state)
     assert_int_equal(store_check("a.vdb", 1, NULL), 0);
 }
 
+struct rival {
+    struct vdb *db;
+    unsigned refused, let_in;
+};
+
+static void try_to_commit(void *context)
+{
+    struct rival *rival = context;
+    struct vdb_txn *txn = store_begin(rival->db);
+    struct vdb_error err;
+    store_put(txn, "rival", (const float[]){1, 2}, NULL);
+    enum vdb_status status = vdb_txn_commit(txn, NULL, &err);
+    if (status != VDB_BUSY) must(status, &err);
+    rival->refused += status == VDB_BUSY;
+    rival->let_in += status == VDB_OK;
+}
+
+static void watch(uint32_t kinds, struct rival *rival)
+{
+    rival->refused = 0;
+    seam_fail(&(struct seam_fault){.kinds = kinds,
+                                   .nth = 1,
+                                   .from_then_on = true,
+                                   .effect = SEAM_PASS,
+                                   .before = try_to_commit,
+                                   .context = rival});
+}
+
+/* Two that reserve at the file's end at once would get the same place, and who commits while a file
+ * is replaced would do so in the old one: so nobody is let in at any of these calls. */
+static void nobody_comes_between(void **state)
+{
+    (void)state;
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    struct vdb_error err = {0};
+    struct vdb *db = handle();
+    struct rival rival = {0};
+    options.wait = 0;
+    rival.db = store_open_with("a.vdb", options);
+    watch(SEAM_RESERVE, &rival);
+    store_add_many(db, 0, 20000, 2); /* in an extent of their own */
+    assert_int_equal(rival.refused, 1);
+    watch(SEAM_RESERVE, &rival);
+    must(vdb_maintain(db, NULL, &err), &err);
+    assert_true(rival.refused >= 3); /* for segments and the manifest */
+    watch(SEAM_RENAME, &rival);
+    must(vdb_compact(db, NULL, &err), &err);
+    assert_int_equal(rival.refused, 1);
+    seam_pass();
+    assert_int_equal(rival.let_in, 0);
+    vdb_close(rival.db);
+    vdb_close(db);
+}
+
 static void move(const char *from, const char *to)
 {
     char path[512];
@@ -402,6 +456,7 @@ int main(void)
         test(published_without_a_sync),
         test(compacted_without_a_sync_and_maintained),
         test(commits_until_the_file_is_replaced),
+        test(nobody_comes_between),
         test(a_file_that_comes_again),
         test(a_sync_that_failed_is_not_asked_again),
         test(another_file_has_taken_its_place),

@@ -39,6 +39,16 @@ caught() {
     [ "$status" -eq 0 ]
 }
 
+@test "tests/fault/README.md has the list of mutants that mutants.txt has" {
+    run python3 "$VDB_SOURCE_DIR/tests/fault/mutants.py" --check
+    echo "$output"
+    [ "$status" -eq 0 ]
+    cp "$VDB_SOURCE_DIR"/tests/fault/mutants.* "$VDB_SOURCE_DIR/tests/fault/README.md" "$tree"
+    sed -i '0,/^says: /s//&another /' "$tree/mutants.txt"
+    run python3 "$tree/mutants.py" --check
+    [ "$status" -eq 1 ]
+}
+
 @test "a sound tree passes" {
     file lib/store/high.c '#include "store/high.h"' '#include "base/low.h"' '#include "vdb.h"'
     file tools/vdb-x.c '#include "cli.h"' '#include "vdb.h"'
