@@ -37,16 +37,17 @@
 /* Of a base, the first batches, and then one in so many of the rows that came. */
 #define MERGED_MIN   16
 #define MERGED_SHARE 8
-/* Rows that come to a base are looked at as many as in a build, but a walk for them ends sooner. */
-#define MERGED_EF(ef) ((ef) - (ef) / 4)
-#define DEGREE_MIN    4
-#define EF_MIN        8
-#define EF_MAX        4096
-#define ALPHA_MAX     65535 /* its square times a distance fits 64 bits */
-#define BULK_ROWS     20000 /* for fewer, insertion costs as little */
-#define PIVOTS_MIN    16
-#define UNGROUPED_MAX 1024
-#define ROWS_A_PIVOT  512
+/* Rows that come to a base are looked at as many as in a build, but a walk for them ends sooner:
+ * what is near is found soon where it is worth no lists longer than 32. */
+#define MERGED_EF(ef, degree) ((degree) > 32 ? (ef) - (ef) / 4 : (ef) / 2)
+#define DEGREE_MIN            4
+#define EF_MIN                8
+#define EF_MAX                4096
+#define ALPHA_MAX             65535 /* its square times a distance fits 64 bits */
+#define BULK_ROWS             20000 /* for fewer, insertion costs as little */
+#define PIVOTS_MIN            16
+#define UNGROUPED_MAX         1024
+#define ROWS_A_PIVOT          512
 /* Rows of a cluster without a pivot are met by chance only, so large parts have many pivots, in
  * groups: on a million rows in 2,000 clusters one walk in eleven with effort 40 found none of its
  * answers by 1,024 pivots, and by 7,812 one in two hundred. */
@@ -236,7 +237,7 @@ static void insert_row(struct builder *builder, struct pruner *pruner, size_t pl
     } else {
         uint32_t keep = builder->params.ef_construction;
         walk_run(walk, &builder->space, &builder->growing, &walk->probe,
-                 builder->params.base ? MERGED_EF(keep) : keep, keep);
+                 builder->params.base ? MERGED_EF(keep, degree) : keep, keep);
     }
     uint32_t *list = builder->lists + (size_t)row * builder->capacity;
     uint32_t mutual =

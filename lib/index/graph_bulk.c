@@ -30,10 +30,10 @@
 #include "index/graph_seek.h"
 
 /* Rows come to a base in bulk where that takes up to so many times the distances that walks for
- * them would, with lists of up to 32 and with longer ones: eight times as many take as long, and
+ * them would, with lists of up to 32 and with longer ones: five times as many take as long, and
  * rows that ask for longer lists are worth more (tests/bench/NOTES.md). Bases may be smaller than
  * what is built so. */
-#define MERGED_DISTANCES      8
+#define MERGED_DISTANCES      5
 #define MERGED_DISTANCES_LONG 32
 #define MERGED_SMALLER        8
 
