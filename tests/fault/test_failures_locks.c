@@ -43,6 +43,23 @@ static struct vdb *handle(void)
     return store_open_with("a.vdb", options);
 }
 
+/* The first one also syncs the name, and later ones the room that a log goes on in. */
+static void a_small_commit_is_synced_once(void **state)
+{
+    (void)state;
+    struct vdb *db = handle();
+    store_add(db, 0, 2);
+    seam_fail(&(struct seam_fault){.kinds = SEAM_SYNC | SEAM_SYNC_DIRECTORY});
+    for (uint32_t i = 1; i <= 10; i++) {
+        store_add(db, i, 2);
+        assert_int_equal(seam_count(), i);
+    }
+    store_delete(db, 3);
+    assert_int_equal(seam_count(), 11);
+    seam_pass();
+    vdb_close(db);
+}
+
 static void no_descriptor_to_look_by(void **state)
 {
     (void)state;
@@ -448,6 +465,7 @@ static void another_index_has_taken_its_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        test(a_small_commit_is_synced_once),
         test(no_descriptor_to_look_by),
         test(neither_opened_again_nor_duplicated),
         test(another_thread_has_it),
