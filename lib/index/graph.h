@@ -133,11 +133,13 @@ enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 
-/* Which rows count; and for how many of all, the others among them, there is to be room. */
+/* Which rows count; for how many of all, the others among them, there is to be room; and about how
+ * many may be measured, after which a walk gives up. */
 struct walk_filter {
     bool (*counts)(void *context, uint32_t row);
     void *context;
     uint32_t room;
+    uint64_t budget;
 };
 
 /* The same for the `k` nearest. With an ef above k it ends where the next row is farther than the

@@ -357,11 +357,13 @@ static void run(struct walk *walk, const struct space *space, const struct graph
     struct gathered present = {0, 0};
     pool_reset(pool, room < graph->rows ? room : graph->rows);
     if (!ending->filter) pool->effort = ending->most;
+    uint64_t up_to = ending->filter ? walk->work.measured + ending->filter->budget : 0;
     ending_begin(ending);
     enter(walk, front, space, graph, probe, round, ending);
     for (;;) {
         struct gathered ahead = {0, 0};
-        int going = pool_has_next(pool) && !ending_reached(ending, space, pool);
+        bool may_go = !ending->filter || walk->work.measured < up_to;
+        int going = may_go && pool_has_next(pool) && !ending_reached(ending, space, pool);
         if (going) {
             uint32_t row = pool_take(pool);
             ending_take(ending, row);

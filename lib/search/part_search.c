@@ -21,6 +21,7 @@
 #define FETCH_AHEAD     4
 #define ROOM_SHARE      4 /* one more candidate in so many, as rows that are seen do not lie evenly */
 #define MET             8    /* rows that a step of a walk measures, about */
+#define SCAN_TIMES      2    /* as much costs a row that a walk measures as one that is scanned */
 #define FETCH_MAX       4096 /* bytes of a vector; what is behind them follows by itself */
 
 /* ---- candidates ---------------------------------------------------------------------------- */
@@ -101,6 +102,7 @@ struct effort {          /* of one search in a part */
     uint32_t keep;       /* and room for so many */
     uint32_t survivors;  /* of an inverted file, */
     uint32_t near;       /* and of how many rows it is to find what may be among the nearest */
+    uint64_t budget;     /* rows that walks may measure until a scan of those seen is less work */
 };
 
 static const float *values_of(const struct part_search *s, const struct query *query)
@@ -160,6 +162,7 @@ static void first_effort(const struct part_search *s, const struct part *part, b
     e->keep = for_all_rows(e, keep, e->rows);
     e->least = for_all_rows(e, least, e->rows);
     if (e->enough > e->seen) e->enough = e->seen;
+    e->budget = e->seen / SCAN_TIMES;
 }
 
 struct seen { /* the rows of a part that are live, one after another */
@@ -234,6 +237,14 @@ static void scan(const struct part_search *s, const struct part *part, const str
     scan_part_live(s->s, part, query);
 }
 
+static enum vdb_status scan_seen(struct part_search *s, const struct part *part,
+                                 const struct effort *e, struct query *query, struct vdb_error *err)
+{
+    if (e->seen && codes_are_shorter(s, part, e)) return scan_codes(s, part, e, query, err);
+    scan(s, part, e, query);
+    return VDB_OK;
+}
+
 struct counted { /* what a walk's filter looks at */
     const struct part_search *s;
     uint32_t row_begin;
@@ -245,18 +256,26 @@ static bool counts(void *context, uint32_t row)
     return wanted(c->s, c->row_begin + row);
 }
 
+/* *gave_up: of the rows met few are seen, and to scan all that are is less work than to go on. */
 static enum vdb_status search_index(struct part_search *s, const struct part *part,
-                                    const struct effort *e, const float *values,
+                                    struct effort *e, const float *values,
                                     const struct candidate **candidates, uint32_t *count,
-                                    struct vdb_error *err)
+                                    bool *gave_up, struct vdb_error *err)
 {
+    *gave_up = false;
     struct ivf_effort effort = {e->effort, e->survivors, e->near, e->keep};
     if (part->entry->kind == DISK_PART_IVF)
         return ivf_search(s->scratch, s->walk, &part->ivf, values, &effort, candidates, count, err);
     struct counted counted = {s, part->row_begin};
-    struct walk_filter filter = {counts, &counted, e->keep};
-    return walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->least,
-                          e->seen < e->rows ? &filter : NULL, candidates, count, err);
+    struct walk_filter filter = {counts, &counted, e->keep, e->budget};
+    bool all = e->seen == e->rows;
+    uint64_t before = walk_work_done(s->walk).measured;
+    enum vdb_status status = walk_graph_for(s->walk, &part->graph, s->k, e->effort, e->least,
+                                            all ? NULL : &filter, candidates, count, err);
+    uint64_t measured = walk_work_done(s->walk).measured - before;
+    *gave_up = !all && measured >= e->budget;
+    e->budget -= measured < e->budget ? measured : e->budget;
+    return status;
 }
 
 enum vdb_status part_search(struct part_search *s, const struct part *part, struct query *query,
@@ -266,11 +285,7 @@ enum vdb_status part_search(struct part_search *s, const struct part *part, stru
                        .seen = wanted_in(s, part),
                        .effort = s->options->ef};
     if (e.effort == 0) e.effort = part_effort(part, s->k, s->options->recall);
-    if (scan_is_cheaper(s, part, &e)) {
-        if (e.seen && codes_are_shorter(s, part, &e)) return scan_codes(s, part, &e, query, err);
-        scan(s, part, &e, query);
-        return VDB_OK;
-    }
+    if (scan_is_cheaper(s, part, &e)) return scan_seen(s, part, &e, query, err);
     const float *values = values_of(s, query);
     enum vdb_status status = walk_prepare(s->walk, &part->codes, s->s->kernels, values, err);
     bool measured = part->codes.code == part->vectors && walk_is_exact(s->walk);
@@ -278,8 +293,10 @@ enum vdb_status part_search(struct part_search *s, const struct part *part, stru
     while (!status) {
         const struct candidate *candidates;
         uint32_t count;
-        status = search_index(s, part, &e, values, &candidates, &count, err);
+        bool gave_up;
+        status = search_index(s, part, &e, values, &candidates, &count, &gave_up, err);
         if (status) break;
+        if (gave_up) return scan_seen(s, part, &e, query, err);
         if (enough_wanted(s, part, candidates, count, e.enough) || count >= e.rows) {
             if (measured)
                 take_measured(s, part, candidates, count, query);
@@ -289,8 +306,7 @@ enum vdb_status part_search(struct part_search *s, const struct part *part, stru
         }
         bool ivf = part->entry->kind == DISK_PART_IVF;
         if (ivf ? more_of_ivf(&e, &part->ivf) : more_of_graph(&e, count)) continue;
-        scan(s, part, &e, query);
-        break;
+        return scan_seen(s, part, &e, query, err);
     }
     return status;
 }

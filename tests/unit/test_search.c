@@ -282,6 +282,32 @@ static void few_are_left(struct world *w, struct vdb *db)
     if (found < 0.995) fail_msg("recall %.3f of few", found);
 }
 
+/* Of what is nearest to a query half is gone: its walk would go through all of that. */
+static void the_near_are_gone(void **state)
+{
+    (void)state;
+    struct world w;
+    struct vdb_error err;
+    struct vdb *db = world_make(&w, VDB_METRIC_L2, VDB_TYPE_F32);
+    struct vdb_txn *txn = store_begin(db);
+    const struct vdb_hit *near = brute(&w, 3, false);
+    for (uint32_t i = 0; i < ROWS / 2; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "r%u", near[i].row);
+        must(vdb_txn_delete(txn, id, strlen(id), &err), &err);
+        w.dead[near[i].row] = true;
+    }
+    store_commit(txn);
+    for (uint32_t q = 0; q < QUERIES; q++) {
+        free(w.nearest[0][q]);
+        w.nearest[0][q] = NULL;
+    }
+    double found = recall(&w, db, 100, false);
+    if (found < 0.99) fail_msg("recall %.3f behind what is gone", found);
+    vdb_close(db);
+    world_release(&w);
+}
+
 static void a_world(enum vdb_metric metric, enum vdb_type type)
 {
     struct world w;
@@ -488,13 +514,21 @@ static void among_the_dead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        test(L2_F32),         test(L2_F16),
-        test(L2_I8),          test(L2_U8),
-        test(COSINE_F32),     test(COSINE_F16),
-        test(COSINE_I8),      test(COSINE_U8),
-        test(IP_F32),         test(IP_F16),
-        test(IP_I8),          test(IP_U8),
-        test(the_same_bits),  test(what_cannot_be_searched),
+        test(the_near_are_gone),
+        test(L2_F32),
+        test(L2_F16),
+        test(L2_I8),
+        test(L2_U8),
+        test(COSINE_F32),
+        test(COSINE_F16),
+        test(COSINE_I8),
+        test(COSINE_U8),
+        test(IP_F32),
+        test(IP_F16),
+        test(IP_I8),
+        test(IP_U8),
+        test(the_same_bits),
+        test(what_cannot_be_searched),
         test(among_the_dead),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -429,7 +429,7 @@ static void ends_by_rows_that_count(void **state)
 {
     (void)state;
     struct line line;
-    struct walk_filter filter = {is_even, NULL, 60};
+    struct walk_filter filter = {is_even, NULL, 60, UINT64_MAX / 2};
     int even[LINE], thin[LINE];
     for (int i = 0; i < LINE; i++) {
         even[i] = i + 1;
@@ -442,6 +442,27 @@ static void ends_by_rows_that_count(void **state)
     points_release(&line.points);
     line_init(&line, thin, VDB_METRIC_L2);
     assert_int_equal(expanded(&line, 10, 24, &filter), 23); /* half of ef that count */
+    points_release(&line.points);
+}
+
+static bool is_last(void *context, uint32_t row)
+{
+    (void)context;
+    return row == LINE - 1;
+}
+
+/* Where what counts lies beyond much that does not, it ends by what it may measure. */
+static void gives_up(void **state)
+{
+    (void)state;
+    struct line line;
+    struct walk_filter filter = {is_last, NULL, LINE, UINT64_MAX / 2};
+    int even[LINE];
+    for (int i = 0; i < LINE; i++) even[i] = i + 1;
+    line_init(&line, even, VDB_METRIC_L2);
+    assert_int_equal(expanded(&line, 1, 20, &filter), LINE);
+    filter.budget = 30;
+    assert_in_range(expanded(&line, 1, 20, &filter), 30 / DEGREE, 30);
     points_release(&line.points);
 }
 
@@ -486,7 +507,7 @@ static void far_rows_are_not_kept(void **state)
 {
     (void)state;
     struct points points;
-    struct walk_filter filter = {is_most, NULL, 160};
+    struct walk_filter filter = {is_most, NULL, 160, UINT64_MAX / 2};
     points_init(&points, 4000, 24);
     points_cluster(&points, 20, 0.5, 5);
     points_code(&points, VDB_METRIC_L2, 0);
@@ -683,6 +704,7 @@ int main(void)
         cmocka_unit_test(ends_where_the_next_row_is_far),
         cmocka_unit_test(ends_by_effort_alone),
         cmocka_unit_test(ends_by_rows_that_count),
+        cmocka_unit_test(gives_up),
         cmocka_unit_test(far_rows_are_not_kept),
         cmocka_unit_test(enters_anew_where_it_went_astray),
         cmocka_unit_test(odd_queries),
