@@ -42,7 +42,7 @@ static void history(uint64_t seed, unsigned steps, enum vdb_index_kind index)
 static void a_history_of_flat_parts(void **state)
 {
     (void)state;
-    history(1, 1200, VDB_INDEX_FLAT);
+    history(1, 1500, VDB_INDEX_FLAT);
 }
 
 static void a_history_of_graphs(void **state)
