@@ -45,6 +45,7 @@ void upkeep_now(const struct cli *cli, struct vdb *db, int64_t now_us,
 
 /* ---- compaction ---------------------------------------------------------------------------- */
 
+/* Merges leave some log2 of the rows over 2,048 of them, 8 for half a million. */
 #define PARTS_MANY 8
 
 enum vdb_status upkeep_compaction_due(const struct vdb_snapshot *snapshot,

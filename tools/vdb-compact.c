@@ -55,8 +55,6 @@ static const struct cli_option options[] = {
     {NULL, 0, NULL, NULL, 0},
 };
 
-/* Merges leave some log2 of the rows over 2,048 of them, 8 for half a million. */
-
 struct options {
     struct vdb_compact_options how;
     const char *centroids; /* NULL: not given */

@@ -193,14 +193,19 @@ __attribute__((noinline)) static uint32_t meet(const uint32_t *edges, uint32_t d
     return count;
 }
 
+/* Room for those of a list that are met. */
+static void make_room(const struct walk *walk, struct front *front)
+{
+    if (front->met <= walk->met_limit) return;
+    front->met = 0;
+    front->wrapped = 1;
+}
+
 static struct gathered gather(struct walk *walk, struct front *front, const struct graph *graph,
                               uint32_t row)
 {
     const uint32_t *edges = graph->edges + (size_t)row * graph->degree;
-    if (front->met > walk->met_limit) {
-        front->met = 0;
-        front->wrapped = 1;
-    }
+    make_room(walk, front);
     struct gathered gathered = {
         front->met, meet(edges, graph->degree, graph->rows, walk->visited, walk->met + front->met)};
     front->met += gathered.count;
@@ -241,6 +246,7 @@ static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint3
 {
     uint32_t row = pool_row(key);
     if (!visit(walk->visited, row, rows)) return;
+    make_room(walk, front); /* there may have been a walk before */
     walk->met[front->met++] = row;
     if (key >= walk->pool.limit) return;
     ending_met(ending, key);
