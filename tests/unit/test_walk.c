@@ -587,6 +587,53 @@ static void enters_anew_where_it_went_astray(void **state)
     assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 5, &walked), 0);
 }
 
+/* A tree, each row of which leads to `degree` more, far from the query at 0 and all but the first
+ * in one place; behind it rows without edges, where all pivots but the first are. */
+static void check_after(uint32_t degree)
+{
+    enum { ROWS = 6000, PIVOTS = 12 };
+    struct points points;
+    uint32_t *edges = malloc((size_t)ROWS * degree * sizeof *edges), pivots[PIVOTS] = {0};
+    float query = 0;
+    struct walk *walk = walk_create();
+    assert_non_null(edges);
+    points_init(&points, ROWS, 1);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        points.x[i] = i == 0 ? 200.0f : i < ROWS - PIVOTS ? 201.0f : 255.0f;
+        for (uint32_t j = 0; j < degree; j++) {
+            uint32_t to = i * degree + 1 + j;
+            edges[(size_t)i * degree + j] = to < ROWS - PIVOTS ? to : GRAPH_NO_ROW;
+        }
+    }
+    for (uint32_t i = 1; i < PIVOTS; i++) pivots[i] = ROWS - i;
+    points_code(&points, VDB_METRIC_L2, 0);
+    assert_int_equal(walk_prepare(walk, &points.codes, kernels, &query, NULL), VDB_OK);
+    struct graph graph = {
+        .rows = ROWS, .degree = degree, .edges = edges, .pivots = pivots, .pivot_count = PIVOTS};
+    for (uint32_t ef = 3900 / degree; ef < 4700 / degree; ef++) {
+        const struct candidate *found;
+        uint32_t count;
+        struct walk_work before = walk_work_done(walk);
+        assert_int_equal(walk_graph_for(walk, &graph, 1, ef, ef, NULL, &found, &count, NULL),
+                         VDB_OK);
+        assert_int_equal(found[0].row, 0);
+        /* As many of the tree, and the rows of another walk, or of two. */
+        assert_in_range(walk_work_done(walk).expanded - before.expanded, ef + 4, ef + PIVOTS);
+    }
+    walk_free(walk);
+    free(edges);
+    points_release(&points);
+}
+
+/* However many rows the walk before met, as here with some of these efforts as many as there is
+ * room for: there is room for those that it enters by. */
+static void enters_anew_after_long_walks(void **state)
+{
+    (void)state;
+    check_after(13);
+    check_after(15);
+}
+
 /* ---- scratch space ------------------------------------------------------------------------- */
 
 static uint64_t digest(struct walk *walk, const struct points *points, uint32_t ef)
@@ -707,6 +754,7 @@ int main(void)
         cmocka_unit_test(gives_up),
         cmocka_unit_test(far_rows_are_not_kept),
         cmocka_unit_test(enters_anew_where_it_went_astray),
+        cmocka_unit_test(enters_anew_after_long_walks),
         cmocka_unit_test(odd_queries),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
