@@ -34,6 +34,10 @@ void avx512_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void avx512_tile_u8i8(struct kernel_tile *tile);
 uint32_t avx512_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows);
 uint32_t avx512_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);
+
+/* avx512_scan_u4 is one of these: the second where the CPU has VBMI beside AVX-512. */
+uint32_t shuffle_scan_u4(struct kernel_scan *scan);
+uint32_t vbmi_scan_u4(struct kernel_scan *scan);
 #endif
 
 /* The generic kernels take the element type as a parameter that is a constant wherever they are

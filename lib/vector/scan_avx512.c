@@ -1,9 +1,8 @@
-/* scan_avx512.c: the scan by look-up tables for CPUs with AVX-512, its byte dot product (VNNI) and
- * its permutation of bytes (VBMI).
+/* scan_avx512.c: the scan by look-up tables for CPUs with AVX-512, and the cutting of what it
+ * keeps.
  *
- * The set asks for no VBMI, as its other kernels do without: where a CPU has none (Intel's before
- * Ice Lake), the scan is that of the AVX2 set.
- * SPDX-License-Identifier: BSD-2-Clause */
+ * Where the CPU has VBMI the set takes the scan of scan_vbmi.c; this one is for those that have
+ * none (Intel's before Ice Lake). SPDX-License-Identifier: BSD-2-Clause */
 #include "vector/kernel_sets.h"
 
 #if defined(__x86_64__)
@@ -11,55 +10,75 @@
 #include <immintrin.h>
 
 #include "vector/kernel_cut.h"
-#include "vector/kernel_scan.h"
 
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #pragma clang attribute push(                                                                      \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,f16c"))), \
-    apply_to = function)
-#define UNROLL _Pragma("unroll")
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,f16c"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi,avx2,f16c")
-#define UNROLL _Pragma("GCC unroll 8")
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,f16c")
 #endif
 
-/* Blocks at a time, which share what is loaded of the table, and whose sums do not wait for one
- * another. */
-#define BATCH 4
+#include "vector/scan_avx512.h"
 
-/* Keeps the compiler from loading again what is used twice. */
-KERNEL_INLINE __m512i in_register(__m512i x)
-{
-    __asm__("" : "+v"(x));
-    return x;
-}
-
-/* VPERMB looks 64 bytes up in a table of 64: byte j of each row's four in the j-th of four tables
- * of 16, by an index of 16 * j + code. VPDPBUSD with ones adds up the row's four. `codes` have the
- * code in their low halves. */
-KERNEL_INLINE __m512i look_up(__m512i sums, __m512i table, __m512i codes)
-{
-    const __m512i low = _mm512_set1_epi8(15), which = _mm512_set1_epi32(0x30201000);
-    __m512i index = _mm512_ternarylogic_epi32(codes, low, which, 0xea); /* codes & low | which */
-    return in_register(
-        _mm512_dpbusd_epi32(sums, _mm512_permutexvar_epi8(index, table), _mm512_set1_epi8(1)));
-}
-
-/* Blocks that are scanned together, and others that are fetched meanwhile. */
-struct batch {
-    const uint8_t *at[BATCH], *ahead[BATCH];
+/* VPSHUFB looks 64 bytes up in tables of 16, one a quarter of the register, and so a register has
+ * to hold one code of 64 rows: four blocks are taken at once and their bytes transposed. Quarter q
+ * then has of each block the rows 4q to 4q + 3. */
+struct codes {
+    __m512i j[4];
 };
 
-KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, int k, size_t offset)
+KERNEL_INLINE __m512i rows_by_code(const uint8_t *p)
 {
-    _mm_prefetch((const char *)batch->ahead[k] + offset, _MM_HINT_T1);
-    return batch->at[k] + offset;
+    const __m512i order =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    return _mm512_shuffle_epi8(_mm512_loadu_si512(p), order);
 }
 
-KERNEL_INLINE void batch_sums(const struct kernel_scan *scan, uint32_t whole,
-                              const struct batch *batch, int count, __m512i sums[BATCH])
+KERNEL_INLINE struct codes transpose(const uint8_t *const line[BATCH])
+{
+    __m512i a = rows_by_code(line[0]), b = rows_by_code(line[1]);
+    __m512i c = rows_by_code(line[2]), d = rows_by_code(line[3]);
+    __m512i ab01 = _mm512_unpacklo_epi32(a, b), ab23 = _mm512_unpackhi_epi32(a, b);
+    __m512i cd01 = _mm512_unpacklo_epi32(c, d), cd23 = _mm512_unpackhi_epi32(c, d);
+    return (struct codes){{_mm512_unpacklo_epi64(ab01, cd01), _mm512_unpackhi_epi64(ab01, cd01),
+                           _mm512_unpacklo_epi64(ab23, cd23), _mm512_unpackhi_epi64(ab23, cd23)}};
+}
+
+/* Sums in u16. `odd` has those of bytes 1, 3, ...; `words` adds up pairs of bytes as they lie, so
+ * that it is the sum of the even bytes plus 256 times that of the odd ones, modulo 2^16. */
+struct sums16 {
+    __m512i words, odd;
+};
+
+/* `codes` have the code in the low halves of their bytes. */
+KERNEL_INLINE struct sums16 look_up(struct sums16 s, const uint8_t *table, __m512i codes)
+{
+    __m512i entries = _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)table));
+    __m512i found = _mm512_shuffle_epi8(entries, _mm512_and_si512(codes, _mm512_set1_epi8(15)));
+    return (struct sums16){_mm512_add_epi16(s.words, found),
+                           _mm512_add_epi16(s.odd, _mm512_srli_epi16(found, 8))};
+}
+
+/* Adds them to the sums of the blocks' rows, in their order. */
+KERNEL_INLINE void widen(struct sums16 s, int count, __m512i sums[BATCH])
+{
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i even = _mm512_sub_epi16(s.words, _mm512_slli_epi16(s.odd, 8));
+    __m512i ab = _mm512_unpacklo_epi16(even, s.odd), cd = _mm512_unpackhi_epi16(even, s.odd);
+    sums[0] = _mm512_add_epi32(sums[0], _mm512_unpacklo_epi16(ab, zero));
+    if (count == 1) return;
+    sums[1] = _mm512_add_epi32(sums[1], _mm512_unpackhi_epi16(ab, zero));
+    sums[2] = _mm512_add_epi32(sums[2], _mm512_unpacklo_epi16(cd, zero));
+    sums[3] = _mm512_add_epi32(sums[3], _mm512_unpackhi_epi16(cd, zero));
+}
+
+/* 32 groups add at most 32 * 8 * 255 = 65,280 to a row, which still fits a u16. */
+#define GROUPS_AT_ONCE 32
+
+KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
+                           const struct batch *batch, int count, __m512i sums[BATCH])
 {
     const uint8_t *table = scan->table;
     size_t offset = KERNEL_SCAN_HEADER;
@@ -67,89 +86,34 @@ KERNEL_INLINE void batch_sums(const struct kernel_scan *scan, uint32_t whole,
     {
         sums[k] = _mm512_setzero_si512();
     }
-    for (uint32_t g = 0; g < whole; g++) {
-        __m512i low = in_register(_mm512_loadu_si512(table));
-        __m512i high = in_register(_mm512_loadu_si512(table + 64));
-        UNROLL for (int k = 0; k < count; k++)
-        {
-            __m512i c = in_register(_mm512_loadu_si512(line_of(batch, k, offset)));
-            sums[k] = look_up(sums[k], low, c);
-            sums[k] = look_up(sums[k], high, _mm512_srli_epi32(c, 4));
+    for (uint32_t g = 0; g < scan->groups;) {
+        struct sums16 s = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+        uint32_t end = scan->groups - g < GROUPS_AT_ONCE ? scan->groups : g + GROUPS_AT_ONCE;
+        for (; g < end; g++) {
+            const uint8_t *line[BATCH]; /* a block alone stands for all four */
+            UNROLL for (int k = 0; k < BATCH; k++)
+            {
+                line[k] = line_of(batch, k < count ? k : 0, offset);
+            }
+            struct codes c = transpose(line);
+            UNROLL for (int j = 0; j < 4; j++)
+            {
+                s = look_up(s, table + 16 * j, c.j[j]);
+            }
+            UNROLL for (int j = 0; j < 4 && g < whole; j++)
+            {
+                s = look_up(s, table + 64 + 16 * j, _mm512_srli_epi16(c.j[j], 4));
+            }
+            offset += KERNEL_SCAN_GROUP;
+            table += KERNEL_SCAN_TABLE;
         }
-        offset += KERNEL_SCAN_GROUP;
-        table += KERNEL_SCAN_TABLE;
-    }
-    if (whole == scan->groups) return;
-    UNROLL for (int k = 0; k < count; k++)
-    {
-        __m512i c = _mm512_loadu_si512(line_of(batch, k, offset));
-        sums[k] = look_up(sums[k], _mm512_loadu_si512(table), c);
+        widen(s, count, sums);
     }
 }
 
-struct terms {
-    __m512 unit_b, scale, offset, limit;
-};
-
-KERNEL_INLINE __m512 estimate(const struct terms *t, const uint8_t *block, float base, __m512i sums)
+uint32_t shuffle_scan_u4(struct kernel_scan *scan)
 {
-    __m512 b = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block));
-    __m512 f = _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)block + 1));
-    __m512 product = _mm512_add_ps(_mm512_mul_ps(t->scale, _mm512_cvtepi32_ps(sums)), t->offset);
-    __m512 rest = _mm512_sub_ps(_mm512_mul_ps(t->unit_b, b), _mm512_mul_ps(f, product));
-    return _mm512_add_ps(_mm512_set1_ps(base), rest);
-}
-
-/* Writes all 16 places, for which there is room: compressing right into memory takes far longer on
- * some CPUs (Zen 4) than into a register. */
-static void keep(struct kernel_scan *scan, uint32_t slot, __m512 estimates, __mmask16 kept)
-{
-    const __m512i rows = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i slots = _mm512_add_epi32(_mm512_set1_epi32((int)slot), rows);
-    _mm512_storeu_si512(scan->slots + scan->count, _mm512_maskz_compress_epi32(kept, slots));
-    _mm512_storeu_ps(scan->estimates + scan->count, _mm512_maskz_compress_ps(kept, estimates));
-    scan->count += (uint32_t)__builtin_popcount(kept);
-}
-
-KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
-                              uint32_t done, int count)
-{
-    const struct kernel_scan_block *blocks = scan->blocks + done;
-    struct batch batch;
-    __m512i sums[BATCH];
-    __m512 estimates[BATCH];
-    __mmask16 kept[BATCH];
-    unsigned any = 0;
-    UNROLL for (int k = 0; k < count; k++)
-    {
-        batch.at[k] = blocks[k].at;
-        batch.ahead[k] = kernel_scan_ahead(scan, done + (uint32_t)k);
-    }
-    batch_sums(scan, whole, &batch, count, sums);
-    UNROLL for (int k = 0; k < count; k++)
-    {
-        estimates[k] = estimate(t, line_of(&batch, k, 0), blocks[k].base, sums[k]);
-        kept[k] = _mm512_cmp_ps_mask(estimates[k], t->limit, _CMP_LT_OQ);
-        any |= kept[k];
-    }
-    if (__builtin_expect(any == 0, 1)) return;
-    UNROLL for (int k = 0; k < count; k++)
-    {
-        if (kept[k]) keep(scan, blocks[k].slot, estimates[k], kept[k]);
-    }
-}
-
-static uint32_t scan_u4(struct kernel_scan *scan)
-{
-    const struct terms t = {_mm512_set1_ps(scan->unit_b), _mm512_set1_ps(scan->scale),
-                            _mm512_set1_ps(scan->offset), _mm512_set1_ps(scan->limit)};
-    const uint32_t whole = kernel_scan_whole_groups(scan);
-    uint32_t done = 0;
-    for (; scan->block_count - done >= BATCH && kernel_scan_has_room(scan, BATCH); done += BATCH)
-        scan_batch(scan, &t, whole, done, BATCH);
-    for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
-        scan_batch(scan, &t, whole, done, 1);
-    return done;
+    return scan_blocks(scan, sums_of);
 }
 
 /* ---- cutting ------------------------------------------------------------------------------- */
@@ -213,7 +177,7 @@ void avx512_cut_scan(struct kernel_scan *scan, uint32_t wanted)
 
 uint32_t avx512_scan_u4(struct kernel_scan *scan)
 {
-    return __builtin_cpu_supports("avx512vbmi") ? scan_u4(scan) : avx2_scan_u4(scan);
+    return __builtin_cpu_supports("avx512vbmi") ? vbmi_scan_u4(scan) : shuffle_scan_u4(scan);
 }
 
 #endif
