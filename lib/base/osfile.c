@@ -223,11 +223,20 @@ int osfile_map_private(const struct osfile *file, size_t len, uint8_t **mapping)
     return 0;
 }
 
-void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
+/* The whole huge pages in a mapping. */
+static size_t huge_pages(const uint8_t *mapping, size_t len, void **first)
 {
     uintptr_t begin = ((uintptr_t)mapping + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1),
               end = ((uintptr_t)mapping + len) & ~(uintptr_t)(HUGE_PAGE - 1);
-    if (begin < end) madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+    *first = (void *)begin;
+    return begin < end ? end - begin : 0;
+}
+
+void osfile_want_huge_pages(const uint8_t *mapping, size_t len)
+{
+    void *first;
+    size_t huge = huge_pages(mapping, len, &first);
+    if (huge) madvise(first, huge, MADV_HUGEPAGE);
 }
 
 #ifndef MADV_POPULATE_READ
@@ -250,7 +259,15 @@ void osfile_settle(const struct osfile *file, uint64_t off, size_t len)
     posix_fadvise(file->fd, (off_t)off, (off_t)len, POSIX_FADV_DONTNEED);
     if (osfile_map(file, off, len, &mapping) != 0) return;
     size_t before = page_part((uintptr_t)mapping);
-    osfile_want_huge_pages(mapping, len);
+    void *first;
+    size_t huge = huge_pages(mapping, len, &first);
+    if (huge) {
+        /* Before what precedes them, since reading that ahead would reach into them with small
+         * pages, and so would reading on from one of them to the next. */
+        madvise(first, huge, MADV_HUGEPAGE);
+        madvise(first, huge, MADV_RANDOM);
+        madvise(first, huge, MADV_POPULATE_READ);
+    }
     madvise((void *)((uintptr_t)mapping - before), len + before, MADV_POPULATE_READ);
     osfile_unmap(mapping, len);
 }
