@@ -1,6 +1,7 @@
 /* peers_vdb.cc: libvdb for `make bench-peers`; its indexes are built by the tool vdb-add.
  *
- * An effort is an ef. Commands and output: peers.h.
+ * An effort is an ef. As with the tools, VDB_ISA in the environment names a kernel set. Commands and
+ * output: peers.h.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "peers.h"
 
@@ -20,6 +21,7 @@ struct Vdb : Peer {
         vdb_open_options how = VDB_OPEN_OPTIONS_INIT;
         how.read_only = 1;
         how.threads = 1;
+        how.isa = getenv("VDB_ISA");
         if (vdb_open(index.c_str(), &how, &db, &err) || vdb_snapshot_open(db, &snapshot, &err))
             give_up(index, err.message);
         check_ids();
