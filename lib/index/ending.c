@@ -103,6 +103,7 @@ bool ending_reached(struct ending *ending, const struct space *space, struct poo
     if (ending->stretch > 0 && nearest->count >= ending->k) {
         uint64_t key = far_key(ending, space, nearest->keys[ending->k - 1]);
         tighten(ending, pool, key);
+        if (pool->next >= pool->count) return true; /* it has left the pool */
         far = pool->keys[pool->next] > key;
     }
     if (!ending->filter) return far && pool->next >= ending->least;

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "index/ending.h"
 #include "index/graph.h"
 #include "points.h"
 
@@ -518,6 +519,32 @@ static void far_rows_are_not_kept(void **state)
     points_release(&points);
 }
 
+/* A walk that no longer has what it last knew it to have, enough rows that count among the nearest,
+ * ends where its next row is dropped for being far: there is none to go on from. */
+static void ends_where_the_next_row_is_dropped(void **state)
+{
+    (void)state;
+    struct line line;
+    struct space space;
+    struct walk_filter filter = {is_even, NULL, LINE, UINT64_MAX / 2};
+    int even[LINE];
+    for (int i = 0; i < LINE; i++) even[i] = i + 1;
+    line_init(&line, even, VDB_METRIC_L2);
+    space_init(&space, &line.points.codes, kernels, SPACE_L2);
+    uint64_t nearest[2], keys[8] = {pool_key(1, 0) | 1, pool_key(4, 1) | 1, pool_key(100, 9)};
+    struct pool pool = {
+        .keys = keys, .count = 3, .capacity = 7, .effort = 7, .next = 2, .limit = UINT64_MAX};
+    struct ending ending;
+    ending_init(&ending, &space, &line.graph, 1, 4, 2, &filter, nearest);
+    ending_begin(&ending);
+    ending_met(&ending, keys[0]);
+    ending.turns = 3;
+    ending.ample = true;
+    assert_true(ending_reached(&ending, &space, &pool));
+    assert_int_equal(pool.count, 2);
+    points_release(&line.points);
+}
+
 /* ---- walks that went astray ----------------------------------------------------------------- */
 
 #define TRAP 40 /* rows, from the first on, where the nearest pivots lead to */
@@ -760,3 +787,4 @@ int main(void)
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, setup, NULL);
 }
+        cmocka_unit_test(ends_where_the_next_row_is_dropped),
