@@ -25,8 +25,8 @@ struct ending {
     bool ample;                       /* of the `keep` nearest, enough count */
 };
 
-/* For the `k` nearest, 1 or more, with effort ef; a k of 0 is none in particular. `keys` has room
- * for k + 1 if there is a filter. */
+/* For the `k` nearest, 1 or more, with effort ef; a k of 0, without a filter, is none in
+ * particular. `keys` has room for k + 1 if there is a filter. */
 void ending_init(struct ending *ending, const struct space *space, const struct graph *graph,
                  uint32_t k, uint32_t ef, uint32_t keep, const struct walk_filter *filter,
                  uint64_t *keys);

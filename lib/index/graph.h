@@ -128,13 +128,13 @@ int walk_is_exact(const struct walk *walk);
 /* For the query prepared: the up to `keep` nearest rows that the walk meets, nearest first, ties by
  * row: *count of them in *candidates, which belong to the walk until its next use. It ends when the
  * `ef` nearest are expanded; ef is the effort, and may be below `keep`. A `keep` of 0 is 1. Every
- * edge and pivot is checked against graph->rows. Errors: VDB_NO_MEMORY. */
+ * edge and pivot is checked against graph->rows. Errors: as walk_graph_for. */
 enum vdb_status walk_graph(struct walk *walk, const struct graph *graph, uint32_t ef, uint32_t keep,
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err);
 
 /* Which rows count; for how many of all, the others among them, there is to be room; and about how
- * many may be measured, after which a walk gives up. */
+ * many may be measured, by all walks of a query together, until it gives up. */
 struct walk_filter {
     bool (*counts)(void *context, uint32_t row);
     void *context;
@@ -150,7 +150,9 @@ struct walk_filter {
  * and all that lie between them, within the `keep` nearest rows of all. So effort grows where rows
  * do not count and nowhere else. Those of the candidates that do not count are the caller's to
  * drop. Where what it finds is much farther from the query than from its own neighbours, it walks
- * once or twice more from other pivots, which takes as long again; with a k of 0 it does not. */
+ * once or twice more from other pivots, which takes as long again, unless it gave up. A k of 0 is
+ * none in particular: it goes without a filter, and without another walk. Errors: VDB_NO_MEMORY,
+ * and VDB_LIMIT of a graph of more than 2^31 rows. */
 enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uint32_t k,
                                uint32_t ef, uint32_t keep, const struct walk_filter *filter,
                                const struct candidate **candidates, uint32_t *count,

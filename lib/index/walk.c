@@ -168,6 +168,7 @@ struct gathered { /* walk->met[begin .. begin + count) */
 struct front {  /* where a walk stands */
     size_t met; /* entries of walk->met in use */
     int wrapped;
+    uint64_t most; /* walk->work.measured with which it gives up */
 };
 
 /* Sets the row's bit; 1 where it was clear. Rows out of range are never new. */
@@ -355,6 +356,11 @@ static void clear_visited(struct walk *walk, const struct front *front, uint32_t
     for (size_t i = 0; i < front->met; i++) walk->visited[walk->met[i] >> 6] = 0;
 }
 
+static bool may_go_on(const struct walk *walk, const struct front *front)
+{
+    return walk->work.measured < front->most;
+}
+
 static void run(struct walk *walk, const struct space *space, const struct graph *graph,
                 const struct probe *probe, struct ending *ending, uint32_t room, uint32_t round,
                 struct front *front)
@@ -363,13 +369,12 @@ static void run(struct walk *walk, const struct space *space, const struct graph
     struct gathered present = {0, 0};
     pool_reset(pool, room < graph->rows ? room : graph->rows);
     if (!ending->filter) pool->effort = ending->most;
-    uint64_t up_to = ending->filter ? walk->work.measured + ending->filter->budget : 0;
     ending_begin(ending);
     enter(walk, front, space, graph, probe, round, ending);
     for (;;) {
         struct gathered ahead = {0, 0};
-        bool may_go = !ending->filter || walk->work.measured < up_to;
-        int going = may_go && pool_has_next(pool) && !ending_reached(ending, space, pool);
+        int going =
+            may_go_on(walk, front) && pool_has_next(pool) && !ending_reached(ending, space, pool);
         if (going) {
             uint32_t row = pool_take(pool);
             ending_take(ending, row);
@@ -390,7 +395,7 @@ void walk_run(struct walk *walk, const struct space *space, const struct graph *
 {
     struct ending ending;
     ending_init(&ending, space, graph, 0, ef, keep, NULL, NULL);
-    struct front front = {0, 0};
+    struct front front = {.most = UINT64_MAX};
     run(walk, space, graph, probe, &ending, keep, 0, &front);
     clear_visited(walk, &front, graph->rows);
 }
@@ -598,9 +603,10 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
         !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||
         !reserve_nearest(walk, stray_bytes(&walk->space)))
         return error_no_memory(err);
-    struct front front = {0, 0};
+    struct front front = {.most = filter ? walk->work.measured + filter->budget : UINT64_MAX};
     run(walk, &walk->space, &bounded, &walk->probe, &ending, room, 0, &front);
-    for (uint32_t round = 1; round < ROUNDS && k && is_astray(walk, &bounded, round); round++) {
+    for (uint32_t round = 1; round < ROUNDS && k; round++) {
+        if (!may_go_on(walk, &front) || !is_astray(walk, &bounded, round)) break;
         uint32_t found = walk->pool.count;
         if (!keep_found(walk)) return error_no_memory(err);
         run(walk, &walk->space, &bounded, &walk->probe, &ending, room, round, &front);

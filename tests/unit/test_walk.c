@@ -549,6 +549,8 @@ static void ends_where_the_next_row_is_dropped(void **state)
 
 #define TRAP 40 /* rows, from the first on, where the nearest pivots lead to */
 
+static const uint32_t trap_pivots[] = {0, 1, TRAP};
+
 /* A trap of rows near to each other, and a chain from far behind it to rows near the query at 0,
  * with no edge from the one to the other. `together`: rows of the trap are all in one place. */
 static void trap_init(struct line *line, bool together)
@@ -562,26 +564,24 @@ static void trap_init(struct line *line, bool together)
             line->edges[i * DEGREE + n++] = --j;
     }
     line->points.x[TRAP] = 255;
-}
-
-static const uint32_t trap_pivots[] = {0, 1, TRAP};
-
-static uint32_t nearest_in_trap(struct line *line, enum vdb_metric metric, float place, uint32_t k,
-                                uint32_t *walked)
-{
-    struct walk *walk = walk_create();
-    const struct candidate *found;
-    uint32_t count, row;
     line->graph = (struct graph){.rows = LINE,
                                  .degree = DEGREE,
                                  .edges = line->edges,
                                  .pivots = trap_pivots,
                                  .pivot_count = 3};
-    points_code(&line->points, metric, 0);
+}
+
+static uint32_t nearest_in_trap(struct line *line, float place, uint32_t k,
+                                const struct walk_filter *filter, uint32_t *walked)
+{
+    struct walk *walk = walk_create();
+    const struct candidate *found;
+    uint32_t count, row;
+    points_code(&line->points, VDB_METRIC_L2, 0);
     assert_int_equal(walk_prepare(walk, &line->points.codes, kernels, &place, NULL), VDB_OK);
-    assert_int_equal(walk_graph_for(walk, &line->graph, k, 12, 12, NULL, &found, &count, NULL),
+    assert_int_equal(walk_graph_for(walk, &line->graph, k, 12, 12, filter, &found, &count, NULL),
                      VDB_OK);
-    assert_int_equal(count, 12);
+    assert_true(filter || count == 12);
     for (uint32_t i = 1; i < count; i++) {
         assert_true(found[i - 1].distance <= found[i].distance);
         assert_int_not_equal(found[i - 1].row, found[i].row);
@@ -601,17 +601,42 @@ static void enters_anew_where_it_went_astray(void **state)
     struct line line;
     uint32_t walked, plain;
     trap_init(&line, false);
-    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 0, &plain), 0);
+    assert_int_equal(nearest_in_trap(&line, 0, 0, NULL, &plain), 0);
     trap_init(&line, false);
-    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 5, &walked), LINE - 1);
+    assert_int_equal(nearest_in_trap(&line, 0, 5, NULL, &walked), LINE - 1);
     assert_in_range(walked, plain + 12, plain + LINE);
     trap_init(&line, false); /* a query that is like the rows there */
-    assert_in_range(nearest_in_trap(&line, VDB_METRIC_L2, 75, 0, &plain), 15, 15);
+    assert_in_range(nearest_in_trap(&line, 75, 0, NULL, &plain), 15, 15);
     trap_init(&line, false);
-    assert_in_range(nearest_in_trap(&line, VDB_METRIC_L2, 75, 5, &walked), 15, 15);
+    assert_in_range(nearest_in_trap(&line, 75, 5, NULL, &walked), 15, 15);
     assert_int_equal(walked, plain);
     trap_init(&line, true); /* of equal rows nothing can be told */
-    assert_int_equal(nearest_in_trap(&line, VDB_METRIC_L2, 0, 5, &walked), 0);
+    assert_int_equal(nearest_in_trap(&line, 0, 5, NULL, &walked), 0);
+}
+
+static bool is_any(void *context, uint32_t row)
+{
+    (void)context;
+    return row < LINE;
+}
+
+/* What it may measure is for all its walks together, and the one that gave up is the last. */
+static void gives_up_instead_of_entering_anew(void **state)
+{
+    (void)state;
+    struct line line;
+    struct walk_filter filter = {is_any, NULL, 24, UINT64_MAX / 2};
+    uint32_t walked, plain;
+    trap_init(&line, false);
+    assert_int_equal(nearest_in_trap(&line, 0, 5, &filter, &walked), LINE - 1);
+    for (filter.budget = 10; filter.budget <= 18; filter.budget++) {
+        trap_init(&line, false);
+        assert_int_equal(nearest_in_trap(&line, 0, 5, &filter, &walked), 0);
+        trap_init(&line, false);
+        line.graph.pivot_count = 2; /* there is nothing to enter anew by */
+        assert_int_equal(nearest_in_trap(&line, 0, 5, &filter, &plain), 0);
+        assert_int_equal(walked, plain);
+    }
 }
 
 /* A tree, each row of which leads to `degree` more, far from the query at 0 and all but the first
@@ -779,12 +804,13 @@ int main(void)
         cmocka_unit_test(ends_by_effort_alone),
         cmocka_unit_test(ends_by_rows_that_count),
         cmocka_unit_test(gives_up),
+        cmocka_unit_test(ends_where_the_next_row_is_dropped),
         cmocka_unit_test(far_rows_are_not_kept),
         cmocka_unit_test(enters_anew_where_it_went_astray),
         cmocka_unit_test(enters_anew_after_long_walks),
+        cmocka_unit_test(gives_up_instead_of_entering_anew),
         cmocka_unit_test(odd_queries),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, setup, NULL);
 }
-        cmocka_unit_test(ends_where_the_next_row_is_dropped),
