@@ -80,6 +80,17 @@ static int reserve_pivots(struct walk *walk, uint32_t count)
     return 1;
 }
 
+static int reserve_before(struct walk *walk, size_t room)
+{
+    if (room <= walk->before_room) return 1;
+    uint64_t *before = malloc(room * sizeof *before);
+    if (!before) return 0;
+    free(walk->before);
+    walk->before = before;
+    walk->before_room = room;
+    return 1;
+}
+
 static int reserve_nearest(struct walk *walk, size_t bytes)
 {
     if (bytes <= walk->nearest_room) return 1;
@@ -552,20 +563,6 @@ static bool is_astray(const struct walk *walk, const struct graph *graph, uint32
            stray_ratio(&walk->space, graph, &walk->pool, walk->nearest) > ratios[round];
 }
 
-static int keep_found(struct walk *walk)
-{
-    const struct pool *pool = &walk->pool;
-    if (pool->count > walk->before_room) {
-        uint64_t *before = malloc(pool->count * sizeof *before);
-        if (!before) return 0;
-        free(walk->before);
-        walk->before = before;
-        walk->before_room = pool->count;
-    }
-    memcpy(walk->before, pool->keys, pool->count * sizeof *pool->keys);
-    return 1;
-}
-
 /* Puts what earlier rounds found into the pool, but what is there. */
 static void add_found(struct pool *pool, const uint64_t *keys, uint32_t count)
 {
@@ -600,15 +597,16 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
     if (k && keep < ef) keep = ef;
     uint32_t room = room_for(&ending, ef, keep, bounded.rows);
     if (!walk_reserve(walk, bounded.rows, bounded.degree, room) ||
-        !walk_reserve_found(walk, room) || !reserve_pivots(walk, bounded.pivot_count) ||
+        !walk_reserve_found(walk, room) || !reserve_before(walk, room) ||
+        !reserve_pivots(walk, bounded.pivot_count) ||
         !reserve_nearest(walk, stray_bytes(&walk->space)))
-        return error_no_memory(err);
+        return error_no_memory(err); /* nothing fails from here on, with rows noted as visited */
     struct front front = {.most = filter ? walk->work.measured + filter->budget : UINT64_MAX};
     run(walk, &walk->space, &bounded, &walk->probe, &ending, room, 0, &front);
     for (uint32_t round = 1; round < ROUNDS && k; round++) {
         if (!may_go_on(walk, &front) || !is_astray(walk, &bounded, round)) break;
         uint32_t found = walk->pool.count;
-        if (!keep_found(walk)) return error_no_memory(err);
+        memcpy(walk->before, walk->pool.keys, found * sizeof *walk->before);
         run(walk, &walk->space, &bounded, &walk->probe, &ending, room, round, &front);
         add_found(&walk->pool, walk->before, found);
     }
