@@ -5,8 +5,8 @@
  * rows of the part: by counts of what their searches do (index/cost.h), for several k and recalls,
  * of which the mean ratio decides. A merge goes on with the graph of its largest part where that
  * costs less than a new one, and with its codes and calibration as far as they fit. A build holds
- * them in memory and nothing else that grows with the rows. SPDX-License-Identifier: BSD-2-Clause
- */
+ * them in memory and nothing else that grows with the rows.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_index.h"
 
 #include <math.h>
@@ -90,10 +90,14 @@ static bool grown(uint32_t from, uint32_t to, uint32_t eighths)
     return mark <= to;
 }
 
-/* Whether what was measured of the base is kept, for so many rows. */
-static bool measured_holds(const struct part *base, uint32_t rows)
+/* Whether what was measured of the base may be kept. On another grid, which rows of another kind
+ * ask for, its walks would not find the same, nor be as far off. */
+static bool may_keep(const struct indexer *x)
 {
-    return rows / MEASURED_TIMES < part_graph_measured_rows(base);
+    const struct codes *before = &x->base->codes, *now = &x->eight.view;
+    bool regridded = before->scale != now->scale || before->zero != now->zero;
+    if (before->kind == CODES_8 && regridded) return false;
+    return x->source.build->count / MEASURED_TIMES < part_graph_measured_rows(x->base);
 }
 
 /* Whether putting the others into the base's graph is less work than a graph of all
@@ -193,32 +197,33 @@ static enum vdb_status estimate_dimension(struct indexer *x, struct vdb_error *e
 }
 
 /* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
-
 static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error *err)
 {
     struct quantizer quantizer = {1, 0};
     enum vdb_status status = VDB_OK;
-    const struct part_build *b = x->source.build;
+    bool fits = false, coded = part_source_is_coded(&x->source);
     *good = true;
-    bool fits = false;
-    if (x->base && x->base->codes.kind == CODES_8 && !part_source_is_coded(&x->source)) {
+    if (x->base && x->base->codes.kind == CODES_8 && !coded) {
         quantizer = (struct quantizer){x->base->codes.scale, x->base->codes.zero};
         status = grid_fits(x, &quantizer, &fits, err);
     }
-    if (!status && !fits && !part_source_is_coded(&x->source)) {
+    if (!status && !fits && !coded) {
         double recall;
         status = choose_grid(x, &quantizer, &recall, err);
-        *good = recall >= RECALL_MIN || b->index != VDB_INDEX_AUTO;
+        *good = recall >= RECALL_MIN || x->source.build->index != VDB_INDEX_AUTO;
     }
-    if (!status && *good)
-        status = part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
-                                 &x->eight, err);
+    if (status || !*good) return status;
+    return part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
+                           &x->eight, err);
+}
+
+static enum vdb_status find_dimension(struct indexer *x, struct vdb_error *err)
+{
     const struct calibration *before = x->base ? &x->base->calibration : NULL;
-    if (!before || !before->dimension || !measured_holds(x->base, b->count))
-        return status || !*good ? status : estimate_dimension(x, err);
+    if (!before || !before->dimension || !may_keep(x)) return estimate_dimension(x, err);
     x->dimension = before->dimension;
     x->hubness = before->hubness;
-    return status;
+    return VDB_OK;
 }
 
 static enum vdb_status write_calibration(const struct indexer *x, struct calibration *c,
@@ -364,7 +369,7 @@ static enum vdb_status check_kept(struct indexer *x, bool *holds, struct vdb_err
 static enum vdb_status keep(struct indexer *x, bool *kept, struct vdb_error *err)
 {
     uint32_t rows = x->source.build->count;
-    *kept = x->base->calibration.curve_count && measured_holds(x->base, rows);
+    *kept = x->base->calibration.curve_count && may_keep(x);
     enum vdb_status status = *kept ? part_graph_keep(&x->graph, x->base, err) : VDB_OK;
     if (!status && *kept && grown(x->base->graph.rows, rows, CHECK_EIGHTHS))
         status = check_kept(x, kept, err);
@@ -403,6 +408,8 @@ static enum vdb_status build_index(struct indexer *x, struct manifest *m, uint16
     bool good;
     enum vdb_status status = code_rows(x, &good, err);
     if (status || !good) return status;
+    status = find_dimension(x, err);
+    if (status) return status;
     if (x->base) return merge(x, m, kind, err);
     if (index == VDB_INDEX_AUTO) return race(x, m, kind, err);
     *kind = index == VDB_INDEX_IVF ? DISK_PART_IVF : DISK_PART_GRAPH;

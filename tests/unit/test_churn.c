@@ -387,6 +387,15 @@ static struct vdb *come(uint32_t wide)
     merge(db, 1);
     return db;
 }
+/* How far estimates by the codes of the only part are off. */
+static float error_of(struct vdb *db)
+{
+    const struct vdb_snapshot *s = store_snapshot(db);
+    float error = s->generation->parts[0].codes.error;
+    vdb_snapshot_close(s);
+    return error;
+}
+
 
 static void what_was_measured_is_kept_for_more_of_the_kind(void **state)
 {
@@ -457,7 +466,27 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(rows_of_another_kind_are_measured, setup, teardown),
         cmocka_unit_test_setup_teardown(rows_that_have_doubled_are_measured, setup, teardown),
+/* Also where nothing is checked yet: rows beyond the grid of those before ask for another one, on
+ * which codes are farther off. */
+static void rows_beyond_the_grid_are_measured(void **state)
+{
+    (void)state;
+    struct vdb *db = come(3);
+    put_range(db, 4000, 4300); /* behind a mark of a check */
+    merge(db, 1);
+    float before = error_of(db);
+    struct calibration kept = measured_of(db);
+    assert_int_equal(kept.measured_rows, 4000);
+    for (uint32_t i = 4300 * DIM; i < 4400 * DIM; i++) rows.x[i] *= 20;
+    put_range(db, 4300, 4400);
+    merge(db, 1);
+    assert_int_equal(measured_of(db).measured_rows, 0);
+    assert_true(error_of(db) > 5 * before);
+    vdb_close(db);
+}
+
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
+        cmocka_unit_test_setup_teardown(rows_beyond_the_grid_are_measured, setup, teardown),
