@@ -285,10 +285,37 @@ make_many() {
     [ "$(ls -A)" = $'big.jsonl\nbig.vdb\ngraph.vdb\nivf.vdb\nout.vdb' ]
 }
 
-@test "--progress tells how far it is" {
-    make_many
-    ends 0 vdb-compact -q --progress --index graph many.vdb
-    [ -n "$stderr" ]
+# Each report comes a second and a quarter after the one before, whatever the machine: of a phase of
+# so many rows the time left follows from the share that is done.
+@test "--progress tells each phase, how far it is, and the time left" {
+    [ "$VDB_MODE" = release ] || skip "a sanitizer's runtime is to come first"
+    ${CC:-cc} -shared -fPIC "$VDB_SOURCE_DIR/tests/tools/preload/slowclock.c" -o slowclock.so
+    python3 "$brute" make 3000 8 1 | vdb-add -q --create many.vdb
+    for output in "" "--output out.vdb"; do
+        LD_PRELOAD=$PWD/slowclock.so ends 0 vdb-compact -q -j 1 --progress --index graph $output many.vdb
+        printf '%s\n' "$stderr" >progress
+        python3 - progress <<'EOF'
+import re, sys
+FORM = r"(\S.*?)  \[(#*)(\.*)\] +(\d+)%  (\d+)/s(?:  (\d+):(\d\d) left)?"
+lines = [re.fullmatch(FORM, line) for line in open(sys.argv[1]).read().splitlines()]
+build = [match for match in lines if match and match[1] == "build graph"]
+assert len(build) > 10, build
+assert any(match and match[1] == "write vectors" for match in lines)
+last = -1
+for number, (_, bar, rest, share, rate, minutes, seconds) in enumerate(m.groups() for m in build):
+    share = int(share)
+    assert len(bar) + len(rest) == 20 and len(bar) == share // 5, (bar, share)
+    assert last <= share <= 100
+    last, elapsed = share, number * 1.25
+    if not number or not share:
+        continue
+    left = int(minutes) * 60 + int(seconds)
+    least, most = (elapsed * (100 - s) / s for s in (share + 1, share))
+    assert least - 1 <= left <= most, (share, elapsed, left)
+    assert share / 100 - 0.01 <= int(rate) * elapsed / 3000 <= share / 100 + 0.05
+assert last == 100
+EOF
+    done
 }
 
 @test "wrong usage" {
