@@ -434,17 +434,15 @@ static void merge_cost(struct world *w)
 {
     static const unsigned percents[] = {1, 5, 20, 50};
     double build;
-    begin(w, "cost", 1);
-    end(w);
     w->live_count = w->rows.rows;
     for (uint32_t i = 0; i < w->live_count; i++) w->live[i] = i;
     vdb_close(fresh(w, &build));
     printf("# a part of %u rows built in %.2f s\n", w->live_count, build);
+    unlink("fresh.vdb");
     for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
         uint32_t old = (uint32_t)((uint64_t)w->rows.rows * 100 / (100 + percents[i]));
         uint32_t some = w->rows.rows - old;
         begin(w, "cost", old);
-        change(w, w->db, NULL, 0, w->live + old, 0);
         for (uint32_t j = 0; j < some; j++) w->live[old + j] = old + j;
         change(w, w->db, NULL, 0, w->live + old, some);
         double seconds = maintain(w->db, 1), share = (double)some / w->rows.rows;
