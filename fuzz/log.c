@@ -3,7 +3,8 @@
  *
  * Whatever the records, each call ends and stays in bounds. Where a commit can be made behind what
  * was recovered, and the check has found nothing there, it is there afterwards, in the index that
- * is opened anew, behind all that was there before. SPDX-License-Identifier: BSD-2-Clause */
+ * is opened anew, behind all that was there before.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

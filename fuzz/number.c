@@ -3,7 +3,8 @@
  *
  * The first byte says which. The C library's strtoull, strtod and strtof are the judges of what a
  * number is worth. The linker puts a leap out of the call in the place of cli_usage_error, which
- * ends a tool. SPDX-License-Identifier: BSD-2-Clause */
+ * ends a tool.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,8 @@
  * Everything that reads an index is called: the check, the search for what is sound, then, where
  * the file opens, all that a snapshot gives, of the newest state and of past ones. What the calls
  * answer is of no account; that they return is. The input is the file without its holes:
- * aid/image.h. SPDX-License-Identifier: BSD-2-Clause */
+ * aid/image.h.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 #include <unistd.h>
 

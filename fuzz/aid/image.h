@@ -3,7 +3,8 @@
  * An index is mostly zeros, kept between structures that begin at round offsets. An input leaves
  * runs of them out: it is pieces, each a count of zeros and a count of bytes, le32, and then these
  * bytes. Whatever the input, it means some file: a count that goes beyond the input or beyond
- * IMAGE_MAX is cut there. SPDX-License-Identifier: BSD-2-Clause */
+ * IMAGE_MAX is cut there.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef FUZZ_AID_IMAGE_H
 #define FUZZ_AID_IMAGE_H
 

@@ -4,7 +4,8 @@
  * id, and a byte each of its dimensions, metric and element type (0 and what there is none of
  * become some that there are), and of the length of the log's first extent in units of 256 bytes
  * (0: as in a new index). What follows are the bytes of the log, where that of a new index
- * begins. SPDX-License-Identifier: BSD-2-Clause */
+ * begins.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef FUZZ_AID_LOGHEAD_H
 #define FUZZ_AID_LOGHEAD_H
 

@@ -1,5 +1,6 @@
 /* mutate.c: what changes inputs where there is no libFuzzer to do so, for aid/replay.c and
- * aid/afl.c. SPDX-License-Identifier: BSD-2-Clause */
+ * aid/afl.c.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
 #include "aid/fuzz.h"

@@ -1,7 +1,8 @@
 /* mutator.c: changes of index files, logs and streams that get past their checksums.
  *
  * What is in a file is found by its own tables as far as these make sense, which after many changes
- * they need not. SPDX-License-Identifier: BSD-2-Clause */
+ * they need not.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "aid/mutator.h"
 
 #include <lz4.h>

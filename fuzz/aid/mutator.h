@@ -2,7 +2,8 @@
  *
  * Each takes what a LLVMFuzzerCustomMutator does and returns what that does. Most changes are made
  * in one of the structures that it finds, to numbers more than to other bytes; checks are then made
- * anew, but for one change in 16. SPDX-License-Identifier: BSD-2-Clause */
+ * anew, but for one change in 16.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef FUZZ_AID_MUTATOR_H
 #define FUZZ_AID_MUTATOR_H
 

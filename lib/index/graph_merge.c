@@ -5,7 +5,8 @@
  * nearest first again (graph_prune.c): where distances fall, what was kept ends. Edges back go
  * among what is kept, in its order, and what fills the list gives way. So a list is pruned again
  * only when nothing fills it any more, once in so many edges back as are between what pruning keeps
- * and the degree. SPDX-License-Identifier: BSD-2-Clause */
+ * and the degree.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/graph_merge.h"
 
 #include <stdlib.h>

@@ -6,15 +6,16 @@
  * DATA and QUERIES are gzipped IDX images, which are stored as bytes, or 32-bit floats behind their
  * count and dimension (.fbin). The scenarios, all of them where none is named:
  *
- * random    50 times 5% of the rows, drawn at random, are deleted and put in again
- * merges    100 times as many rows as are 1% of those there are come, and each time all become one
- * part clustered 10 times the 5% nearest to a row go, and as many that were not there come window
- * 50 times the oldest 5% go, and as many that were not there come cost      what merging 1, 5, 20
- * and 50% into a part costs, against building it
+ *     random     50 times 5% of the rows, drawn at random, are deleted and put in again
+ *     merges     100 times as many rows as are 1% of those there are come, and become one part
+ *                with them each time
+ *     clustered  10 times the 5% nearest to a row go, and as many that were not there come
+ *     window     50 times the oldest 5% go, and as many that were not there come
+ *     cost       what merging 1, 5, 20 and 50% into a part costs, against building it
  *
  * Prints lines that begin with `#`, then rows of the table of `make bench`: FIGURE, REACHED,
- * TARGET, and yes or no. Files lie in the working directory. SPDX-License-Identifier: BSD-2-Clause
- */
+ * TARGET, and yes or no. Files lie in the working directory.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -437,8 +438,8 @@ static void merge_cost(struct world *w)
     w->live_count = w->rows.rows;
     for (uint32_t i = 0; i < w->live_count; i++) w->live[i] = i;
     vdb_close(fresh(w, &build));
-    printf("# a part of %u rows built in %.2f s\n", w->live_count, build);
     unlink("fresh.vdb");
+    printf("# a part of %u rows built in %.2f s\n", w->live_count, build);
     for (size_t i = 0; i < sizeof percents / sizeof *percents; i++) {
         uint32_t old = (uint32_t)((uint64_t)w->rows.rows * 100 / (100 + percents[i]));
         uint32_t some = w->rows.rows - old;

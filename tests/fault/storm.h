@@ -4,7 +4,8 @@
  * that half a batch shows in any state by itself. A row's vector and metadata follow from the batch
  * that put it and its place there. Beside its groups every batch puts one row, the marker of the
  * writer's slot, which is never deleted and so tells the last batch of that slot that has come to
- * be. SPDX-License-Identifier: BSD-2-Clause */
+ * be.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_FAULT_STORM_H
 #define TESTS_FAULT_STORM_H
 

@@ -4,7 +4,8 @@
  * batch whose writer was killed between its commit and the acknowledgement; where there are several
  * such batches, each of them may be the one, and the oracle goes on in several worlds until what
  * readers saw leaves one of them. A batch that goes back to a commit leads to any of the worlds
- * that there were at that one. SPDX-License-Identifier: BSD-2-Clause */
+ * that there were at that one.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /* storm_writer.c: the writers and the compactor of the storm, each in a process of its own that may
- * be killed between any two instructions. SPDX-License-Identifier: BSD-2-Clause */
+ * be killed between any two instructions.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>

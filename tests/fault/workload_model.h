@@ -1,5 +1,6 @@
 /* workload_model.h: the model beside the workloads: what a row of a number is made of, and the
- * states that calls lead to. SPDX-License-Identifier: BSD-2-Clause */
+ * states that calls lead to.
+ * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef TESTS_FAULT_WORKLOAD_MODEL_H
 #define TESTS_FAULT_WORKLOAD_MODEL_H
 

@@ -93,11 +93,12 @@ caught() {
 }
 
 @test "a file that does not say what it is, or without a licence, is caught" {
-    printf '/* other.c: a file. %s */\n' "$spdx" > "$tree/lib/base/low.c"
+    printf '/* other.c: a file.\n * %s */\n' "$spdx" > "$tree/lib/base/low.c"
     printf '/* tidy.c: a file. */\n' > "$tree/lib/base/tidy.c"
-    printf '| `base/tidy` | tidy |\n' >> "$tree/lib/README.md"
+    printf '/* run.c: a file. %s */\n' "$spdx" > "$tree/lib/base/run.c"
+    printf '| `base/tidy` | tidy |\n| `base/run` | run |\n' >> "$tree/lib/README.md"
     caught 'lib/base/low.c:1: does not open with its name, a colon and what it is' \
-        "lib/base/tidy.c:1: has no line $spdx"
+        "lib/base/run.c:1: has no line $spdx" "lib/base/tidy.c:1: has no line $spdx"
 }
 
 @test "a file above 700 lines is caught" {

@@ -148,7 +148,8 @@ class Lint:
         first = [line for line in lines[:3] if not line.startswith("#!")][:1]
         if not first or not re.match(rf'(/\*|//|#|""") {name}: \S|"""{name}: \S', first[0]):
             self.breach(path, 1, "does not open with its name, a colon and what it is")
-        if not any(SPDX in line for line in lines[:60]):
+        licences = [line for line in lines[:60] if SPDX in line]
+        if not any(re.fullmatch(rf"\W*{SPDX}( \*/)?", line) for line in licences):
             self.breach(path, 1, f"has no line {SPDX}")
 
     def lengths(self, path, lines):

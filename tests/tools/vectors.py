@@ -4,7 +4,8 @@ or with one thing wrong. Nothing here knows the code under test: the layouts are
 
 usage: vectors.py FORMAT FILE [FAULT]
 
-SPDX-License-Identifier: BSD-2-Clause"""
+SPDX-License-Identifier: BSD-2-Clause
+"""
 import gzip
 import struct
 import sys
