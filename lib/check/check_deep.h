@@ -1,7 +1,7 @@
 /* check_deep.h: the invariants that checksums do not show.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CHECK_DEEP_H
-#define VDB_STORE_CHECK_DEEP_H
+#ifndef VDB_CHECK_CHECK_DEEP_H
+#define VDB_CHECK_CHECK_DEEP_H
 
 #include "check/checker.h"
 

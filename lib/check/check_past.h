@@ -1,7 +1,7 @@
 /* check_past.h: the states that can be gone back to, and what names say of them.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CHECK_PAST_H
-#define VDB_STORE_CHECK_PAST_H
+#ifndef VDB_CHECK_CHECK_PAST_H
+#define VDB_CHECK_CHECK_PAST_H
 
 #include "check/checker.h"
 

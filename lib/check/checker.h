@@ -1,7 +1,7 @@
 /* checker.h: what the parts of a check share: the file, and the findings.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CHECKER_H
-#define VDB_STORE_CHECKER_H
+#ifndef VDB_CHECK_CHECKER_H
+#define VDB_CHECK_CHECKER_H
 
 #include <stdbool.h>
 #include <stdint.h>

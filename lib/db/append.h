@@ -1,7 +1,7 @@
 /* append.h: putting a record where the log ends. The WRITE lock is held.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_APPEND_H
-#define VDB_STORE_APPEND_H
+#ifndef VDB_DB_APPEND_H
+#define VDB_DB_APPEND_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* apply.h: the rows of a stream, put into a transaction.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_APPLY_H
-#define VDB_STORE_APPLY_H
+#ifndef VDB_DB_APPLY_H
+#define VDB_DB_APPLY_H
 
 #include <stdbool.h>
 #include <stdint.h>

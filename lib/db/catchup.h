@@ -1,7 +1,7 @@
 /* catchup.h: carrying commits over from an index to its compacted successor.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CATCHUP_H
-#define VDB_STORE_CATCHUP_H
+#ifndef VDB_DB_CATCHUP_H
+#define VDB_DB_CATCHUP_H
 
 #include <stdint.h>
 

@@ -4,8 +4,8 @@
  * it against a snapshot gives the events of the commit; where another commit came between, it is
  * resolved anew against the newer state, from the beginning.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CHANGES_H
-#define VDB_STORE_CHANGES_H
+#ifndef VDB_DB_CHANGES_H
+#define VDB_DB_CHANGES_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* create.h: a new, empty index.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_CREATE_H
-#define VDB_STORE_CREATE_H
+#ifndef VDB_DB_CREATE_H
+#define VDB_DB_CREATE_H
 
 #include <stdbool.h>
 #include <stdint.h>

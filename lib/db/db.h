@@ -9,8 +9,8 @@
  * goes over to its successor and closes it. It stays as it is while the WRITE range is held; who
  * writes to it without that has a descriptor of its own.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_DB_H
-#define VDB_STORE_DB_H
+#ifndef VDB_DB_DB_H
+#define VDB_DB_DB_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* history_keep.h: the history of changes, carried over from an index to its compacted successor.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_HISTORY_KEEP_H
-#define VDB_STORE_HISTORY_KEEP_H
+#ifndef VDB_DB_HISTORY_KEEP_H
+#define VDB_DB_HISTORY_KEEP_H
 
 #include <stdint.h>
 

@@ -1,7 +1,7 @@
 /* metaspool.h: a metadata segment in the making, of which memory holds little.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_METASPOOL_H
-#define VDB_STORE_METASPOOL_H
+#ifndef VDB_DB_METASPOOL_H
+#define VDB_DB_METASPOOL_H
 
 #include <stdint.h>
 

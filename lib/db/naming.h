@@ -1,7 +1,7 @@
 /* naming.h: changes of the names of commits, which make records of their own or come with a commit.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_NAMING_H
-#define VDB_STORE_NAMING_H
+#ifndef VDB_DB_NAMING_H
+#define VDB_DB_NAMING_H
 
 #include <stdint.h>
 

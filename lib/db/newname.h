@@ -3,8 +3,8 @@
  * Whoever dies meanwhile leaves the file. A lock, which dies with him, tells such a one from those
  * that are being written.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_NEWNAME_H
-#define VDB_STORE_NEWNAME_H
+#ifndef VDB_DB_NEWNAME_H
+#define VDB_DB_NEWNAME_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* part_build.h: writing a part: its segments into the file, its entries into a manifest.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_BUILD_H
-#define VDB_STORE_PART_BUILD_H
+#ifndef VDB_DB_PART_BUILD_H
+#define VDB_DB_PART_BUILD_H
 
 #include <stdbool.h>
 #include <stdint.h>

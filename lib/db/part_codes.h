@@ -4,8 +4,8 @@
  * whatever its walks will use, and which codes these are is decided when they have been tried on
  * it.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_CODES_H
-#define VDB_STORE_PART_CODES_H
+#ifndef VDB_DB_PART_CODES_H
+#define VDB_DB_PART_CODES_H
 
 #include <stdbool.h>
 #include <stdint.h>

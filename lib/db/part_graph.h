@@ -1,7 +1,7 @@
 /* part_graph.h: the graph of a part that is being built.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_GRAPH_H
-#define VDB_STORE_PART_GRAPH_H
+#ifndef VDB_DB_PART_GRAPH_H
+#define VDB_DB_PART_GRAPH_H
 
 #include <stdbool.h>
 #include <stdint.h>

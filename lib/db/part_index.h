@@ -1,7 +1,7 @@
 /* part_index.h: which index a part gets.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_INDEX_H
-#define VDB_STORE_PART_INDEX_H
+#ifndef VDB_DB_PART_INDEX_H
+#define VDB_DB_PART_INDEX_H
 
 #include "db/part_build.h"
 

@@ -1,7 +1,7 @@
 /* part_ivf.h: the inverted file of a part that is being built.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_IVF_H
-#define VDB_STORE_PART_IVF_H
+#ifndef VDB_DB_PART_IVF_H
+#define VDB_DB_PART_IVF_H
 
 #include "db/part_codes.h"
 #include "format/calibration.h"

@@ -1,7 +1,7 @@
 /* policy.h: what an index is to be like by the age of its rows and the hour of the day.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_POLICY_H
-#define VDB_STORE_POLICY_H
+#ifndef VDB_DB_POLICY_H
+#define VDB_DB_POLICY_H
 
 #include <stdbool.h>
 #include <stdint.h>

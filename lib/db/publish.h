@@ -1,7 +1,7 @@
 /* publish.h: putting a manifest into force: in a new file, or in the place of an older one.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PUBLISH_H
-#define VDB_STORE_PUBLISH_H
+#ifndef VDB_DB_PUBLISH_H
+#define VDB_DB_PUBLISH_H
 
 #include <stdint.h>
 

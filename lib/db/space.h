@@ -3,8 +3,8 @@
  * The file's length is the allocator: who needs room lengthens the file, under the WRITE lock or
  * where no one else has the file. Room that a crash leaves unused is dead until compaction.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_SPACE_H
-#define VDB_STORE_SPACE_H
+#ifndef VDB_DB_SPACE_H
+#define VDB_DB_SPACE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* spool.h: bytes gathered in order, in memory while they are few, else in an unlinked file.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_SPOOL_H
-#define VDB_STORE_SPOOL_H
+#ifndef VDB_DB_SPOOL_H
+#define VDB_DB_SPOOL_H
 
 #include <stddef.h>
 #include <stdint.h>

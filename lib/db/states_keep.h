@@ -1,7 +1,7 @@
 /* states_keep.h: states of the past that a compaction keeps, and the rows that they see.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_STATES_KEEP_H
-#define VDB_STORE_STATES_KEEP_H
+#ifndef VDB_DB_STATES_KEEP_H
+#define VDB_DB_STATES_KEEP_H
 
 #include <stdbool.h>
 #include <stdint.h>

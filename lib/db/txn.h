@@ -1,7 +1,7 @@
 /* txn.h: a transaction: changes and the rows they bring, gathered outside of any lock.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_TXN_H
-#define VDB_STORE_TXN_H
+#ifndef VDB_DB_TXN_H
+#define VDB_DB_TXN_H
 
 #include <stdbool.h>
 #include <stdint.h>

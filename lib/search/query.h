@@ -1,7 +1,7 @@
 /* query.h: one query of a search while it runs: its values, and the best rows so far.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_QUERY_H
-#define VDB_STORE_QUERY_H
+#ifndef VDB_SEARCH_QUERY_H
+#define VDB_SEARCH_QUERY_H
 
 #include <stdbool.h>
 #include <stdint.h>

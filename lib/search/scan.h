@@ -3,8 +3,8 @@
  * Rows are taken in blocks that stay in cache while query after query looks at them: a scan is
  * bound by memory, and reading the rows once serves all.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_SCAN_H
-#define VDB_STORE_SCAN_H
+#ifndef VDB_SEARCH_SCAN_H
+#define VDB_SEARCH_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

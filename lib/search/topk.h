@@ -1,7 +1,7 @@
 /* topk.h: the k best rows seen so far, in order.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_TOPK_H
-#define VDB_STORE_TOPK_H
+#ifndef VDB_SEARCH_TOPK_H
+#define VDB_SEARCH_TOPK_H
 
 #include <math.h>
 #include <stdint.h>

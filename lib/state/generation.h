@@ -3,8 +3,8 @@
  * Counted, and shared by the snapshots between two publications. A new manifest, or a file that
  * has outgrown its mapping, makes a new generation; the old one lives as long as its snapshots.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_GENERATION_H
-#define VDB_STORE_GENERATION_H
+#ifndef VDB_STATE_GENERATION_H
+#define VDB_STATE_GENERATION_H
 
 #include <stdint.h>
 

@@ -6,8 +6,8 @@
  * it; a state that is to change one makes its own copy first. So a new state costs its changes and
  * a pointer a chunk, and opening reads no row's bit.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_LIVENESS_H
-#define VDB_STORE_LIVENESS_H
+#ifndef VDB_STATE_LIVENESS_H
+#define VDB_STATE_LIVENESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

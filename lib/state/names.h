@@ -3,8 +3,8 @@
  * The manifest has those of its commit; records of the log change them. Counted, and immutable once
  * they are shared, as the states that have them are.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_NAMES_H
-#define VDB_STORE_NAMES_H
+#ifndef VDB_STATE_NAMES_H
+#define VDB_STATE_NAMES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* part.h: an opened part: its segments as views that can be read without further thought.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PART_H
-#define VDB_STORE_PART_H
+#ifndef VDB_STATE_PART_H
+#define VDB_STATE_PART_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * What lies in the extents was judged when it was new and is judged again: there a record that is
  * not valid is damage, since the manifest says where the past ends.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_PAST_H
-#define VDB_STORE_PAST_H
+#ifndef VDB_STATE_PAST_H
+#define VDB_STATE_PAST_H
 
 #include <stdbool.h>
 #include <stdint.h>

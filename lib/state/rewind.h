@@ -1,7 +1,7 @@
 /* rewind.h: the state after an earlier commit, made from a newer one.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_REWIND_H
-#define VDB_STORE_REWIND_H
+#ifndef VDB_STATE_REWIND_H
+#define VDB_STATE_REWIND_H
 
 #include <stdint.h>
 

@@ -3,8 +3,8 @@
  * Immutable once made, and counted. It is the generation's parts, the first tail_count commits of
  * its tail, and which rows are deleted; it takes no lock and looks at no byte past file_len.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_SNAPSHOT_H
-#define VDB_STORE_SNAPSHOT_H
+#ifndef VDB_STATE_SNAPSHOT_H
+#define VDB_STATE_SNAPSHOT_H
 
 #include <stdbool.h>
 #include <stdint.h>

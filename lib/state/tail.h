@@ -4,8 +4,8 @@
  * never move, so that a snapshot is a count of them. Appending is for one thread at a time (the
  * handle's lock); reading entries below a count that was handed over needs no lock.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_TAIL_H
-#define VDB_STORE_TAIL_H
+#ifndef VDB_STATE_TAIL_H
+#define VDB_STATE_TAIL_H
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -3,8 +3,8 @@
  * Readers do not verify what they touch; who writes rows anew must, or damage would be given fresh
  * checksums and never be found.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_VERIFY_H
-#define VDB_STORE_VERIFY_H
+#ifndef VDB_STATE_VERIFY_H
+#define VDB_STATE_VERIFY_H
 
 #include "state/snapshot.h"
 #include "vdb.h"

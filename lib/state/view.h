@@ -4,8 +4,8 @@
  * checks offsets against a file length that was asked for after the bytes were written, never
  * against the mapping.
  * SPDX-License-Identifier: BSD-2-Clause */
-#ifndef VDB_STORE_VIEW_H
-#define VDB_STORE_VIEW_H
+#ifndef VDB_STATE_VIEW_H
+#define VDB_STATE_VIEW_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -11,8 +11,8 @@ setup() {
         '| 3 | `store` | high |' '| 4 | `.` | `vdb.h` |' '' '| `base/low` | low |' \
         '| `store/high` | high |' > "$tree/lib/README.md"
     file lib/vdb.h
-    file lib/base/low.h
-    file lib/store/high.h
+    file lib/base/low.h '#ifndef VDB_BASE_LOW_H'
+    file lib/store/high.h '#ifndef VDB_STORE_HIGH_H'
     file tools/cli.h
 }
 
@@ -76,6 +76,13 @@ caught() {
 @test "the library including a tool's header is caught" {
     file lib/store/high.c '#include "cli.h"'
     caught 'lib/store/high.c:3: the library includes tools/cli.h'
+}
+
+@test "a header that is not guarded by its path is caught" {
+    file lib/base/low.h '#include "vdb.h"' '#ifndef VDB_BASE_LOW_H'
+    file lib/store/high.h '#ifndef VDB_HIGH_H'
+    caught 'lib/base/low.h:1: is not guarded by VDB_BASE_LOW_H' \
+        'lib/store/high.h:1: is not guarded by VDB_STORE_HIGH_H'
 }
 
 @test "an include of a .c file, and of no file, is caught" {

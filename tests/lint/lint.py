@@ -69,6 +69,7 @@ class Lint:
                     self.lengths(path, lines)
                 if top == "lib":
                     self.manners(path, text)
+                    self.guard(path, lines)
         return self.breaches
 
     def read_floors(self):
@@ -175,6 +176,14 @@ class Lint:
             match = NOT_IN_LIB.search(line)
             if match:
                 self.breach(path, number, f"the library calls {match.group(1).strip()}")
+
+    def guard(self, path, lines):
+        """A header is guarded by its path; vdb.h, which any program includes, by its name."""
+        inner = path.split(os.sep)[1:]
+        name = re.sub(r"\W", "_", "VDB_" + "_".join(inner)).upper()
+        first = [line for line in lines if line.startswith("#")][:1]
+        if len(inner) > 1 and path.endswith(".h") and first != [f"#ifndef {name}"]:
+            self.breach(path, 1, f"is not guarded by {name}")
 
     def leftovers(self, path, lines):
         for number, line in enumerate(lines, 1):
