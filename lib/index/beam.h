@@ -48,6 +48,9 @@ struct walk {
 /* Rows of a graph are below this: the pool's keys have 31 bits for them. */
 #define GRAPH_ROWS_MAX 0x80000000u
 
+/* VDB_LIMIT for more rows than that, which the pool could not tell apart. */
+enum vdb_status walk_check_rows(uint32_t rows, struct vdb_error *err);
+
 /* Makes room; 0 where there is none. After it walk_run cannot fail. */
 int walk_reserve_probe(struct walk *walk, size_t bytes);
 int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t keep);

@@ -412,6 +412,8 @@ enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struc
 {
     uint32_t lists = effort->lists ? effort->lists : 1, k = effort->k ? effort->k : 1;
     uint32_t survivors = effort->survivors, slots = ivf->view.h.slot_count, keep = effort->keep;
+    enum vdb_status status = walk_check_rows(ivf->view.h.rows, err);
+    if (status) return status;
     if (survivors > slots) survivors = slots;
     if (survivors > SURVIVORS_MAX) survivors = SURVIVORS_MAX;
     if (survivors == 0) survivors = 1;

@@ -71,7 +71,7 @@ struct ivf_effort {
 /* For the query that `walk` was prepared for with ivf->codes, its dim floats given again: the
  * candidates, nearest by 8-bit codes first, ties by row, each once: *count of them in *candidates,
  * which belong to the walk until its next use. Every row is checked against the number of rows.
- * Errors: VDB_NO_MEMORY. */
+ * Errors: VDB_NO_MEMORY, VDB_LIMIT (over 2^31 rows). */
 enum vdb_status ivf_search(struct ivf_scratch *scratch, struct walk *walk, const struct ivf *ivf,
                            const float *query, const struct ivf_effort *effort,
                            const struct candidate **candidates, uint32_t *count,

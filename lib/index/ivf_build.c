@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/pages.h"
+#include "index/beam.h"
 #include "index/ivf_code.h"
 
 #define SINGLE_MAX    8192   /* rows, below which a list of all is as good as many */
@@ -203,7 +204,8 @@ enum vdb_status ivf_build(const struct quality_rows *rows, const struct codes *e
 {
     struct ivf_builder x = {.rows = rows, .eight = eight, .params = params, .built = built};
     *built = (struct ivf_built){0};
-    enum vdb_status status = find_lists(&x, err);
+    enum vdb_status status = walk_check_rows(eight->rows, err); /* else none could search it */
+    if (!status) status = find_lists(&x, err);
     if (!status) status = params->single ? ivf_code_take(&x, err) : ivf_code_learn(&x, err);
     if (!status) status = place_rows(&x, by_row, err);
     if (!status) status = ivf_code_rows(&x, err);

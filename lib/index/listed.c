@@ -13,6 +13,8 @@ enum vdb_status listed_nearest(struct walk *walk, const struct listed *listed, u
                                struct vdb_error *err)
 {
     uint32_t rows[2][LISTED_ROOM], distances[LISTED_ROOM], turn = 0;
+    enum vdb_status status = walk_check_rows(walk->space.codes->rows, err);
+    if (status) return status;
     if (keep == 0) keep = 1;
     if (keep > walk->space.codes->rows) keep = walk->space.codes->rows;
     if (!walk_reserve_found(walk, keep)) return error_no_memory(err);

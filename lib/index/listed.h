@@ -16,7 +16,8 @@ struct listed {
     void *context;
 };
 
-/* For the query prepared, as walk_graph: the `keep` nearest of the rows listed. */
+/* For the query prepared, as walk_graph: the `keep` nearest of the rows listed. A `keep` of 0 is 1.
+ * Errors: VDB_NO_MEMORY, VDB_LIMIT (over 2^31 rows). */
 enum vdb_status listed_nearest(struct walk *walk, const struct listed *listed, uint32_t keep,
                                const struct candidate **candidates, uint32_t *count,
                                struct vdb_error *err);

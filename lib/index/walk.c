@@ -148,6 +148,13 @@ int walk_reserve(struct walk *walk, uint32_t rows, uint32_t degree, uint32_t kee
     return reserve_pool(walk, keep < rows ? keep : rows) && reserve_visited(walk, rows, degree);
 }
 
+enum vdb_status walk_check_rows(uint32_t rows, struct vdb_error *err)
+{
+    if (rows <= GRAPH_ROWS_MAX) return VDB_OK;
+    return error_set(err, VDB_LIMIT, "an index over %u rows, of which it has at most %u", rows,
+                     GRAPH_ROWS_MAX);
+}
+
 int walk_reserve_found(struct walk *walk, uint32_t room)
 {
     if (!reserve_pool(walk, room)) return 0;
@@ -587,8 +594,8 @@ enum vdb_status walk_graph_for(struct walk *walk, const struct graph *graph, uin
     struct graph bounded = *graph;
     uint32_t rows = walk->space.codes->rows;
     if (bounded.rows > rows) bounded.rows = rows;
-    if (bounded.rows > GRAPH_ROWS_MAX)
-        return error_set(err, VDB_LIMIT, "a graph has at most 2147483648 rows");
+    enum vdb_status status = walk_check_rows(bounded.rows, err);
+    if (status) return status;
     if (keep == 0) keep = 1;
     struct ending ending;
     if (k > bounded.rows) k = bounded.rows;

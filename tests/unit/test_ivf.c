@@ -441,6 +441,35 @@ static void one_list_is_measured_to_the_end(void **state)
     file_release(&f);
 }
 
+/* Rows beyond 2^31 would be taken for others: neither searched nor built. */
+static void too_many_rows_are_refused(void **state)
+{
+    (void)state;
+    struct file f = {0};
+    const struct ivf_effort effort = {1, 10, 10, 10};
+    const struct ivf_params params = {.lists = 1, .sub_dim = 2};
+    const struct candidate *found;
+    const float query[2] = {0};
+    uint32_t count;
+    points_init(&f.points, 300, 2);
+    points_cluster(&f.points, 4, 0.5, 3);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, params);
+    f.ivf.view.h.rows = 0x80000001u;
+    struct walk *walk = walk_create();
+    struct ivf_scratch *scratch = ivf_scratch_create();
+    assert_int_equal(walk_prepare(walk, &f.ivf.codes, kernels_best(), query, NULL), VDB_OK);
+    assert_int_equal(ivf_search(scratch, walk, &f.ivf, query, &effort, &found, &count, NULL),
+                     VDB_LIMIT);
+    struct codes many = f.points.codes;
+    struct ivf_built built;
+    many.rows = 0x80000001u;
+    assert_int_equal(ivf_build(NULL, &many, false, &params, &built, NULL), VDB_LIMIT);
+    ivf_scratch_free(scratch);
+    walk_free(walk);
+    file_release(&f);
+}
+
 static void survivors_for_any_k(void **state)
 {
     (void)state;
@@ -871,6 +900,7 @@ int main(void)
         cmocka_unit_test(survivors_are_enough),
         cmocka_unit_test(one_list_is_measured_to_the_end),
         cmocka_unit_test(survivors_for_any_k),
+        cmocka_unit_test(too_many_rows_are_refused),
         cmocka_unit_test(far_estimates_are_not_measured),
         cmocka_unit_test(rows_stand_in_lists),
         cmocka_unit_test(centroids_that_are_given),

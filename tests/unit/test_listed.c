@@ -96,9 +96,36 @@ static void the_nearest_of_them(void **state)
     points_release(&points);
 }
 
+/* Rows beyond 2^31 would be taken for others, also by a walk. */
+static void too_many_rows_are_refused(void **state)
+{
+    (void)state;
+    struct points points;
+    struct every every = {0, 1, ROWS, 64};
+    struct listed listed = {next_of, &every};
+    const struct candidate *found;
+    uint32_t count, edges[8] = {0}, pivot = 0;
+    struct walk *walk = walk_create();
+    points_init(&points, ROWS, DIM);
+    points_cluster(&points, 5, 0.5, 3);
+    points_code(&points, VDB_METRIC_L2, 0);
+    points.codes.rows = 0x80000001u;
+    struct graph graph = {
+        .rows = 0x80000001u, .degree = 8, .edges = edges, .pivots = &pivot, .pivot_count = 1};
+    assert_int_equal(walk_prepare(walk, &points.codes, kernels_best(), points.x, NULL), VDB_OK);
+    assert_int_equal(listed_nearest(walk, &listed, 10, &found, &count, NULL), VDB_LIMIT);
+    assert_int_equal(every.row, 0);
+    assert_int_equal(walk_graph(walk, &graph, 10, 10, &found, &count, NULL), VDB_LIMIT);
+    walk_free(walk);
+    points_release(&points);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_nearest_of_them)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_nearest_of_them),
+        cmocka_unit_test(too_many_rows_are_refused),
+    };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
