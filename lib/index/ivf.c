@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "index/beam.h"
+#include "index/margin.h"
 #include "index/space.h"
 #include "vector/kernel_scan.h"
 
@@ -15,11 +16,11 @@
 #define SURVIVORS_MAX 0x40000000u /* twice as many and SPARE fit 32 bits */
 #define SPARE         64          /* places of the reservoir beyond twice the survivors */
 #define LISTS_AHEAD   8           /* whose entries are fetched */
-#define LISTS_SORTED  16 /* scanned first, for a low limit; of the others the order is all one */
-#define FIRST(k)                                                                                   \
-    (2 * (uint64_t)(k) + 12) /* survivors that are measured first, of the least estimates */
-#define ERRORS 2.5           /* as in part_search.c */
-#define BLOCKS 512           /* put together for a scan */
+#define LISTS_SORTED  16          /* scanned first, for a low limit; the others in any order */
+#define BLOCKS        512         /* put together for a scan */
+
+/* Survivors that are measured first, those of the least estimates (tests/bench/NOTES.md). */
+#define FIRST(k) (2 * (uint64_t)(k) + 12)
 
 static const uint32_t KS[3] = {1, 10, 100};
 
@@ -349,8 +350,8 @@ static void measure(struct ivf_scratch *s, struct walk *walk, const struct ivf *
     s->work.survived += n;
 }
 
-/* What an estimate of a row that may be among the k nearest is not above: ERRORS times what those
- * of the rows measured so far were off by, beyond the k-th of these. */
+/* What an estimate of a row that may be among the k nearest is not above: MARGIN_ERRORS times what
+ * those of the rows measured so far were off by, beyond the k-th of these. */
 static float limit_of(const struct ivf_scratch *s, const struct walk *walk,
                       const struct survivors *measured, uint32_t k)
 {
@@ -363,7 +364,7 @@ static float limit_of(const struct ivf_scratch *s, const struct walk *walk,
         squares += off * off;
     }
     double reach = unit * walk_estimate(walk, pool_distance(pool->keys[k - 1]));
-    double limit = reach + ERRORS * sqrt(squares / measured->count);
+    double limit = reach + MARGIN_ERRORS * sqrt(squares / measured->count);
     return isnan(limit) ? INFINITY : (float)limit; /* of a damaged file */
 }
 

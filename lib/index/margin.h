@@ -11,6 +11,9 @@
 #include "index/ivf.h"
 #include "index/quality.h"
 
+/* An estimate is rarely off by more than so many times its error. */
+#define MARGIN_ERRORS 2.5
+
 /* How many candidates a search for the k nearest with effort `ef` keeps at least, for the stored
  * vectors to decide between, and where codes are the vectors, so that nothing is left to decide. */
 uint32_t margin_candidates(uint32_t k, uint32_t ef);

@@ -17,7 +17,6 @@
 #include "search/scan.h"
 
 #define RECALL_BY_CODES 0.995 /* what a scan of codes finds at least */
-#define RERANK_ERRORS   2.5   /* an estimate is rarely off by more than so many times its error */
 #define FETCH_AHEAD     4
 #define ROOM_SHARE      4 /* one more candidate in so many, as rows that are seen do not lie evenly */
 #define MET             8    /* rows that a step of a walk measures, about */
@@ -54,7 +53,7 @@ static bool may_be_nearer(const struct part_search *s, const struct part *part, 
                           const struct query *query)
 {
     double estimate = walk_estimate(s->walk, distance) - (double)part->codes.bias;
-    return estimate - RERANK_ERRORS * (double)part->codes.error <= topk_worst(&query->top);
+    return estimate - MARGIN_ERRORS * (double)part->codes.error <= topk_worst(&query->top);
 }
 
 /* Forced inline: gcc 12 drops calls of a function that only prefetches. */
