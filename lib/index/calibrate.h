@@ -53,16 +53,17 @@ enum vdb_status calibrate_walks(struct calibrator *calibrator, const struct code
                                 enum calibrate_depth depth, struct calibration *out,
                                 struct vdb_error *err);
 
-/* *recall becomes the mean recall@k of walks with this effort; k is one of those above. */
-enum vdb_status calibrate_recall(struct calibrator *calibrator, const struct codes *codes,
-                                 const struct graph *graph, calibrate_rerank_fn rerank, uint32_t k,
-                                 uint32_t effort, double *recall, struct vdb_error *err);
-
 /* The same of searches in an inverted file over the same rows, the queries among them; `rerank` is
  * asked with an ef of 0, for how many candidates are kept. */
 enum vdb_status calibrate_probes(struct calibrator *calibrator, const struct ivf *ivf,
                                  calibrate_rerank_fn rerank, enum calibrate_depth depth,
                                  struct calibration *out, struct vdb_error *err);
+
+/* *recall becomes the mean recall@k of walks with this effort; k is one of those above. Errors: as
+ * calibrate_walks. */
+enum vdb_status calibrate_recall(struct calibrator *calibrator, const struct codes *codes,
+                                 const struct graph *graph, calibrate_rerank_fn rerank, uint32_t k,
+                                 uint32_t effort, double *recall, struct vdb_error *err);
 
 /* How many of the least estimates have to survive in searches for k = 1, 10 and 100, so that no
  * more would find next to nothing more, with lists enough for a recall of 0.99. Left alone without

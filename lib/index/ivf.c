@@ -368,8 +368,7 @@ static float limit_of(const struct ivf_scratch *s, const struct walk *walk,
     return isnan(limit) ? INFINITY : (float)limit; /* of a damaged file */
 }
 
-/* Keeps those that are not above the limit, without the first `count` that are not above `bound`.
- */
+/* Keeps those not above the limit, without the first `count` not above `bound`. */
 static void keep_others(struct survivors *all, float bound, uint32_t count, float limit)
 {
     uint32_t kept = 0, seen = 0;
@@ -419,7 +418,7 @@ enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struc
     if (survivors > SURVIVORS_MAX) survivors = SURVIVORS_MAX;
     if (survivors == 0) survivors = 1;
     if (keep == 0) keep = 1;
-    if (keep > survivors) keep = survivors + survivors / 8;
+    if (keep > survivors) keep = survivors + survivors / 8; /* as many as a cut may leave */
     if (!reserve(s, ivf, survivors) || !walk_reserve_found(walk, keep)) return error_no_memory(err);
     struct kernel_scan scan;
     scan_lists(s, walk, ivf, query, lists, survivors, &scan);

@@ -61,11 +61,10 @@ struct ivf_work {
 struct ivf_work ivf_work_done(const struct ivf_scratch *scratch);
 
 struct ivf_effort {
-    uint32_t lists; /* that are scanned, the nearest */
-    uint32_t
-        survivors; /* rows of the least estimates, some of which are measured by 8-bit codes: */
-    uint32_t k;    /* those that may be among the k nearest, as far as estimates tell */
-    uint32_t keep; /* candidates, the nearest of these */
+    uint32_t lists;     /* that are scanned, the nearest */
+    uint32_t survivors; /* rows of the least estimates. Measured by 8-bit codes are those of them */
+    uint32_t k;         /* that may be among the k nearest, as far as estimates tell, */
+    uint32_t keep;      /* and the nearest of these are the candidates */
 };
 
 /* For the query that `walk` was prepared for with ivf->codes, its dim floats given again: the

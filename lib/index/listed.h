@@ -8,7 +8,7 @@
 #include "index/graph.h"
 #include "vdb.h"
 
-#define LISTED_ROOM 64
+#define LISTED_ROOM 64 /* rows that are measured while as many are fetched, at most */
 
 /* Rows one after another, each below the codes' rows, none twice. */
 struct listed {

@@ -16,7 +16,8 @@ struct pool {
     uint64_t *keys; /* room for `capacity` */
     uint32_t count, capacity, next;
     uint32_t effort; /* only the first so many entries are expanded */
-    uint64_t limit;  /* the last key where the pool is full, else above all keys */
+    uint64_t limit;  /* the last key where the pool is full, else above all keys, or lower where
+                      * farther rows are of no use (ending.h) */
 };
 
 static inline uint64_t pool_key(uint32_t distance, uint32_t row)

@@ -40,14 +40,15 @@ enum {
     SEAM_FILES = (1 << 16) - 1 /* all calls on files */
 };
 
+/* SEAM_HALF and SEAM_DROP are SEAM_NOTHING for the kinds that they say nothing of. */
 enum seam_effect {
     SEAM_NOTHING, /* the call does nothing and fails with `error` */
     SEAM_HALF,    /* a write or a read does the first half of its bytes and returns their number
-                     without    an error, a reservation does half of its own and fails; with
-                     `from_then_on` later    calls do nothing and fail. Other kinds: as SEAM_NOTHING */
+                   * without an error, a reservation does half of its own and fails; with
+                   * `from_then_on` later calls do nothing and fail */
     SEAM_DROP,    /* a sync fails, and what was written to the file since its last good sync is put
-                     back    as it was, the length apart, as if the system had thrown away the dirty
-                     pages.    Other kinds: as SEAM_NOTHING */
+                   * back as it was, the length apart, as if the system had thrown away the dirty
+                   * pages */
     SEAM_DONE,    /* the call does its work and then says that it failed */
     SEAM_PASS     /* the call goes its way: for `before` */
 };

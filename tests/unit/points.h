@@ -22,10 +22,10 @@ uint64_t random_next(uint64_t *seed);
 double random_unit(uint64_t *seed);   /* [0, 1) */
 double random_normal(uint64_t *seed); /* mean 0, deviation 1 */
 
-/* Room for rows * dim numbers, all zero. */
 /* The best kernel set of this CPU. */
 const struct kernels *kernels_best(void);
 
+/* Room for rows * dim numbers, all zero. */
 void points_init(struct points *points, uint32_t rows, uint32_t dim);
 void points_release(struct points *points);
 
