@@ -256,71 +256,34 @@ static void compacted_without_a_sync_and_maintained(void **state)
     vdb_close(db);
 }
 
-struct late {
-    struct vdb *db;
-    uint64_t commits;
-};
-
-/* Unless WRITE is held by now. */
-static void commit_one_more(void *context)
-{
-    struct late *late = context;
-    struct vdb_txn *txn = store_begin(late->db);
-    char id[16];
-    struct vdb_error err;
-    snprintf(id, sizeof id, "late%u", (unsigned)late->commits);
-    store_put(txn, id, (const float[]){1, 2}, NULL);
-    enum vdb_status status = vdb_txn_commit(txn, NULL, &err);
-    if (status != VDB_BUSY) must(status, &err);
-    late->commits += status == VDB_OK;
-}
-
-/* Another writer comes in before each lock that a compaction takes: what he has committed since the
- * new file caught up is carried over when nobody can commit any more. */
-static void commits_until_the_file_is_replaced(void **state)
-{
-    (void)state;
-    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
-    struct vdb_error err = {0};
-    struct vdb *db = handle();
-    struct late late = {0};
-    options.wait = 0;
-    late.db = store_open_with("a.vdb", options);
-    store_add(db, 1, 2);
-    uint64_t before = store_info(db).commit;
-    seam_fail(&(struct seam_fault){.kinds = SEAM_LOCK,
-                                   .nth = 1,
-                                   .from_then_on = true,
-                                   .effect = SEAM_PASS,
-                                   .before = commit_one_more,
-                                   .context = &late});
-    must(vdb_compact(db, NULL, &err), &err);
-    seam_pass();
-    assert_true(late.commits >= 2);
-    assert_int_equal(store_info(db).commit, before + late.commits);
-    assert_int_equal(store_info(db).live, 1 + late.commits);
-    vdb_close(late.db);
-    vdb_close(db);
-    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
-}
-
+/* Another writer, who does not wait. */
 struct rival {
     struct vdb *db;
     unsigned refused, let_in;
 };
+
+static struct rival rival_open(void)
+{
+    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
+    options.wait = 0;
+    return (struct rival){.db = store_open_with("a.vdb", options)};
+}
 
 static void try_to_commit(void *context)
 {
     struct rival *rival = context;
     struct vdb_txn *txn = store_begin(rival->db);
     struct vdb_error err;
-    store_put(txn, "rival", (const float[]){1, 2}, NULL);
+    char id[16];
+    snprintf(id, sizeof id, "rival%u", rival->let_in);
+    store_put(txn, id, (const float[]){1, 2}, NULL);
     enum vdb_status status = vdb_txn_commit(txn, NULL, &err);
     if (status != VDB_BUSY) must(status, &err);
     rival->refused += status == VDB_BUSY;
     rival->let_in += status == VDB_OK;
 }
 
+/* From now on he tries to commit before each call of these kinds. */
 static void watch(uint32_t kinds, struct rival *rival)
 {
     rival->refused = 0;
@@ -332,17 +295,35 @@ static void watch(uint32_t kinds, struct rival *rival)
                                    .context = rival});
 }
 
+/* Another writer comes in before each lock that a compaction takes: what he has committed since the
+ * new file caught up is carried over when nobody can commit any more. */
+static void commits_until_the_file_is_replaced(void **state)
+{
+    (void)state;
+    struct vdb_error err = {0};
+    struct vdb *db = handle();
+    struct rival rival = rival_open();
+    store_add(db, 1, 2);
+    uint64_t before = store_info(db).commit;
+    watch(SEAM_LOCK, &rival);
+    must(vdb_compact(db, NULL, &err), &err);
+    seam_pass();
+    assert_true(rival.let_in >= 2);
+    assert_int_equal(store_info(db).commit, before + rival.let_in);
+    assert_int_equal(store_info(db).live, 1 + rival.let_in);
+    vdb_close(rival.db);
+    vdb_close(db);
+    assert_int_equal(store_check("a.vdb", 1, NULL), 0);
+}
+
 /* Two that reserve at the file's end at once would get the same place, and who commits while a file
  * is replaced would do so in the old one: so nobody is let in at any of these calls. */
 static void nobody_comes_between(void **state)
 {
     (void)state;
-    struct vdb_open_options options = VDB_OPEN_OPTIONS_INIT;
     struct vdb_error err = {0};
     struct vdb *db = handle();
-    struct rival rival = {0};
-    options.wait = 0;
-    rival.db = store_open_with("a.vdb", options);
+    struct rival rival = rival_open();
     watch(SEAM_RESERVE, &rival);
     store_add_many(db, 0, 20000, 2); /* in an extent of their own */
     assert_int_equal(rival.refused, 1);

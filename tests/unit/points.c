@@ -145,18 +145,24 @@ void points_build(struct points *points, const struct graph_params *params, cons
                                    .pivot_count = pivots};
 }
 
+double points_distance(const struct points *points, uint32_t row, const float *query)
+{
+    const float *x = points->x + (size_t)row * points->dim;
+    double sum = 0.0;
+    for (uint32_t i = 0; i < points->dim; i++) {
+        double a = (double)x[i], b = (double)query[i];
+        sum += points->codes.metric == VDB_METRIC_IP ? -a * b : (a - b) * (a - b);
+    }
+    return sum;
+}
+
 void points_nearest(const struct points *points, const float *query, uint32_t k, uint32_t *rows)
 {
     double *best = malloc(k * sizeof *best);
     assert_non_null(best);
     uint32_t found = 0;
     for (uint32_t row = 0; row < points->rows; row++) {
-        const float *x = points->x + (size_t)row * points->dim;
-        double sum = 0.0;
-        for (uint32_t i = 0; i < points->dim; i++) {
-            double a = (double)x[i], b = (double)query[i];
-            sum += points->codes.metric == VDB_METRIC_IP ? -a * b : (a - b) * (a - b);
-        }
+        double sum = points_distance(points, row, query);
         if (found == k && sum >= best[k - 1]) continue;
         uint32_t at = found < k ? found++ : k - 1;
         for (; at > 0 && best[at - 1] > sum; at--) {

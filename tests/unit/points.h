@@ -43,7 +43,9 @@ void points_code(struct points *points, enum vdb_metric metric, size_t offset);
 /* Builds the graph over the codes with the given parameters. */
 void points_build(struct points *points, const struct graph_params *params, const char *kernels);
 
-/* Exact neighbours, nearest first, ties by row, by |x - q|^2 or, under ip, -x.q in binary64. */
+/* |x - q|^2 or, under ip, -x.q in binary64; and exact neighbours by it, nearest first, ties by row.
+ */
+double points_distance(const struct points *points, uint32_t row, const float *query);
 void points_nearest(const struct points *points, const float *query, uint32_t k, uint32_t *rows);
 
 #endif

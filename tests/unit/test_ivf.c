@@ -90,18 +90,23 @@ static void store(struct file *f, enum vdb_type type, enum vdb_metric metric)
                               .zero = flip};
 }
 
+static struct quality_rows rows_of(struct points *points, const struct kernels *kernels,
+                                   unsigned threads)
+{
+    return (struct quality_rows){.rows = points->rows,
+                                 .dim = points->dim,
+                                 .metric = points->codes.metric,
+                                 .row_fn = row_of,
+                                 .context = points,
+                                 .kernels = kernels,
+                                 .threads = threads};
+}
+
 static enum vdb_status try_build(struct file *f, const struct ivf_params *params,
                                  const struct kernels *kernels, struct vdb_error *err)
 {
-    struct points *p = &f->points;
-    struct quality_rows rows = {.rows = p->rows,
-                                .dim = p->dim,
-                                .metric = p->codes.metric,
-                                .row_fn = row_of,
-                                .context = p,
-                                .kernels = kernels,
-                                .threads = params->threads};
-    return ivf_build(&rows, &p->codes, f->vectors != NULL, params, &f->built, err);
+    struct quality_rows rows = rows_of(&f->points, kernels, params->threads);
+    return ivf_build(&rows, &f->points.codes, f->vectors != NULL, params, &f->built, err);
 }
 
 static void open_file(struct file *f)
@@ -370,27 +375,27 @@ static void all_rows(void **state)
     }
 }
 
+static struct calibrator *calibrator_of(struct file *f)
+{
+    struct quality_rows rows = rows_of(&f->points, kernels_best(), 2);
+    struct calibrator *calibrator;
+    assert_int_equal(
+        calibrate_open(&rows, &f->points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    return calibrator;
+}
+
 /* As few as lose next to nothing, of rows without any structure, and more for more neighbours. */
 static void survivors_are_enough(void **state)
 {
     (void)state;
     struct file f = {0};
-    struct calibrator *calibrator;
     uint32_t survivors[3];
     points_init(&f.points, 6000, 24);
     uint64_t seed = 5;
     for (size_t i = 0; i < (size_t)6000 * 24; i++) f.points.x[i] = (float)random_normal(&seed);
     points_code(&f.points, VDB_METRIC_L2, 0);
     build(&f, (struct ivf_params){.lists = 25, .sub_dim = 2, .out_dim = 24});
-    struct quality_rows rows = {.rows = 6000,
-                                .dim = 24,
-                                .metric = VDB_METRIC_L2,
-                                .row_fn = row_of,
-                                .context = &f.points,
-                                .kernels = kernels_best(),
-                                .threads = 2};
-    assert_int_equal(
-        calibrate_open(&rows, &f.points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    struct calibrator *calibrator = calibrator_of(&f);
     assert_int_equal(calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, NULL),
                      VDB_OK);
     calibrate_close(calibrator);
@@ -408,22 +413,13 @@ static void one_list_is_measured_to_the_end(void **state)
     (void)state;
     enum { ROWS = 2000, DIM = 64 };
     struct file f = {0};
-    struct calibrator *calibrator;
     static struct calibration curves;
     points_init(&f.points, ROWS, DIM);
     uint64_t seed = 8;
     for (size_t i = 0; i < (size_t)ROWS * DIM; i++) f.points.x[i] = (float)random_normal(&seed);
     points_code(&f.points, VDB_METRIC_L2, 0);
     build(&f, (struct ivf_params){.lists = 1, .sub_dim = 4, .out_dim = DIM});
-    struct quality_rows rows = {.rows = ROWS,
-                                .dim = DIM,
-                                .metric = VDB_METRIC_L2,
-                                .row_fn = row_of,
-                                .context = &f.points,
-                                .kernels = kernels_best(),
-                                .threads = 2};
-    assert_int_equal(
-        calibrate_open(&rows, &f.points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    struct calibrator *calibrator = calibrator_of(&f);
     assert_int_equal(
         calibrate_probes(calibrator, &f.ivf, margin_candidates, CALIBRATE_FULL, &curves, NULL),
         VDB_OK);
@@ -862,12 +858,8 @@ static void builds_that_end_early(void **state)
                                 .context = &calls};
     assert_int_equal(try_build(&f, &params, kernels_best(), NULL), VDB_CANCELLED);
     assert_null(f.built.segment);
-    struct quality_rows rows = {.rows = 2000,
-                                .dim = 12,
-                                .metric = VDB_METRIC_L2,
-                                .row_fn = no_row,
-                                .kernels = kernels_best(),
-                                .threads = 2};
+    struct quality_rows rows = rows_of(&f.points, kernels_best(), 2);
+    rows.row_fn = no_row;
     params.progress = NULL;
     assert_int_equal(ivf_build(&rows, &f.points.codes, false, &params, &f.built, NULL), VDB_IO);
     file_release(&f);

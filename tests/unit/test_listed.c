@@ -2,10 +2,9 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -27,35 +26,22 @@ static uint32_t next_of(void *context, uint32_t rows[LISTED_ROOM])
     return n;
 }
 
-struct near {
-    double distance;
-    uint32_t row;
-};
-
-static int nearer(const void *a, const void *b)
-{
-    const struct near *x = a, *y = b;
-    if (x->distance != y->distance) return x->distance < y->distance ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
-/* Squares of distances of integers, which codes have as they are. */
-static uint32_t brute(const struct points *points, const float *query, struct every every,
-                      struct near *to)
+/* Those of the rows nearest to the query that are listed, as many as there are. */
+static uint32_t nearest_of(const struct points *points, const float *query, struct every every,
+                           uint32_t rows[ROWS])
 {
     uint32_t n = 0;
-    for (uint32_t row = every.row; row < every.end; row += every.step) {
-        double sum = 0;
-        for (uint32_t i = 0; i < DIM; i++) {
-            double d = (double)points->x[(size_t)row * DIM + i] - (double)query[i];
-            sum += d * d;
-        }
-        to[n++] = (struct near){sum, row};
+    points_nearest(points, query, ROWS, rows);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t row = rows[i];
+        bool listed = row >= every.row && row < every.end && (row - every.row) % every.step == 0;
+        rows[n] = row;
+        n += listed;
     }
-    qsort(to, n, sizeof *to, nearer);
     return n;
 }
 
+/* Distances are squares of those of integers, which codes have as they are. */
 static void the_nearest_of_them(void **state)
 {
     (void)state;
@@ -66,7 +52,7 @@ static void the_nearest_of_them(void **state)
                  {{1, 300, ROWS, 1}, 10}, {{0, 1, ROWS, 64}, ROWS}, {{0, 1, 64, 64}, 1},
                  {{0, 1, 0, 64}, 10},     {{0, 3, ROWS, 64}, 0},    {{0, 1, ROWS, 63}, 2 * ROWS}};
     struct points points;
-    struct near near[ROWS];
+    uint32_t nearest[ROWS];
     uint64_t seed = 11;
     struct walk *walk = walk_create();
     points_init(&points, ROWS, DIM);
@@ -85,11 +71,11 @@ static void the_nearest_of_them(void **state)
         assert_int_equal(walk_prepare(walk, &points.codes, kernels_best(), query, NULL), VDB_OK);
         assert_int_equal(listed_nearest(walk, &listed, cases[c].keep, &found, &count, NULL),
                          VDB_OK);
-        uint32_t all = brute(&points, query, cases[c].every, near);
+        uint32_t all = nearest_of(&points, query, cases[c].every, nearest);
         assert_int_equal(count, all < keep ? all : keep);
         for (uint32_t i = 0; i < count; i++) {
-            assert_int_equal(found[i].row, near[i].row);
-            assert_true((double)found[i].distance == near[i].distance);
+            assert_int_equal(found[i].row, nearest[i]);
+            assert_true((double)found[i].distance == points_distance(&points, nearest[i], query));
         }
     }
     walk_free(walk);

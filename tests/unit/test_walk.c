@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <cmocka.h>
 
@@ -41,18 +40,6 @@ static void integer_points(struct points *points, uint32_t rows, uint32_t dim, i
     points->x[1] = (float)high;
 }
 
-struct expected {
-    int64_t key;
-    uint32_t row;
-};
-
-static int compare_expected(const void *left, const void *right)
-{
-    const struct expected *a = left, *b = right;
-    if (a->key != b->key) return a->key < b->key ? -1 : 1;
-    return a->row < b->row ? -1 : a->row > b->row;
-}
-
 /* With ef as large as the graph every row comes back, in the order of exact integer distances. */
 static void check_all(struct points *points, enum vdb_metric metric, size_t offset, int flip)
 {
@@ -66,7 +53,7 @@ static void check_all(struct points *points, enum vdb_metric metric, size_t offs
     }
     points_build(points, &(struct graph_params){.degree = 8}, NULL);
     struct walk *walk = walk_create();
-    struct expected *expected = malloc(points->rows * sizeof *expected);
+    uint32_t *expected = malloc(points->rows * sizeof *expected);
     float *query = malloc(points->dim * sizeof *query);
     assert_true(walk && expected && query);
     uint64_t seed = 99;
@@ -76,23 +63,15 @@ static void check_all(struct points *points, enum vdb_metric metric, size_t offs
             query[i] = (float)(low + (int)(random_next(&seed) % (uint64_t)(127 - low + 1)));
         query[0] =
             127.0f; /* under ip the largest number becomes 127, so this one is kept as it is */
-        for (uint32_t row = 0; row < points->rows; row++) {
-            int64_t sum = 0;
-            for (uint32_t i = 0; i < points->dim; i++) {
-                int64_t x = (int64_t)points->x[(size_t)row * points->dim + i];
-                int64_t q = (int64_t)query[i];
-                sum += metric == VDB_METRIC_IP ? -x * q : (x - q) * (x - q);
-            }
-            expected[row] = (struct expected){sum, row};
-        }
-        qsort(expected, points->rows, sizeof *expected, compare_expected);
+        points_nearest(points, query, points->rows, expected);
         const struct candidate *found;
         uint32_t count;
         search(walk, points, query, points->rows + 7, &found, &count);
         assert_int_equal(count, points->rows);
         for (uint32_t i = 0; i < count; i++) {
-            assert_int_equal(found[i].row, expected[i].row);
-            if (metric == VDB_METRIC_L2) assert_int_equal(found[i].distance, expected[i].key);
+            double distance = points_distance(points, expected[i], query);
+            assert_int_equal(found[i].row, expected[i]);
+            if (metric == VDB_METRIC_L2) assert_true((double)found[i].distance == distance);
         }
     }
     walk_free(walk);
