@@ -82,11 +82,10 @@ enum vdb_status {
 
 struct vdb_error {
     enum vdb_status status;
-    int os_errno; /* errno of the failed call, or 0 */
-    const char
-        *segment; /* the structure or segment of the file at fault ("manifest", "graph"), or NULL */
-    uint64_t offset;   /* of the fault in the file, where `segment` is not NULL */
-    char message[512]; /* one sentence without a final stop */
+    int os_errno;        /* errno of the failed call, or 0 */
+    const char *segment; /* what of the file is at fault ("manifest", "graph"), or NULL */
+    uint64_t offset;     /* of the fault in the file, where `segment` is not NULL */
+    char message[512];   /* one sentence without a final stop */
 };
 
 /* The status in words, for instance "no such id". Never NULL. */
@@ -112,8 +111,7 @@ enum vdb_index_kind {
                            0.9 of what is near, and of fewer rows */
     VDB_INDEX_FLAT = 1,
     VDB_INDEX_GRAPH = 2,
-    VDB_INDEX_HNSW =
-        3, /* a graph with the levels of Malkov and Yashunin, for who asks for it by name */
+    VDB_INDEX_HNSW = 3,  /* a graph with the levels of Malkov and Yashunin */
     VDB_INDEX_IVF = 4,   /* an inverted file: lists of rows around centroids, of which searches scan
                             the nearest */
     VDB_INDEX_HYBRID = 5 /* by age: recent rows lie in graphs, older ones in inverted files */
@@ -216,7 +214,7 @@ VDB_API const char *vdb_passing_path(const struct vdb *db);
 /* Opens the index at `path` in time that does not depend on its rows. A file without write
  * permission, or with unknown ro_compat features, opens read-only.
  * *db is owned by the caller, who ends it with vdb_close.
- * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
+ * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT, VDB_UNSUPPORTED, VDB_IO. */
 VDB_API enum vdb_status vdb_open(const char *path, const struct vdb_open_options *options,
                                  struct vdb **db, struct vdb_error *err);
 
@@ -227,7 +225,7 @@ VDB_API void vdb_close(struct vdb *db);
 
 /* Takes the newest commit of the file, whoever wrote it, as an immutable view. The caller ends it
  * with vdb_snapshot_close. It takes no lock and never waits for a writer.
- * Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_CANNOT_OPEN, VDB_IO, VDB_NO_MEMORY. */
+ * Errors: VDB_CORRUPT, VDB_UNSUPPORTED, VDB_CANNOT_OPEN, VDB_IO. */
 VDB_API enum vdb_status vdb_snapshot_open(struct vdb *db, const struct vdb_snapshot **snapshot,
                                           struct vdb_error *err);
 VDB_API void vdb_snapshot_close(const struct vdb_snapshot *snapshot);
@@ -406,7 +404,7 @@ struct vdb_hit {
  * hits[q * k + i] is the i-th nearest of query q, nearest first, ties by row; found[q] says how
  * many there are. Results do not depend on the number of threads or on the kernel set.
  * Errors: VDB_INVALID (k is 0, a number that is not finite, or a zero vector under cosine; the
- * message names the query), VDB_CORRUPT, VDB_NO_MEMORY. */
+ * message names the query), VDB_CORRUPT, VDB_LIMIT (an index over more than 2^31 rows). */
 VDB_API enum vdb_status vdb_search(const struct vdb_snapshot *snapshot, const float *queries,
                                    size_t count, const struct vdb_search_options *options,
                                    struct vdb_hit *hits, uint32_t *found, struct vdb_error *err);
@@ -515,7 +513,7 @@ struct vdb_log_entry {
  * at a time; the caller ends it with vdb_log_close.
  * Compaction in place keeps the history, as far as it is asked to; of commits that came while it
  * was at work it keeps what they came to, where a restored row is one added.
- * Errors: VDB_INVALID (options), VDB_CORRUPT, VDB_NO_MEMORY. */
+ * Errors: VDB_INVALID (options), VDB_CORRUPT. */
 VDB_API enum vdb_status vdb_log_open(const struct vdb_snapshot *snapshot,
                                      const struct vdb_log_options *options, struct vdb_log **log,
                                      struct vdb_error *err);
@@ -542,7 +540,7 @@ VDB_API void vdb_log_close(struct vdb_log *log);
  * of those before the ones that it kept: commits with a name, and commits as young as it was asked
  * to keep the rows of.
  * Errors: VDB_NOT_FOUND (a commit that is still to come, or that is not kept any more: the message
- * names the oldest that is, and its neighbours), VDB_CORRUPT, VDB_NO_MEMORY. */
+ * names the oldest that is, and its neighbours), VDB_CORRUPT. */
 VDB_API enum vdb_status vdb_snapshot_at(const struct vdb_snapshot *snapshot, uint64_t commit,
                                         const struct vdb_snapshot **past, struct vdb_error *err);
 
@@ -555,8 +553,7 @@ VDB_API enum vdb_status vdb_commit_at(const struct vdb_snapshot *snapshot, int64
 /* A named commit: what users call a snapshot. As long as it has a name, compaction in place keeps
  * what it sees. Names are 1 to VDB_NAME_MAX bytes of UTF-8 without control characters. */
 struct vdb_name {
-    const char *name; /* without final NUL; valid until the snapshot that it was asked of is closed
-                       */
+    const char *name; /* without final NUL; valid as long as the snapshot that it was asked of */
     size_t name_len;
     uint64_t commit;
     int64_t commit_time_us; /* when that was made, in microseconds since 1970 */
@@ -611,7 +608,7 @@ struct vdb_diff_entry {
  * or are that one; either may be the older. They are kept until vdb_diff_close. Changes come as
  * added and updated ids, by their rows in `to`, then deleted ones, by their rows in `from`. The
  * work grows with the rows that differ, and a bit a row. A diff belongs to one thread at a time.
- * Errors: VDB_INVALID (snapshots that do not share a state of the file), VDB_NO_MEMORY. */
+ * Errors: VDB_INVALID (snapshots that do not share a state of the file). */
 VDB_API enum vdb_status vdb_diff_open(const struct vdb_snapshot *from,
                                       const struct vdb_snapshot *to, struct vdb_diff **diff,
                                       struct vdb_error *err);
@@ -635,7 +632,7 @@ typedef ptrdiff_t (*vdb_read_fn)(void *context, void *bytes, size_t len);
 /* Writes a stream (format-spec/stream.md): with `from` NULL, the whole of what `to` sees; else what
  * makes `to` of `from`, both as vdb_diff_open wants them: changed rows in full, ids of deleted
  * ones, and the names that the commit of `to` has. Its length follows what differs.
- * Errors: VDB_INVALID, VDB_IO, VDB_CORRUPT, VDB_NO_MEMORY. */
+ * Errors: VDB_INVALID, VDB_IO, VDB_CORRUPT. */
 VDB_API enum vdb_status vdb_send(const struct vdb_snapshot *from, const struct vdb_snapshot *to,
                                  vdb_write_fn write, void *context, struct vdb_error *err);
 
@@ -713,9 +710,9 @@ struct vdb_maintain_options {
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
  * parts into it, whose largest keeps its graph where that is less work than a new one; otherwise
- * does nothing. Where the index has quiet hours and it is none of them,
- * the tail may grow to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what
- * holds recent rows, and old rows that lie in an inverted file stay there.
+ * does nothing. Where the index has quiet hours and it is none of them, the tail may grow to 16
+ * times that length first. Of VDB_INDEX_HYBRID, a graph is built of what holds recent rows, and old
+ * rows that lie in an inverted file stay there.
  * Other processes read and commit meanwhile. What killed creations and compactions have left under
  * passing names goes.
  * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_DURABILITY_UNKNOWN,
@@ -792,7 +789,7 @@ VDB_API enum vdb_status vdb_compact(struct vdb *db, const struct vdb_compact_opt
 /* How many rows vdb_compact would leave out with these options: deleted ones that nothing holds.
  * The work grows with the rows, a bit each, and, where commits have names or rows are to be kept,
  * with the changes that are recorded.
- * Errors: VDB_INVALID, VDB_CANCELLED, VDB_CORRUPT, VDB_NO_MEMORY. */
+ * Errors: VDB_INVALID, VDB_CANCELLED, VDB_CORRUPT. */
 VDB_API enum vdb_status vdb_compact_purges(const struct vdb_snapshot *snapshot,
                                            const struct vdb_compact_options *options,
                                            uint64_t *rows, struct vdb_error *err);
@@ -811,7 +808,7 @@ struct vdb_check_options {
 
 /* Verifies the file at `path`. *findings counts what was reported; 0: sound. Returns VDB_OK when
  * the check could be carried through, whatever it found. Errors: VDB_CANNOT_OPEN, VDB_CORRUPT (no
- * vdb index at all), VDB_UNSUPPORTED, VDB_IO, VDB_NO_MEMORY. */
+ * vdb index at all), VDB_UNSUPPORTED, VDB_IO. */
 VDB_API enum vdb_status vdb_check(const char *path, const struct vdb_check_options *options,
                                   uint64_t *findings, struct vdb_error *err);
 
@@ -870,7 +867,7 @@ struct vdb_salvage_info {
  * would be is counted and what would be lost is reported; doubtful rows are then all that there
  * are, also where several have one id. *info, or NULL, is filled in on success.
  * Errors: VDB_CANNOT_OPEN, VDB_CORRUPT (no index, or no manifest of it is left), VDB_UNSUPPORTED,
- * VDB_EXISTS (the output is there), VDB_CANNOT_CREATE, VDB_CANCELLED, VDB_IO, VDB_NO_MEMORY. */
+ * VDB_EXISTS (the output is there), VDB_CANNOT_CREATE, VDB_CANCELLED, VDB_IO. */
 VDB_API enum vdb_status vdb_salvage(const char *path, const char *output,
                                     const struct vdb_salvage_options *options,
                                     struct vdb_salvage_info *info, struct vdb_error *err);
