@@ -129,6 +129,7 @@ static const struct part *base_of(const struct part_build *b, const struct manif
     if ((open && grown(base->graph.rows, b->count, RACE_EIGHTHS)) ||
         !insertion_pays(m, base, b->count))
         return NULL;
+    if (!graph_can_grow(&base->graph, b->count, m->metric)) return NULL;
     bool whole = segment_is_whole(b, base, DISK_SEGMENT_GRAPH) &&
                  segment_is_whole(b, base, DISK_SEGMENT_CODE) &&
                  segment_is_whole(b, base, DISK_SEGMENT_CALIBRATION);

@@ -79,6 +79,10 @@ uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric);
  * the same. */
 uint32_t graph_pivot_count_on(const struct graph *base, uint32_t rows, enum vdb_metric metric);
 
+/* Whether a graph can be the base of one over so many rows: of one that another writer made, or
+ * that is damaged, pivots may be too many, or no rows. */
+bool graph_can_grow(const struct graph *base, uint32_t rows, enum vdb_metric metric);
+
 /* How many of them lead groups; 0: none, every walk measures all pivots. */
 uint32_t graph_leader_count(uint32_t rows, enum vdb_metric metric);
 

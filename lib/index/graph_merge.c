@@ -17,16 +17,20 @@
 
 #define AT_ONCE 8 /* rows of a list that are measured together */
 
-bool merge_base_serves(const struct graph_params *params, const struct codes *codes)
+bool graph_can_grow(const struct graph *base, uint32_t rows, enum vdb_metric metric)
 {
-    const struct graph *base = params->base;
-    if (base->rows == 0 || base->rows > codes->rows || base->degree != params->degree ||
-        base->pivot_count == 0 ||
-        base->pivot_count > graph_pivot_count_on(base, codes->rows, codes->metric))
+    if (base->rows == 0 || base->rows > rows || base->pivot_count == 0 ||
+        base->pivot_count > graph_pivot_count_on(base, rows, metric))
         return false;
     for (uint32_t i = 0; i < base->pivot_count; i++)
         if (base->pivots[i] >= base->rows) return false;
     return true;
+}
+
+bool merge_base_serves(const struct graph_params *params, const struct codes *codes)
+{
+    return params->base->degree == params->degree &&
+           graph_can_grow(params->base, codes->rows, codes->metric);
 }
 
 void merge_settle(struct builder *builder)

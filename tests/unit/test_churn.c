@@ -346,6 +346,33 @@ static void a_damaged_graph_is_not_gone_on_with(void **state)
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
 
+/* As another writer may have made it, with more pivots than this one has, or as damage leaves it.
+ */
+static void a_graph_that_cannot_grow_is_made_anew(void **state)
+{
+    (void)state;
+    static uint32_t pivots[2000];
+    for (uint32_t bad = 0; bad < 2; bad++) {
+        uint32_t degree;
+        struct vdb *db = create("x.vdb", VDB_INDEX_GRAPH);
+        put_range(db, 0, 4800);
+        merge(db, 1);
+        uint32_t *before = lists_of(db, 4800, &degree);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        struct graph *graph = (struct graph *)(uintptr_t)&s->generation->parts[0].graph;
+        for (uint32_t i = 0; i < 2000; i++) pivots[i] = bad ? ROWS : i;
+        graph->pivots = pivots;
+        graph->pivot_count = bad ? graph->pivot_count : 2000;
+        put_range(db, 4800, ROWS);
+        merge(db, 1);
+        vdb_snapshot_close(s);
+        assert_true(share_kept(db, before, 4800) < 0.15);
+        vdb_close(db);
+        assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+        remove(store_path("x.vdb"));
+    }
+}
+
 /* Many small merges, rows going as others come. */
 static void recall_stays(void **state)
 {
@@ -514,6 +541,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(few_rows_come_to_the_graph_and_many_make_a_new_one, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_damaged_graph_is_not_gone_on_with, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_graph_that_cannot_grow_is_made_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(recall_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(what_was_measured_is_kept_for_more_of_the_kind, setup,
                                         teardown),
