@@ -2,7 +2,8 @@
  * keeps.
  *
  * Where the CPU has VBMI the set takes the scan of scan_vbmi.c; this one is for those that have
- * none (Intel's before Ice Lake). SPDX-License-Identifier: BSD-2-Clause */
+ * none (Intel's before Ice Lake).
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "vector/kernel_sets.h"
 
 #if defined(__x86_64__)

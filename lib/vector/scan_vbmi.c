@@ -2,7 +2,8 @@
  * its permutation of bytes (VBMI).
  *
  * The set avx512 asks for no VBMI, as its other kernels do without; it takes this scan where the
- * CPU has it (AMD's since Zen 4, Intel's since Ice Lake). SPDX-License-Identifier: BSD-2-Clause */
+ * CPU has it (AMD's since Zen 4, Intel's since Ice Lake).
+ * SPDX-License-Identifier: BSD-2-Clause */
 #include "vector/kernel_sets.h"
 
 #if defined(__x86_64__)
