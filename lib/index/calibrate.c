@@ -90,6 +90,7 @@ static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, u
     struct walk_work before = walk_work_done(s->walk);
     enum vdb_status status = walk_graph_for(s->walk, m->graph, KS_MEASURED[first], m->effort, most,
                                             NULL, &candidates, &count, NULL);
+    while (end > first + 1 && count < KS_MEASURED[end - 1]) end--; /* it would go on for more */
     for (uint32_t i = 0; !status && i < count; i++) {
         uint8_t place;
         status = calibrator_place(m, query, candidates[i].row, s->x, &place);

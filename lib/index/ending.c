@@ -100,6 +100,7 @@ bool ending_reached(struct ending *ending, const struct space *space, struct poo
 {
     const struct pool *nearest = ending->filter ? &ending->nearest : pool;
     bool far = false;
+    if (nearest->count < ending->k && pool->count < pool->capacity) return false;
     if (ending->stretch > 0 && nearest->count >= ending->k) {
         uint64_t key = far_key(ending, space, nearest->keys[ending->k - 1]);
         tighten(ending, pool, key);

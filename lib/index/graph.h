@@ -152,7 +152,8 @@ struct walk_filter {
  * `keep` is below ef, the candidates are up to ef: those of them that are not farther. With a
  * filter only the rows that count do so for this: it goes on until enough of these are expanded,
  * and all that lie between them, within the `keep` nearest rows of all. So effort grows where rows
- * do not count and nowhere else. Those of the candidates that do not count are the caller's to
+ * do not count and nowhere else. With an ef below k it goes on until k rows have been met that
+ * count, if it can reach as many. Those of the candidates that do not count are the caller's to
  * drop. Where what it finds is much farther from the query than from its own neighbours, it walks
  * once or twice more from other pivots, which takes as long again, unless it gave up. A k of 0 is
  * none in particular: it goes without a filter, and without another walk. Errors: VDB_NO_MEMORY,

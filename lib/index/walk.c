@@ -379,6 +379,13 @@ static bool may_go_on(const struct walk *walk, const struct front *front)
     return walk->work.measured < front->most;
 }
 
+/* An effort of less than k may end before k rows have been met. */
+static void go_on_for_k(struct pool *pool, uint32_t k)
+{
+    bool few = pool->count < k && pool->count < pool->capacity;
+    if (few && pool->next >= pool->effort) pool->effort = pool->next + 1;
+}
+
 static void run(struct walk *walk, const struct space *space, const struct graph *graph,
                 const struct probe *probe, struct ending *ending, uint32_t room, uint32_t round,
                 struct front *front)
@@ -391,6 +398,7 @@ static void run(struct walk *walk, const struct space *space, const struct graph
     enter(walk, front, space, graph, probe, round, ending);
     for (;;) {
         struct gathered ahead = {0, 0};
+        go_on_for_k(pool, ending->k);
         int going =
             may_go_on(walk, front) && pool_has_next(pool) && !ending_reached(ending, space, pool);
         if (going) {

@@ -388,7 +388,6 @@ static void ends_by_effort_alone(void **state)
     }
     line_init(&line, dense, VDB_METRIC_L2);
     assert_int_equal(expanded(&line, 40, 40, NULL), 40);
-    assert_int_equal(expanded(&line, 50, 40, NULL), 40);
     assert_int_equal(expanded(&line, 0, 40, NULL), 40);
     line.graph.walk_dimension = 0;
     assert_int_equal(expanded(&line, 10, 40, NULL), 40);
@@ -402,6 +401,25 @@ static bool is_even(void *context, uint32_t row)
 {
     (void)context;
     return row % 2 == 0;
+}
+
+/* With less effort than k they go on until k rows have been met, one list further than it takes, so
+ * that the least effort finds no more than a greater one. Of row i the list has those up to i +
+ * DEGREE. */
+static void goes_on_until_k_are_met(void **state)
+{
+    (void)state;
+    struct line line;
+    struct walk_filter filter = {is_even, NULL, 60, UINT64_MAX / 2};
+    int even[LINE];
+    for (int i = 0; i < LINE; i++) even[i] = i + 1;
+    line_init(&line, even, VDB_METRIC_L2);
+    for (uint32_t ef = 1; ef < 50 - DEGREE; ef++)
+        assert_int_equal(expanded(&line, 50, ef, NULL), 50 - DEGREE + 1);
+    assert_int_equal(expanded(&line, 50, 48, NULL), 48);
+    for (uint32_t ef = 1; ef < 10; ef++)
+        assert_int_equal(expanded(&line, 20, ef, &filter), 39 - DEGREE + 1); /* the 20th is at 38 */
+    points_release(&line.points);
 }
 
 /* The k-th nearest is that of the rows that count, and so many of these are to be expanded. */
@@ -781,6 +799,7 @@ int main(void)
         cmocka_unit_test(effort_below_keep),
         cmocka_unit_test(ends_where_the_next_row_is_far),
         cmocka_unit_test(ends_by_effort_alone),
+        cmocka_unit_test(goes_on_until_k_are_met),
         cmocka_unit_test(ends_by_rows_that_count),
         cmocka_unit_test(gives_up),
         cmocka_unit_test(ends_where_the_next_row_is_dropped),
