@@ -28,9 +28,10 @@
 
 /* Expansions over all queries, of some 80 a row that a build makes, and as much again in pruning.
  */
-#define EXPANSIONS_A_ROW 8
-#define SURVIVORS_A_LIST 4 /* which cost as much: of a single list, efforts are survivors */
-#define EXPANSIONS_MIN   524288
+#define EXPANSIONS_A_ROW   8
+#define LISTS_AN_EXPANSION 4 /* which cost as much, or of a single list so many survivors */
+#define EXPANSIONS_MIN     524288
+#define SURVIVORS_TRIALS   16 /* numbers of them that are tried, about */
 
 static const uint32_t EFFORTS[] = {2,   3,   4,   5,   6,   8,    10,   12,   15,   19,   24,
                                    30,  38,  48,  60,  75,  95,   120,  150,  190,  240,  300,
@@ -307,17 +308,23 @@ static bool is_waiting(const struct calibrator *m)
     return m->open[m->k_limit - 1] && !is_measured(m, m->k_limit - 1);
 }
 
+/* In efforts of one search. */
+static uint64_t budget_of(const struct calibrator *m)
+{
+    uint64_t expansions = (uint64_t)m->rows.rows * EXPANSIONS_A_ROW;
+    if (expansions < EXPANSIONS_MIN) expansions = EXPANSIONS_MIN;
+    return m->ivf ? expansions * LISTS_AN_EXPANSION : expansions;
+}
+
 static void measure_curves(struct calibrator *m, struct calibration *out)
 {
-    uint64_t budget = (uint64_t)m->rows.rows * EXPANSIONS_A_ROW, spent = 0;
+    uint64_t budget = budget_of(m), spent = 0;
     uint32_t most = effort_max(m);
-    if (budget < EXPANSIONS_MIN) budget = EXPANSIONS_MIN;
     for (size_t i = 0; i < sizeof EFFORTS / sizeof *EFFORTS; i++) {
         m->effort = EFFORTS[i] - (m->ivf != NULL); /* a single list may be enough */
         if (m->effort > most) m->effort = most;
         gather_active(m);
-        spent += (uint64_t)m->active_count * m->effort * m->every /
-                 (has_one_list(m) ? SURVIVORS_A_LIST : 1);
+        spent += (uint64_t)m->active_count * m->effort * m->every;
         if (m->active_count == 0 && is_waiting(m)) continue;
         if (m->active_count == 0 || (i && spent > budget && !is_waiting(m))) break;
         par_for(m->workers, m->active_count, WALK_CHUNK, search_job, m);
@@ -415,6 +422,16 @@ struct ample {
     double price;    /* what all of recall would cost at the rate of the last lists */
 };
 
+/* Asks fewer of the queries, down to one of ROUGH_EVERY, where all of them would take too long with
+ * so much effort. True where they have become fewer. */
+static bool thin_out(struct calibrator *m, uint32_t effort)
+{
+    uint64_t budget = budget_of(m), work = (uint64_t)m->query_count * effort * SURVIVORS_TRIALS;
+    uint32_t before = m->every;
+    while (m->every < ROUGH_EVERY && work / m->every > budget) m->every *= 2;
+    return m->every > before;
+}
+
 static struct ample ample_effort(struct calibrator *m, uint32_t a)
 {
     uint32_t most = effort_max(m), survivors = SURVIVORS_MAX(KS_MEASURED[a]);
@@ -423,7 +440,12 @@ static struct ample ample_effort(struct calibrator *m, uint32_t a)
     double cost = take_cost(m, a);
     while (ample.effort < most && !m->status && hits < wanted_hits(m, a, AMPLE)) {
         uint32_t next = ample.effort + (ample.effort + 1) / 2;
-        ample.effort = next < most ? next : most;
+        if (next > most) next = most;
+        if (thin_out(m, next)) {
+            hits = hits_with(m, a, ample.effort, survivors);
+            cost = take_cost(m, a);
+        }
+        ample.effort = next;
         uint64_t more = hits_with(m, a, ample.effort, survivors);
         double dearer = take_cost(m, a);
         ample.price = more > hits ? (dearer - cost) / share_of_hits(m, a, more - hits) : 0;
