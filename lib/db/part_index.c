@@ -1,11 +1,10 @@
 /* part_index.c: which index a part gets.
  *
- * Rows whose distances 8-bit codes cannot tell apart get none. Else what was asked for by name is
- * built; where the choice was left open, a graph and an inverted file are both built, and race on
- * rows of the part: by counts of what their searches do (index/cost.h), for several k and recalls,
- * of which the mean ratio decides. A merge goes on with the graph of its largest part where that
- * costs less than a new one, and with its codes and calibration as far as they fit. A build holds
- * them in memory and nothing else that grows with the rows.
+ * What was asked for by name is built; where the choice was left open, a graph and an inverted file
+ * are both built, and race on rows of the part: by counts of what their searches do (index/cost.h),
+ * for several k and recalls, of which the mean ratio decides. A merge goes on with the graph of its
+ * largest part where that costs less than a new one, and with its codes and calibration as far as
+ * they fit. A build holds them in memory and nothing else that grows with the rows.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_index.h"
 
@@ -73,6 +72,7 @@ struct indexer {
     struct part_source source;
     const struct part *base; /* whose graph is built on; NULL: the rows get a new one */
     struct part_codes eight; /* 8-bit codes, which both are built on */
+    bool coarse;             /* they do not tell well who is near whom */
     uint32_t dimension;      /* intrinsic, in thousandths */
     int32_t hubness;
     struct part_graph graph;
@@ -197,23 +197,21 @@ static enum vdb_status estimate_dimension(struct indexer *x, struct vdb_error *e
     return status ? status : hubness_estimate(eight, kernels, b->threads, &x->hubness, err);
 }
 
-/* *good: who is near whom can be told by codes. Who asked for an index by name gets it. */
-static enum vdb_status code_rows(struct indexer *x, bool *good, struct vdb_error *err)
+static enum vdb_status code_rows(struct indexer *x, struct vdb_error *err)
 {
     struct quantizer quantizer = {1, 0};
     enum vdb_status status = VDB_OK;
     bool fits = false, coded = part_source_is_coded(&x->source);
-    *good = true;
     if (x->base && x->base->codes.kind == CODES_8 && !coded) {
         quantizer = (struct quantizer){x->base->codes.scale, x->base->codes.zero};
         status = grid_fits(x, &quantizer, &fits, err);
     }
     if (!status && !fits && !coded) {
-        double recall;
+        double recall = 1;
         status = choose_grid(x, &quantizer, &recall, err);
-        *good = recall >= RECALL_MIN || x->source.build->index != VDB_INDEX_AUTO;
+        x->coarse = recall < RECALL_MIN;
     }
-    if (status || !*good) return status;
+    if (status) return status;
     return part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
                            &x->eight, err);
 }
@@ -270,6 +268,7 @@ static enum vdb_status measure(struct indexer *x, bool graph, bool ivf, struct v
     struct quality_rows rows = part_source_rows(&x->source);
     struct part_graph *g = &x->graph;
     struct calibrator *calibrator = NULL;
+    rows.coarse = x->coarse;
     enum vdb_status status =
         calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
                        g->header.alpha_milli, x->base != NULL, &calibrator, err);
@@ -321,12 +320,14 @@ static void note_rival(struct calibration *winner, const struct calibration *riv
 }
 
 /* *kind is left DISK_PART_FLAT where neither finds what is near. Codes that inverted files cannot
- * have ask for a graph, and what it falls short of is scanned. */
+ * have ask for a graph, and what it falls short of is scanned. So do rows that 8-bit codes cannot
+ * tell apart: few of an inverted file's survivors are compared by their vectors, but all that a
+ * walk goes on from. */
 static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kind,
                             struct vdb_error *err)
 {
     bool graph = x->dimension < NO_GRAPH_FROM;
-    bool lists = m->codes != VDB_CODES_NONE && m->codes != VDB_CODES_I8;
+    bool lists = m->codes != VDB_CODES_NONE && m->codes != VDB_CODES_I8 && !x->coarse;
     double graph_recall = 0;
     if (!graph && !lists) return VDB_OK;
     enum vdb_status status = build(x, graph, lists, err);
@@ -406,9 +407,8 @@ static enum vdb_status build_index(struct indexer *x, struct manifest *m, uint16
                                    struct vdb_error *err)
 {
     enum vdb_index_kind index = x->source.build->index;
-    bool good;
-    enum vdb_status status = code_rows(x, &good, err);
-    if (status || !good) return status;
+    enum vdb_status status = code_rows(x, err);
+    if (status) return status;
     status = find_dimension(x, err);
     if (status) return status;
     if (x->base) return merge(x, m, kind, err);

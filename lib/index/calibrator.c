@@ -6,9 +6,10 @@
  * graph and its lists mended (graph_without.c), all of them at once, and then put back. An inverted
  * file keeps them: it is enough that they do not count.
  *
- * The truth is sought among the nearest by 8-bit codes, which a scan finds, by distances of the
- * vectors themselves; rows as near as the k-th count as it does. A larger k needs fewer queries for
- * the same certainty, since each has k rows to find.
+ * The truth is sought among the nearest by 8-bit codes, or by the vectors in binary32 where these
+ * are too coarse, which a scan finds, by distances of the vectors themselves; rows as near as the
+ * k-th count as it does. A larger k needs fewer queries for the same certainty, since each has k
+ * rows to find.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/calibrator.h"
 
@@ -179,31 +180,55 @@ static void scan_block(const struct calibrator *m, struct scratch *s, const stru
     }
 }
 
-/* The windows of queries [begin, end), GROUP of them at most. */
-static void truth_job(void *context, unsigned worker, size_t begin, size_t end)
+static enum vdb_status scan_codes(const struct calibrator *m, struct scratch *s, size_t begin,
+                                  size_t end)
 {
-    struct calibrator *m = context;
-    struct scratch *s = &m->scratch[worker];
-    enum vdb_status status = VDB_OK;
-    for (size_t i = begin; i < end && !status; i++) {
-        status =
+    for (size_t i = begin; i < end; i++) {
+        enum vdb_status status =
             walk_prepare(s->walk, m->eight, m->rows.kernels, m->values + i * m->rows.dim, NULL);
-        if (status) break;
+        if (status) return status;
         int8_t *query = s->probes[i - begin].query;
         memcpy(query, s->walk->probe.query, m->eight->bytes);
         s->probes[i - begin] = s->walk->probe;
         s->probes[i - begin].query = query;
         memcpy(s->asked.queries + (i - begin) * m->eight->bytes, query, m->eight->bytes);
         s->asked.bases[i - begin] = s->probes[i - begin].base;
-        s->pools[i - begin].keys = m->windows + i * WINDOW;
-        pool_reset(&s->pools[i - begin], window_of(m, (uint32_t)i));
     }
     struct space space = s->walk->space;
     space.kernels = m->rows.kernels;
-    for (uint32_t row = 0; row < m->eight->rows && !status; row += BLOCK) {
+    for (uint32_t row = 0; row < m->eight->rows; row += BLOCK) {
         uint32_t left = m->eight->rows - row;
         scan_block(m, s, &space, row, row + (left < BLOCK ? left : BLOCK), end - begin);
     }
+    return VDB_OK;
+}
+
+static enum vdb_status scan_vectors(const struct calibrator *m, struct scratch *s, size_t begin,
+                                    size_t end)
+{
+    enum vdb_status status = VDB_OK;
+    for (uint32_t row = 0; row < m->rows.rows && !status; row++) {
+        if (bit_is_set(m->gone, row)) continue;
+        status = m->rows.row_fn(m->rows.context, row, s->x);
+        for (size_t i = begin; i < end && !status; i++) {
+            uint32_t order = space_order((float)distance(m, s->x, (uint32_t)i));
+            offer(&s->pools[i - begin], &row, &order, 1);
+        }
+    }
+    return status;
+}
+
+/* The windows of queries [begin, end), GROUP of them at most. */
+static void truth_job(void *context, unsigned worker, size_t begin, size_t end)
+{
+    struct calibrator *m = context;
+    struct scratch *s = &m->scratch[worker];
+    for (size_t i = begin; i < end; i++) {
+        s->pools[i - begin].keys = m->windows + i * WINDOW;
+        pool_reset(&s->pools[i - begin], window_of(m, (uint32_t)i));
+    }
+    enum vdb_status status =
+        m->rows.coarse ? scan_vectors(m, s, begin, end) : scan_codes(m, s, begin, end);
     for (size_t i = begin; i < end && !status; i++) {
         m->queries[i].count = s->pools[i - begin].count;
         status = judge_window(m, s->x, (uint32_t)i);

@@ -23,6 +23,7 @@ struct quality_rows {
     void *context;
     const struct kernels *kernels;
     unsigned threads;
+    bool coarse; /* 8-bit codes do not tell which rows are near, as far as that is known */
 };
 
 /* Chooses scale and zero: as quantizer_train does, or with more of the values clipped where that is

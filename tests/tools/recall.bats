@@ -88,6 +88,32 @@ END
     rises auto.vdb
 }
 
+# Places in towns: a grid of 256 steps a dimension has a few for a town.
+towns() {
+    python3 - <<'END'
+import random, struct
+draw = random.Random(5)
+centres = [[draw.uniform(-6000, 6000) for _ in range(3)] for _ in range(60)]
+def write(path, count):
+    with open(path, "wb") as out:
+        for _ in range(count):
+            row = [draw.gauss(x, 40) for x in draw.choice(centres)]
+            out.write(struct.pack("<i3f", 3, *row))
+write("towns.fvecs", 30000)
+write("queries.fvecs", 500)
+END
+}
+
+@test "where codes of 8 bits hardly tell which rows are near" {
+    towns
+    for index in auto graph; do
+        vdb-add -q --create --index $index $index.vdb towns.fvecs
+        [ "$(vdb-stat $index.vdb | awk '$1 == "part" {print $3}')" = graph ]
+        vdb-bench -k 1 --recall 0.95 --json $index.vdb queries.fvecs | tee line
+        [ "$(jq ".recall >= 0.93" line)" = true ]
+    done
+}
+
 @test "where rows are deleted, and with a tail and several parts" {
     cp "$T/l2.vdb" x.vdb
     seq 0 3 11999 | vdb-rm -q --ids-from - x.vdb >removed
