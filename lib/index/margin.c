@@ -8,7 +8,8 @@
 #include "base/error.h"
 
 #define QUERIES 128
-#define NEAR    32 /* candidates a query */
+#define NEAR    32  /* rows a query: the nearest, */
+#define WINDOW  256 /* of so many that are so by their estimates */
 
 #define NEAR_LISTS 4 /* of an inverted file, that they are sought in */
 
@@ -54,17 +55,29 @@ struct measuring {
     struct walk *walk;
     struct ivf_scratch *scratch;
     float *q, *x;
+    struct found {
+        double exact, estimate;
+    } found[WINDOW];
     struct sums sums;
 };
 
 static enum vdb_status find_near(const struct measuring *m, const struct candidate **near,
                                  uint32_t *count, struct vdb_error *err)
 {
-    static const struct ivf_effort effort = {NEAR_LISTS, 4 * NEAR, NEAR, NEAR};
+    static const struct ivf_effort effort = {NEAR_LISTS, WINDOW, WINDOW, WINDOW};
     if (m->ivf) return ivf_search(m->scratch, m->walk, m->ivf, m->q, &effort, near, count, err);
-    return walk_graph(m->walk, m->graph, NEAR, NEAR, near, count, err);
+    return walk_graph(m->walk, m->graph, WINDOW, WINDOW, near, count, err);
 }
 
+static int by_exact(const void *a, const void *b)
+{
+    const struct found *x = a, *y = b;
+    if (x->exact != y->exact) return x->exact < y->exact ? -1 : 1;
+    return (x->estimate > y->estimate) - (x->estimate < y->estimate);
+}
+
+/* What counts is by how much rows that are near seem farther. Of those whose estimates are the
+ * least, most seem nearer than they are, all the more the coarser codes are. */
 static enum vdb_status measure_query(struct measuring *m, uint32_t query, struct vdb_error *err)
 {
     const struct quality_rows *r = m->rows;
@@ -73,12 +86,17 @@ static enum vdb_status measure_query(struct measuring *m, uint32_t query, struct
     enum vdb_status status = r->row_fn(r->context, query, m->q);
     if (!status) status = walk_prepare(m->walk, m->codes, r->kernels, m->q, err);
     if (!status) status = find_near(m, &near, &count, err);
+    uint32_t n = 0;
     for (uint32_t i = 0; i < count && !status; i++) {
         if (near[i].row == query) continue;
         status = r->row_fn(r->context, near[i].row, m->x);
         if (status) break;
-        double off =
-            walk_estimate(m->walk, near[i].distance) - exact(r->metric, m->x, m->q, r->dim);
+        m->found[n++] = (struct found){exact(r->metric, m->x, m->q, r->dim),
+                                       walk_estimate(m->walk, near[i].distance)};
+    }
+    qsort(m->found, n, sizeof *m->found, by_exact);
+    for (uint32_t i = 0; i < n && i < NEAR && !status; i++) {
+        double off = m->found[i].estimate - m->found[i].exact;
         m->sums.one += off;
         m->sums.square += off * off;
         m->sums.count++;
