@@ -22,8 +22,9 @@
 #define QUERIES_NEAR     16    /* queries among the nearest rows, as which they do not count */
 #define AMPLE            0.99  /* recall with which survivors are counted */
 #define SURVIVORS_LOSS   0.003 /* recall that fewer of them may cost */
-#define SURVIVORS_MAX(k) (16 * (k) + 240)
-#define SURVIVORS_STEPS  32
+#define SURVIVORS_MAX(k) (16 * (k) + 240) /* as a rule, and */
+#define SURVIVORS_TIMES  16               /* times as many where these lose what would be ample */
+#define SURVIVORS_STEPS  48
 #define RECALL_ENOUGH    999000u /* a curve ends here, in millionths */
 
 /* Expansions over all queries, of some 80 a row that a build makes, and as much again in pruning.
@@ -420,6 +421,7 @@ static double share_of_hits(const struct calibrator *m, uint32_t a, uint64_t hit
 struct ample {
     uint32_t effort; /* lists enough for nearly all that can be found */
     double price;    /* what all of recall would cost at the rate of the last lists */
+    uint32_t times;  /* SURVIVORS_MAX so many times */
 };
 
 /* Asks fewer of the queries, down to one of ROUGH_EVERY, where all of them would take too long with
@@ -435,7 +437,7 @@ static bool thin_out(struct calibrator *m, uint32_t effort)
 static struct ample ample_effort(struct calibrator *m, uint32_t a)
 {
     uint32_t most = effort_max(m), survivors = SURVIVORS_MAX(KS_MEASURED[a]);
-    struct ample ample = {.effort = most < 3 ? most : 3};
+    struct ample ample = {.effort = most < 3 ? most : 3, .times = 1};
     uint64_t hits = hits_with(m, a, ample.effort, survivors);
     double cost = take_cost(m, a);
     while (ample.effort < most && !m->status && hits < wanted_hits(m, a, AMPLE)) {
@@ -449,8 +451,15 @@ static struct ample ample_effort(struct calibrator *m, uint32_t a)
         uint64_t more = hits_with(m, a, ample.effort, survivors);
         double dearer = take_cost(m, a);
         ample.price = more > hits ? (dearer - cost) / share_of_hits(m, a, more - hits) : 0;
+        bool lost = more <= hits && ample.times < SURVIVORS_TIMES;
         hits = more;
         cost = dearer;
+        if (!lost) continue;
+        /* What is missed now does not survive. */
+        ample.times *= 2;
+        survivors *= 2;
+        hits = hits_with(m, a, ample.effort, survivors);
+        cost = take_cost(m, a);
     }
     return ample;
 }
@@ -471,7 +480,8 @@ static struct yield yield_of(struct calibrator *m, uint32_t a, uint32_t effort, 
  * more for as long as the recall that they bring would cost more in lists. */
 static uint32_t enough_survivors(struct calibrator *m, uint32_t a, const struct ample *ample)
 {
-    uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k), scale[SURVIVORS_STEPS + 1], count = 0;
+    uint32_t k = KS_MEASURED[a], most = SURVIVORS_MAX(k) * ample->times;
+    uint32_t scale[SURVIVORS_STEPS + 1], count = 0;
     struct yield best = yield_of(m, a, ample->effort, most), yields[SURVIVORS_STEPS + 1];
     uint64_t lost = wanted_hits(m, a, SURVIVORS_LOSS);
     for (uint32_t n = k + k / 4 + 4; n < most && count < SURVIVORS_STEPS; n += n / 4)

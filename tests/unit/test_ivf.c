@@ -406,6 +406,76 @@ static void survivors_are_enough(void **state)
     file_release(&f);
 }
 
+/* Opens a calibrator over all rows and measures survivors, then curves with these. */
+static void calibrate(struct file *f, uint32_t survivors[3], struct calibration *curves)
+{
+    struct calibrator *calibrator;
+    struct quality_rows rows = {.rows = f->points.rows,
+                                .dim = f->points.dim,
+                                .metric = VDB_METRIC_L2,
+                                .row_fn = row_of,
+                                .context = &f->points,
+                                .kernels = kernels_best(),
+                                .threads = 2};
+    assert_int_equal(
+        calibrate_open(&rows, &f->points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+    assert_int_equal(calibrate_survivors(calibrator, &f->ivf, margin_candidates, survivors, NULL),
+                     VDB_OK);
+    memcpy(f->ivf.view.h.survivors, survivors, 3 * sizeof *survivors);
+    assert_int_equal(
+        calibrate_probes(calibrator, &f->ivf, margin_candidates, CALIBRATE_FULL, curves, NULL),
+        VDB_OK);
+    calibrate_close(calibrator);
+}
+
+/* Where a large share of many lists has to be read, curves go on to where little is missed. */
+static void many_lists_are_measured(void **state)
+{
+    (void)state;
+    enum { ROWS = 24000, DIM = 32 };
+    struct file f = {0};
+    static struct calibration curves;
+    uint32_t survivors[3];
+    points_init(&f.points, ROWS, DIM);
+    uint64_t seed = 8;
+    for (size_t i = 0; i < (size_t)ROWS * DIM; i++) f.points.x[i] = (float)random_normal(&seed);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 1500, .sub_dim = 2, .out_dim = DIM});
+    calibrate(&f, survivors, &curves);
+    for (uint32_t a = 0; a < curves.curve_count; a++) {
+        const struct calibration_curve *curve = &curves.curves[a];
+        assert_in_range(curve->points[curve->point_count - 1].recall, 970000, 1000000);
+    }
+    file_release(&f);
+}
+
+/* Half of the rows lie so near to each other that short codes do not tell them apart: more of them
+ * survive than elsewhere. */
+static void survivors_of_dense_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 16000, DIM = 32 };
+    struct file f = {0};
+    static struct calibration curves;
+    uint32_t survivors[3];
+    points_init(&f.points, ROWS, DIM);
+    uint64_t seed = 8;
+    for (uint32_t row = 0; row < ROWS; row++) {
+        double mean = random_unit(&seed) * 200, spread = row % 2 ? 0.6 : 40;
+        for (uint32_t i = 0; i < DIM; i++)
+            f.points.x[row * DIM + i] =
+                (float)(spread > 1 ? 100 + random_normal(&seed) * spread
+                                   : floor(mean) + floor(random_unit(&seed) * 3));
+    }
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 125, .sub_dim = 2, .out_dim = DIM});
+    calibrate(&f, survivors, &curves);
+    assert_in_range(survivors[0], 16 + 240 + 1, ROWS);
+    assert_in_range(curves.curves[0].points[curves.curves[0].point_count - 1].recall, 800000,
+                    1000000);
+    file_release(&f);
+}
+
 /* Of a single list, whose effort is survivors: no searches that are all the same, and on to where
  * next to nothing is missed, for each k. */
 static void one_list_is_measured_to_the_end(void **state)
@@ -890,6 +960,8 @@ int main(void)
         cmocka_unit_test(rows_that_are_their_own_codes),
         cmocka_unit_test(all_rows),
         cmocka_unit_test(survivors_are_enough),
+        cmocka_unit_test(many_lists_are_measured),
+        cmocka_unit_test(survivors_of_dense_rows),
         cmocka_unit_test(one_list_is_measured_to_the_end),
         cmocka_unit_test(survivors_for_any_k),
         cmocka_unit_test(too_many_rows_are_refused),
