@@ -127,10 +127,12 @@ static enum vdb_status walk_query(const struct calibrator *m, struct scratch *s,
 static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, uint32_t query,
                                  uint32_t a)
 {
-    uint32_t k = KS_MEASURED[a], kept = m->rerank(k, 0), count, hits = 0;
+    uint32_t k = KS_MEASURED[a], count, hits = 0;
+    uint32_t survivors = m->survivors ? m->survivors : ivf_survivors(m->ivf, k, m->effort);
+    uint32_t kept = m->rerank(k, survivors);
     struct ivf_effort effort = {
         .lists = m->effort,
-        .survivors = m->survivors ? m->survivors : ivf_survivors(m->ivf, k, m->effort),
+        .survivors = survivors,
         .k = k + 1, /* the query itself is found too */
         .keep = kept + QUERIES_NEAR,
     };

@@ -14,8 +14,9 @@
 /* An estimate is rarely off by more than so many times its error. */
 #define MARGIN_ERRORS 2.5
 
-/* How many candidates a search for the k nearest with effort `ef` keeps at least, for the stored
- * vectors to decide between, and where codes are the vectors, so that nothing is left to decide. */
+/* How many candidates a search for the k nearest keeps at least, for the stored vectors to decide
+ * between, of a walk with effort `ef` or an inverted file with so many survivors; and where codes
+ * are the vectors, so that nothing is left to decide. */
 uint32_t margin_candidates(uint32_t k, uint32_t ef);
 uint32_t margin_candidates_exact(uint32_t k, uint32_t ef);
 

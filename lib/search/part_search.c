@@ -145,13 +145,13 @@ static void first_effort(const struct part_search *s, const struct part *part, b
 {
     uint32_t effort = e->effort;
     bool ivf = part->entry->kind == DISK_PART_IVF;
-    uint32_t walked = ivf ? 0 : effort;
+    uint32_t sought = ivf ? ivf_survivors(&part->ivf, s->k, effort) : effort;
     uint32_t least =
-        measured ? margin_candidates_exact(s->k, walked) : margin_candidates(s->k, walked);
-    uint64_t keep = least > walked ? least : walked;
+        measured ? margin_candidates_exact(s->k, sought) : margin_candidates(s->k, sought);
+    uint64_t keep = ivf || least > sought ? least : sought;
     e->enough = s->k;
     if (ivf) {
-        e->survivors = for_all_rows(e, ivf_survivors(&part->ivf, s->k, effort), UINT32_MAX);
+        e->survivors = for_all_rows(e, sought, UINT32_MAX);
         e->near = for_all_rows(e, s->k, e->rows);
     } else if (e->seen < e->rows) {
         least += least / ROOM_SHARE;
