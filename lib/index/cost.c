@@ -7,6 +7,8 @@
 #define MEASURED      1100 /* to meet a row, keep it or not, and wait for its code */
 #define LINE          280  /* each line of a code that lies anywhere */
 #define LINE_IN_ROW   60   /* and of one that the processor's streams fetch */
+#define FAR           5000 /* to wait for a row that no cache holds, beyond what is taken to be in one: */
+#define NEAR_BYTES    (96u << 20)
 #define PIVOT         300
 #define GROUP         14 /* of 8 codes of a row: 4 bytes, at the pace of memory beyond the second cache */
 #define SCANNED       20   /* factors, limit */
@@ -27,9 +29,18 @@ uint32_t cost_lines(const struct codes *codes)
     return (uint32_t)((used + 63) / 64) + apart;
 }
 
+/* Of a graph so much larger than caches that its codes, and lists taken to be as long, are mostly
+ * in none, a walk waits longer for each row: a million of 128 dimensions by 4 bits take twice the
+ * time that as many steps among a third of them take. */
+static uint64_t waiting(const struct codes *codes)
+{
+    uint64_t bytes = 2 * (uint64_t)codes->rows * codes->code_stride;
+    return bytes > NEAR_BYTES ? FAR * (bytes - NEAR_BYTES) / bytes : 0;
+}
+
 uint64_t cost_walks(const struct codes *codes, const struct walk_work *work)
 {
-    uint64_t row = MEASURED + LINE * (uint64_t)cost_lines(codes);
+    uint64_t row = MEASURED + LINE * (uint64_t)cost_lines(codes) + waiting(codes);
     return (EXPANSION * work->expanded + row * work->measured) / 100;
 }
 
