@@ -695,6 +695,13 @@ static void report(const struct storm *s, double seconds)
         (double)s->longest_wait / 1e6, (double)s->shared->longest_sync / 1e6, N(s->stalls));
 }
 
+/* Whether each kind of work has been carried through that this storm is for. */
+static bool has_seen_all(const struct storm *s)
+{
+    return s->compacted > 0 && s->whole > 0 && s->changes > 0 && s->outputs > 0 &&
+           (s->tool ? s->by_tool > 0 : s->maintained > 0) && (!s->names || s->gone_back > 0);
+}
+
 int main(int argc, char **argv)
 {
     static struct storm s;
@@ -738,7 +745,9 @@ int main(int argc, char **argv)
     create(&s);
     start_witness(&s);
     for (int p = 0; p < PROCESSES; p++) start(&s, p);
-    while (s.kills < kills) {
+    /* Few kills may be over before each kind of work had its turn; some more show it, or that there
+     * is none. */
+    while (s.kills < kills || (!has_seen_all(&s) && s.kills < 20 * kills)) {
         listen_until(&s, storm_now_ns() + (int64_t)below(&s, 2 * (uint32_t)pace) * (SECOND / 1000));
         strike(&s);
     }
