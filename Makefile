@@ -113,12 +113,15 @@ BENCHES   := $(addprefix $(B)/tests/bench/,$(notdir $(basename $(BENCH_SRC))))
 REPLAYS   := $(patsubst fuzz/%.c,$(B)/fuzz/replay-%,$(FUZZ_SRC))
 BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # What does not depend on how the code is compiled is tested once, and so is what goes over many
-# rows: minutes under a sanitizer, through code that others go through as well.
-ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/% tests/fault/signals.bats \
+# rows, crashes or failures: minutes under a sanitizer, through code that others go through as well.
+# ALL=1 has sanitizers go over these too.
+ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/% \
+             $(patsubst %,tests/fault/%.bats,powercut shim signals) \
              $(patsubst %,tests/tools/%.bats,bench codes hdf5 hnsw hybrid install man readme recall \
                salvage)
-ONCE_UNIT := calibrate churn dimension graph_bulk hnsw hybrid ivf_life search searcher
-ifneq ($(MODE),release)
+ONCE_UNIT := calibrate changelog check_log churn compact crash_heavy crash_sync dimension graph_bulk \
+             graph_merge hnsw hybrid ivf_life search searcher snapshot
+ifeq ($(filter release,$(MODE))$(ALL),)
 BATS      := $(filter-out $(ONCE),$(BATS))
 TESTS     := $(filter-out $(ONCE_UNIT:%=$(B)/tests/test_%),$(TESTS))
 endif
