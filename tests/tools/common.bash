@@ -64,7 +64,7 @@ make_abc() {
 
 # In the background bash has its children ignore SIGINT; this one does not.
 interruptible() {
-    exec perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV or die "$ARGV[0]: $!\n"' -- "$@"
+    exec perl -e '@SIG{qw(INT HUP TERM)} = ("DEFAULT") x 3; exec @ARGV or die "$ARGV[0]: $!\n"' -- "$@"
 }
 
 # writes_unnamed PID: whether it has a file open that has no name, or a passing one.
