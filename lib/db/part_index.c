@@ -320,14 +320,12 @@ static void note_rival(struct calibration *winner, const struct calibration *riv
 }
 
 /* *kind is left DISK_PART_FLAT where neither finds what is near. Codes that inverted files cannot
- * have ask for a graph, and what it falls short of is scanned. So do rows that 8-bit codes cannot
- * tell apart: few of an inverted file's survivors are compared by their vectors, but all that a
- * walk goes on from. */
+ * have ask for a graph, and what it falls short of is scanned. */
 static enum vdb_status race(struct indexer *x, struct manifest *m, uint16_t *kind,
                             struct vdb_error *err)
 {
     bool graph = x->dimension < NO_GRAPH_FROM;
-    bool lists = m->codes != VDB_CODES_NONE && m->codes != VDB_CODES_I8 && !x->coarse;
+    bool lists = m->codes != VDB_CODES_NONE && m->codes != VDB_CODES_I8;
     double graph_recall = 0;
     if (!graph && !lists) return VDB_OK;
     enum vdb_status status = build(x, graph, lists, err);

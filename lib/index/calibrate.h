@@ -54,7 +54,7 @@ enum vdb_status calibrate_walks(struct calibrator *calibrator, const struct code
                                 struct vdb_error *err);
 
 /* The same of searches in an inverted file over the same rows, the queries among them; `rerank` is
- * asked with an ef of 0, for how many candidates are kept. */
+ * asked with the survivors for an ef, for how many candidates are kept. */
 enum vdb_status calibrate_probes(struct calibrator *calibrator, const struct ivf *ivf,
                                  calibrate_rerank_fn rerank, enum calibrate_depth depth,
                                  struct calibration *out, struct vdb_error *err);
