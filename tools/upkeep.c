@@ -150,10 +150,9 @@ static void start_maintenance(const struct cli *cli, int64_t now_us)
 }
 
 /* Until the tail is short again, whoever makes it so. Another process may be at it for long, or be
- * stopped: it is waited for as long as for any lock, and then no more in this run. */
-static void catch_up(const struct cli *cli, struct vdb *db, int64_t now_us)
+ * stopped: *waited for it are as many seconds as for any lock, and then no more. */
+static void catch_up(const struct cli *cli, struct vdb *db, int64_t now_us, double *waited)
 {
-    static double waited;
     const double nap = 0.005;
     struct cli_progress progress = {.cli = cli};
     struct vdb_error err = {0};
@@ -162,18 +161,21 @@ static void catch_up(const struct cli *cli, struct vdb *db, int64_t now_us)
     while (wanted(db, now_us, &tail) && (status == VDB_OK || status == VDB_BUSY)) {
         status = build(cli, db, now_us, &progress, &err);
         if (status != VDB_BUSY) continue;
-        if (waited >= cli->wait) return;
+        if (*waited >= cli->wait) return;
         nanosleep(&(struct timespec){0, (long)(nap * 1e9)}, NULL);
-        waited += nap;
+        *waited += nap;
     }
 }
 
 void upkeep_later(const struct cli *cli, struct vdb *db, int64_t now_us)
 {
-    uint64_t tail;
-    if (!wanted(db, now_us, &tail)) return;
+    static double waited; /* since the tail was short */
+    uint64_t tail = UPKEEP_BEHIND;
+    bool is_wanted = wanted(db, now_us, &tail);
+    if (tail < UPKEEP_BEHIND) waited = 0;
+    if (!is_wanted) return;
     if (tail >= UPKEEP_BEHIND)
-        catch_up(cli, db, now_us);
+        catch_up(cli, db, now_us, &waited);
     else if (!running(db))
         start_maintenance(cli, now_us);
 }

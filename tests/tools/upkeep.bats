@@ -115,7 +115,7 @@ add() { rows "$1" "$2" | vdb-add -q --create --index flat --format tsv "${@:3}" 
 
 @test "a stream faster than the building is held up, so that the tail stays short" {
     rows 1 60000 >many.tsv
-    vdb-add -q --create --index graph --format tsv --batch 500 a.vdb <many.tsv &
+    vdb-add -q --create --index graph --format tsv --batch 500 --wait 300 a.vdb <many.tsv &
     pid=$!
     longest=0
     while kill -0 $pid 2>/dev/null; do
@@ -126,6 +126,28 @@ add() { rows "$1" "$2" | vdb-add -q --create --index flat --format tsv "${@:3}" 
     echo "longest tail: $longest" >&2
     [ "$longest" -lt 17000 ]
     [ "$(vdb-get a.vdb | wc -l)" -eq 60000 ]
+}
+
+behind() { [ "$(value tail_rows a.vdb)" -ge 16384 ]; }
+
+@test "as long as --wait says, each time that it is too fast" {
+    add 1 1
+    mkfifo feed
+    vdb-add -q --format tsv --batch 500 --wait 1 a.vdb <feed &
+    exec 9>feed
+    for end in 21000 41000 61000; do
+        hold_maintain_lock a.vdb
+        rows $((end - 19999)) $end >&9 &
+        feeding=$!
+        until_true behind
+        sleep 0.6
+        [ "$(value tail_rows a.vdb)" -lt 17000 ]
+        let_go
+        wait $feeding
+    done
+    exec 9>&-
+    wait
+    [ "$(vdb-get a.vdb | wc -l)" -eq 60001 ]
 }
 
 # The rule of --if-needed, told before anybody asks for it.
