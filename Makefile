@@ -117,8 +117,8 @@ BATS      := $(sort $(wildcard tests/*/*.bats fuzz/*.bats))
 # ALL=1 has sanitizers go over these too.
 ONCE      := tests/lint/% tests/abi/% tests/bench/% tests/spec/% \
              $(patsubst %,tests/fault/%.bats,powercut shim signals) \
-             $(patsubst %,tests/tools/%.bats,bench codes hdf5 hnsw hybrid install man readme recall \
-               salvage)
+             $(patsubst %,tests/tools/%.bats,bench codes hdf5 hnsw hybrid install ivf man readme \
+               recall salvage)
 ONCE_UNIT := calibrate changelog check_log churn compact crash_heavy crash_sync dimension graph_bulk \
              graph_merge hnsw hybrid ivf_life search searcher snapshot
 ifeq ($(filter release,$(MODE))$(ALL),)

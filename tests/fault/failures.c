@@ -17,11 +17,9 @@
 #include <cmocka.h>
 
 #include "fault/workload.h"
+#include "unit/slow.h"
 #include "vdb.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WITH_SANITIZER 1
-#endif
 #ifdef __SANITIZE_ADDRESS__
 int __lsan_do_recoverable_leak_check(void);
 #endif
@@ -546,13 +544,9 @@ static uint64_t trial_run(struct trial *t)
  * Where there are steps between them, each kind of failure begins at another call. */
 static uint64_t limit_of(const struct trial *t)
 {
-#ifdef WITH_SANITIZER
-    static const uint64_t limits[3] = {5, 1, 0};
-    return limits[t->workload->heavy] * (t->failure->kinds == SEAM_MEMORY ? 4 : 1);
-#else
-    static const uint64_t limits[3] = {UINT64_MAX, 4, 1};
-    return limits[t->workload->heavy];
-#endif
+    static const uint64_t limits[2][3] = {{UINT64_MAX, 4, 1}, {5, 1, 0}};
+    uint64_t limit = limits[SLOW][t->workload->heavy];
+    return SLOW && t->failure->kinds == SEAM_MEMORY ? 4 * limit : limit;
 }
 
 /* How many calls of the kinds there are to fail, by a run in which none does. */

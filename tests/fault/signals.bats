@@ -18,7 +18,7 @@ setup() {
 # storm RUNS WORKLOAD; SEED=... for others than the usual ones.
 storm() {
     local runs=$1
-    case ${VDB_MODE:-release} in asan | tsan | ubsan | coverage) runs=$((runs / 6 + 1)) ;; esac
+    ! slow || runs=$((runs / 6 + 1))
     run timeout 100 python3 "$HERE/signals.py" "$runs" "${SEED:-1}" "$2"
     echo "$output"
     [ "$status" -eq 0 ]

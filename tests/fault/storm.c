@@ -29,14 +29,10 @@
 #include <unistd.h>
 
 #include "fault/storm.h"
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SLOWER 10 /* than without sanitizers, in round numbers */
-#else
-#define SLOWER 1
-#endif
+#include "unit/slow.h"
 
 enum {
+    SLOWER = SLOW ? 10 : 1, /* than without sanitizers, in round numbers */
     COMPACTOR = WRITERS + READERS,
     SHIPPER,
     PROCESSES,

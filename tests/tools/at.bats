@@ -5,13 +5,7 @@
 
 load common.bash
 
-setup() {
-    common_setup
-    case ${VDB_MODE:-release} in
-    asan | ubsan | tsan | coverage) small=1 ;;
-    *) small=0 ;;
-    esac
-}
+setup() { common_setup; }
 
 tsv() { vdb-add -q --format tsv "$@"; }
 value() { awk -F '\t' -v name="$1" '$1 == name {print $2}'; }
@@ -30,7 +24,7 @@ make_life() {
 }
 
 @test "every commit of a long life is what it was, by number, by name and by time" {
-    ((small)) && commits=30 || commits=90
+    slow && commits=30 || commits=90
     run python3 "$HERE/at_life.py" a.vdb $commits states
     [ "$status" -eq 0 ] || { echo "$output"; return 1; }
     read -r last names <<<"${lines[-1]}"
@@ -111,7 +105,7 @@ print(t.strftime("%Y-%m-%dT%H:%M:%S.%f9999+00:00"))' "$time")
 }
 
 @test "a search in the past finds what one in a copy of its rows finds" {
-    ((small)) && rows=1500 || rows=4000
+    slow && rows=1500 || rows=4000
     awk -v n=$rows 'BEGIN {srand(3); for (i = 0; i < n; i++) {
         printf "%d", i; for (j = 0; j < 8; j++) printf "\t%d", rand() * 256; print ""}}' >rows.tsv
     awk -v n=$rows 'BEGIN {srand(4); for (i = 0; i < n; i += 3) {

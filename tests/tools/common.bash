@@ -12,6 +12,10 @@ common_setup() {
     cd "$BATS_TEST_TMPDIR/work"
 }
 
+# Whether the tools were compiled for a sanitizer, or for coverage: what they do then takes ten times
+# as long, and what there is to see in them is seen in fewer rows.
+slow() { [[ ${VDB_MODE:-release} == @(asan|ubsan|tsan|coverage) ]]; }
+
 # ends STATUS COMMAND...: runs it, with $output as its stdout, $stderr apart, and holds the status.
 ends() {
     local wanted=$1

@@ -14,13 +14,10 @@
 #include "db/db.h"
 #include "points.h"
 #include "search/searcher.h"
+#include "slow.h"
 #include "store_fixture.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { QUERIES = 400, MERGES = 5 };
-#else
-enum { QUERIES = 1000, MERGES = 20 };
-#endif
+enum { QUERIES = SLOW ? 400 : 1000, MERGES = SLOW ? 5 : 20 };
 enum { DIM = 16, CLUSTERS = 20, ROWS = 5000, K = 10, PROMISED = 600 };
 
 static struct points rows;

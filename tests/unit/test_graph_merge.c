@@ -11,6 +11,7 @@
 
 #include "index/graph.h"
 #include "points.h"
+#include "slow.h"
 
 struct made { /* a graph, and its memory */
     struct graph graph;
@@ -177,11 +178,7 @@ static void threads_make_no_difference(void **state)
 static double recall(const struct points *points, const struct graph *graph, uint32_t clusters,
                      uint32_t ef)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    enum { QUERIES = 200, K = 10 };
-#else
-    enum { QUERIES = 500, K = 10 };
-#endif
+    enum { QUERIES = SLOW ? 200 : 500, K = 10 };
     struct walk *walk = walk_create();
     uint32_t right = 0, truth[K];
     float query[16];
