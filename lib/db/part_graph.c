@@ -85,6 +85,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
         .degree = params.degree,
         .pivot_count = graph_pivot_count_on(params.base, b->count, x->source->manifest->metric),
         .leader_count = graph_leader_count(b->count, x->source->manifest->metric),
+        .built_rows = params.base ? params.base->built_rows : b->count,
         .ef_construction = params.ef_construction,
         .alpha_milli = params.alpha_milli,
     };

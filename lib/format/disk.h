@@ -360,8 +360,8 @@ struct disk_graph_header {
     le64 members_off;     /* u32 a member: its row, those of higher levels first */
     le64 level_edges_off; /* u32 times M a member, level after level from 1 on */
     le32 leader_count;    /* pivots that lead a group of others; 0: there are no groups */
-    le32 reserved0;
-    le64 groups_off; /* u32 a leader: where its group ends among the pivots */
+    le32 built_rows;      /* the first so many were built at once; 0, or above row_count: all */
+    le64 groups_off;      /* u32 a leader: where its group ends among the pivots */
     uint8_t reserved1[16];
 };
 

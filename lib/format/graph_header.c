@@ -86,6 +86,7 @@ void graph_header_encode(const struct graph_header *from, struct disk_graph_head
         .members_off = le64_put(from->members_off),
         .level_edges_off = le64_put(from->level_edges_off),
         .leader_count = le32_put(from->leader_count),
+        .built_rows = le32_put(from->built_rows == from->rows ? 0 : from->built_rows),
         .groups_off = le64_put(from->groups_off),
     };
 }
@@ -243,12 +244,14 @@ enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, ui
         .pivot_norms_off = le64_get(header.pivot_norms_off),
         .level_count = le32_get(header.level_count),
         .leader_count = le32_get(header.leader_count),
+        .built_rows = le32_get(header.built_rows),
         .groups_off = le64_get(header.groups_off),
         .level_degree = le32_get(header.level_degree),
         .level_sizes_off = le64_get(header.level_sizes_off),
         .members_off = le64_get(header.members_off),
         .level_edges_off = le64_get(header.level_edges_off),
     };
+    if (h.built_rows == 0 || h.built_rows > h.rows) h.built_rows = h.rows;
     enum vdb_status status = check(&h, rows, len, file_off, err);
     if (status == VDB_OK) status = check_groups(&h, p, len, file_off, err);
     if (status == VDB_OK)

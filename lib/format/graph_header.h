@@ -26,6 +26,7 @@ struct graph_header {
     uint64_t pivot_codes_off; /* code_bytes a pivot; likewise */
     uint64_t edges_off;       /* u32 times R a row */
     uint32_t leader_count;    /* the first so many pivots lead a group each; 0: no groups */
+    uint32_t built_rows;      /* the first so many were built at once; at most `rows` */
     uint64_t groups_off;      /* u32 a leader: the end of its group among the pivots */
     /* HNSW; all 0 where there are no levels: */
     uint32_t level_count;                   /* level 0 included */

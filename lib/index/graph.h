@@ -43,6 +43,7 @@ struct graph { /* a view; owns nothing */
     uint32_t leader_count;
     const uint32_t *groups;
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
+    uint32_t built_rows;        /* the first so many were built at once, the others put in later */
     uint32_t walk_dimension;    /* of rows, in thousandths, that walks for the k nearest end by; 0:
                                    they end by ef alone */
 };

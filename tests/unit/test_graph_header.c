@@ -71,7 +71,29 @@ static void example_of_the_spec(void **state)
     assert_int_equal(got.pivot_norms_off, 192);
     assert_int_equal(got.pivot_codes_off, 256);
     assert_int_equal(got.edges_off, 320);
+    assert_int_equal(got.built_rows, 3);
     assert_int_equal(graph_header_validate(&got, EXAMPLE, 0, NULL), VDB_OK);
+}
+
+/* None, and more than there are, are all. */
+static void rows_built_at_once(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t stored;
+        uint32_t rows;
+    } cases[] = {{0, 3}, {1, 1}, {2, 2}, {3, 3}, {4, 3}, {255, 3}};
+    uint8_t bytes[sizeof EXAMPLE];
+    memcpy(bytes, EXAMPLE, sizeof bytes);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct graph_header got;
+        struct disk_graph_header disk;
+        bytes[100] = cases[i].stored;
+        assert_int_equal(graph_header_decode(bytes, sizeof bytes, 3, 0, &got, NULL), VDB_OK);
+        assert_int_equal(got.built_rows, cases[i].rows);
+        graph_header_encode(&got, &disk);
+        assert_int_equal(le32_get(disk.built_rows), cases[i].rows < 3 ? cases[i].rows : 0);
+    }
 }
 
 static void layouts(void **state)
@@ -371,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_of_the_spec),
+        cmocka_unit_test(rows_built_at_once),
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damaged_levels_are_named),

@@ -256,6 +256,34 @@ static void what_killed_processes_left_goes(void **state)
     vdb_close(db);
 }
 
+/* Rows that come a tenth at a time are put into the graph there is, until they are as many as it
+ * was built of. */
+static void a_graph_that_has_doubled_is_built_anew(void **state)
+{
+    (void)state;
+    struct vdb_maintain_options options = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err;
+    options.merge_percent = 10;
+    struct vdb *db = create(VDB_INDEX_GRAPH);
+    uint32_t rows = 2100, built = rows, anew = 0;
+    store_add_many(db, 0, rows, DIM);
+    maintain(db);
+    while (anew < 2) {
+        uint32_t more = rows / 10 + 1;
+        store_add_many(db, rows, more, DIM);
+        rows += more;
+        must(vdb_maintain(db, &options, &err), &err);
+        if (rows >= 2 * built) built = rows, anew++;
+        const struct vdb_snapshot *s = store_snapshot(db);
+        assert_int_equal(s->generation->manifest.part_count, 1);
+        assert_int_equal(s->generation->parts[0].graph.rows, rows);
+        assert_int_equal(s->generation->parts[0].graph.built_rows, built);
+        vdb_snapshot_close(s);
+    }
+    vdb_close(db);
+    assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -264,7 +292,7 @@ int main(void)
         test(a_short_tail_is_left_alone),      test(parts_are_few_and_cover_all),
         test(kept_parts_get_new_tombstones),   test(many_events_are_a_reason),
         test(damage_is_not_built_in),          test(many_commits_are_a_reason),
-        test(what_killed_processes_left_goes),
+        test(what_killed_processes_left_goes), test(a_graph_that_has_doubled_is_built_anew),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
