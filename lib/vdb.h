@@ -709,11 +709,10 @@ struct vdb_maintain_options {
     }
 
 /* Builds a part from the tail where that has grown long enough to slow searches, merging smaller
- * parts into it, whose largest keeps its graph where that is less work than a new one and more than
- * half of the rows were in it when it was built at once; otherwise does nothing. Where the index
- * has quiet hours and it is none of them, the tail may grow to 16 times that length first. Of
- * VDB_INDEX_HYBRID, a graph is built of what holds recent rows, and old rows that lie in an
- * inverted file stay there.
+ * parts into it, whose largest keeps its graph until that has half of its rows from such merges;
+ * otherwise does nothing. Where the index has quiet hours and it is none of them, the tail may grow
+ * to 16 times that length first. Of VDB_INDEX_HYBRID, a graph is built of what holds recent rows,
+ * and old rows that lie in an inverted file stay there.
  * Other processes read and commit meanwhile. What killed creations and compactions have left under
  * passing names goes.
  * Errors: VDB_BUSY where another process is at it, VDB_READ_ONLY, VDB_IO, VDB_DURABILITY_UNKNOWN,

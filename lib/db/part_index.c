@@ -3,9 +3,8 @@
  * What was asked for by name is built; where the choice was left open, a graph and an inverted file
  * are both built, and race on rows of the part: by counts of what their searches do (index/cost.h),
  * for several k and recalls, of which the mean ratio decides. A merge goes on with the graph of its
- * largest part where that costs less than a new one, until rows have doubled by such merges, and
- * with its codes and calibration as far as they fit. A build holds them in memory and nothing else
- * that grows with the rows.
+ * largest part until rows have doubled by such merges, and with its codes and calibration as far as
+ * they fit. A build holds them in memory and nothing else that grows with the rows.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_index.h"
 
@@ -32,12 +31,9 @@
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
  * to race. */
 #define NO_GRAPH_FROM 100000
-/* A row that comes to a graph costs up to so many times what it does in one that is built anew. */
-#define TIMES 2
-/* Who has won a race keeps the part until its rows are four times as many. */
-#define RACE_EIGHTHS 32
-/* Rows put in a few at a time find a little less than a graph of all, by half a point of recall and
- * more once they have doubled: then the graph is built anew. */
+/* Rows are put into a graph until there are so many times those that it was built of: one that is
+ * put in costs up to twice what it does in a build of all, and where they come a few at a time half
+ * a point of recall is lost by then and more later (tests/bench/NOTES.md). */
 #define BUILT_TIMES 2
 /* What was measured of searches is kept until rows have doubled, and with it the dimension, which
  * says how long lists are to be; until then it is checked as often as they are an eighth more. */
@@ -85,12 +81,12 @@ struct indexer {
 
 /* ---- a part to go on from ------------------------------------------------------------------ */
 
-/* Whether between so many rows and so many there is a power of eighths/8, which happens as often as
- * rows grow by that factor, however small the steps are. */
-static bool grown(uint32_t from, uint32_t to, uint32_t eighths)
+/* Whether between so many rows and so many there is one of the numbers that rise by an eighth each,
+ * which happens as often as rows grow by that, however small the steps are. */
+static bool to_be_checked(uint32_t from, uint32_t to)
 {
     uint64_t mark = 1024;
-    while (mark <= from) mark = mark * eighths / 8;
+    while (mark <= from) mark = mark * CHECK_EIGHTHS / 8;
     return mark <= to;
 }
 
@@ -104,16 +100,6 @@ static bool may_keep(const struct indexer *x)
     return x->source.build->count / MEASURED_TIMES < part_graph_measured_rows(x->base);
 }
 
-/* Whether putting the others into the base's graph is less work than a graph of all, which would be
- * no better yet (tests/bench/NOTES.md). */
-static bool insertion_pays(const struct manifest *m, const struct part *base, uint32_t rows)
-{
-    uint64_t fresh = rows - base->graph.rows;
-    if (rows / BUILT_TIMES >= base->graph.built_rows) return false;
-    if (!graph_builds_in_bulk(rows, m->metric)) return fresh <= base->graph.rows;
-    return fresh * TIMES <= rows;
-}
-
 static bool segment_is_whole(const struct part_build *b, const struct part *part, unsigned type)
 {
     const struct generation *g = b->source->generation;
@@ -122,7 +108,7 @@ static bool segment_is_whole(const struct part_build *b, const struct part *part
 }
 
 /* The build's base where its graph is to be kept: that asked for by the options, and undamaged.
- * What may have another winner by now races again. */
+ * Where it is not, and the choice was left open, graph and inverted file race again. */
 static const struct part *base_of(const struct part_build *b, const struct manifest *m)
 {
     const struct part *base = b->base;
@@ -131,9 +117,7 @@ static const struct part *base_of(const struct part_build *b, const struct manif
         base->row_end - base->row_begin > b->count || base->graph.levels.degree ||
         (!open && b->index != VDB_INDEX_GRAPH))
         return NULL;
-    if ((open && grown(base->graph.rows, b->count, RACE_EIGHTHS)) ||
-        !insertion_pays(m, base, b->count))
-        return NULL;
+    if (b->count / BUILT_TIMES >= base->graph.built_rows) return NULL;
     if (!graph_can_grow(&base->graph, b->count, m->metric)) return NULL;
     bool whole = segment_is_whole(b, base, DISK_SEGMENT_GRAPH) &&
                  segment_is_whole(b, base, DISK_SEGMENT_CODE) &&
@@ -376,7 +360,7 @@ static enum vdb_status keep(struct indexer *x, bool *kept, struct vdb_error *err
     uint32_t rows = x->source.build->count;
     *kept = x->base->calibration.curve_count && may_keep(x);
     enum vdb_status status = *kept ? part_graph_keep(&x->graph, x->base, err) : VDB_OK;
-    if (!status && *kept && grown(x->base->graph.rows, rows, CHECK_EIGHTHS))
+    if (!status && *kept && to_be_checked(x->base->graph.rows, rows))
         status = check_kept(x, kept, err);
     if (status || *kept || !x->graph.best) return status;
     part_graph_forget(&x->graph);

@@ -69,9 +69,6 @@ struct graph_params {
  * thousandths (dimension.h), 0 where it is not known. */
 void graph_params_default(struct graph_params *params, uint32_t dimension);
 
-/* Whether so many rows, if distinct, are put in all at once where the params leave that open. */
-bool graph_builds_in_bulk(uint32_t rows, enum vdb_metric metric);
-
 /* How many pivots a graph of so many rows gets. */
 uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric);
 

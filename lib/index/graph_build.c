@@ -66,11 +66,6 @@ void graph_params_default(struct graph_params *params, uint32_t dimension)
     if (params->bulk_rows == 0) params->bulk_rows = BULK_ROWS;
 }
 
-bool graph_builds_in_bulk(uint32_t rows, enum vdb_metric metric)
-{
-    return rows >= BULK_ROWS && metric != VDB_METRIC_IP;
-}
-
 /* Under ip groups of what is near would not tell where large products are. */
 uint32_t graph_pivot_count(uint32_t rows, enum vdb_metric metric)
 {

@@ -256,8 +256,8 @@ static void what_killed_processes_left_goes(void **state)
     vdb_close(db);
 }
 
-/* Rows that come a tenth at a time are put into the graph there is, until they are as many as it
- * was built of. */
+/* Rows that come a tenth at a time are put into the graph there is, until there are twice those
+ * that it was built of. */
 static void a_graph_that_has_doubled_is_built_anew(void **state)
 {
     (void)state;
