@@ -1,4 +1,4 @@
-/* le.h: little-endian integers as byte arrays, the only types that disk structs are made of.
+/* le.h: little-endian numbers as byte arrays, the only types that disk structs are made of.
  *
  * They have alignment 1 and no native value, so a struct of them has no padding and a field
  * cannot be read by accident without its conversion.
@@ -45,6 +45,21 @@ static inline le16 le16_put(uint16_t v)
 static inline le32 le32_put(uint32_t v)
 {
     return (le32){{(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)}};
+}
+
+static inline float le32_get_float(le32 v)
+{
+    uint32_t bits = le32_get(v);
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline le32 le32_put_float(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return le32_put(bits);
 }
 
 static inline le64 le64_put(uint64_t v)

@@ -140,9 +140,11 @@ static enum vdb_status finish_graph(struct part_graph *x, const struct codes *co
                                     struct vdb_error *err)
 {
     struct graph_header *h = &x->header;
-    bool copied = codes->kind != CODES_VECTORS;
+    bool copied = codes->kind != CODES_VECTORS, other = codes->kind != CODES_8;
     h->code_bytes = copied ? (uint32_t)codes->bytes : 0;
     h->norm_bytes = copied ? codes_norm_bytes(codes->kind) : 0;
+    h->grid_scale = other ? x->eight->header.scale : 0;
+    h->grid_zero = other ? x->eight->header.zero : 0;
     x->graph_len = graph_header_layout(h);
     free(x->front);
     x->front = aligned_alloc(VDB_ARRAY_ALIGN, round_up(h->edges_off, VDB_ARRAY_ALIGN));

@@ -164,8 +164,7 @@ static enum vdb_status sampled_row(void *source, uint32_t row, float *x)
     return part_source_row(s, (uint32_t)((uint64_t)row * s->build->count / GRID_SAMPLE), x);
 }
 
-/* A grid for all rows. Where most of them had a good one before, but it is not in the file, since
- * the base's walks use codes of another kind, some of the rows speak for all. */
+/* A grid for all rows. Where most of them had a good one before, some speak for all. */
 static enum vdb_status choose_grid(struct indexer *x, struct quantizer *quantizer, double *recall,
                                    struct vdb_error *err)
 {
@@ -175,6 +174,16 @@ static enum vdb_status choose_grid(struct indexer *x, struct quantizer *quantize
         rows.row_fn = sampled_row;
     }
     return quality_choose(&rows, quantizer, recall, err);
+}
+
+/* The grid that the base was built on; false where the file does not say. By another, lists would
+ * not be in the order which tells what pruning kept of them (graph_merge.c). */
+static bool base_grid(const struct part *base, struct quantizer *quantizer)
+{
+    bool eight = base->codes.kind == CODES_8;
+    quantizer->scale = eight ? base->codes.scale : base->graph.grid_scale;
+    quantizer->zero = eight ? base->codes.zero : base->graph.grid_zero;
+    return quantizer->scale > 0;
 }
 
 static enum vdb_status estimate_dimension(struct indexer *x, struct vdb_error *err)
@@ -191,10 +200,8 @@ static enum vdb_status code_rows(struct indexer *x, struct vdb_error *err)
     struct quantizer quantizer = {1, 0};
     enum vdb_status status = VDB_OK;
     bool fits = false, coded = part_source_is_coded(&x->source);
-    if (x->base && x->base->codes.kind == CODES_8 && !coded) {
-        quantizer = (struct quantizer){x->base->codes.scale, x->base->codes.zero};
+    if (x->base && !coded && base_grid(x->base, &quantizer))
         status = grid_fits(x, &quantizer, &fits, err);
-    }
     if (!status && !fits && !coded) {
         double recall = 1;
         status = choose_grid(x, &quantizer, &recall, err);

@@ -28,21 +28,6 @@ static struct plane plane_get(struct disk_plane from)
     return (struct plane){le64_get(from.off), le32_get(from.stride), le32_get(from.width)};
 }
 
-static le32 float_put(float from)
-{
-    uint32_t bits;
-    memcpy(&bits, &from, sizeof bits);
-    return le32_put(bits);
-}
-
-static float float_get(le32 from)
-{
-    uint32_t bits = le32_get(from);
-    float to;
-    memcpy(&to, &bits, sizeof to);
-    return to;
-}
-
 void code_header_encode(const struct code_header *from, struct disk_code_header *to)
 {
     *to = (struct disk_code_header){
@@ -52,10 +37,10 @@ void code_header_encode(const struct code_header *from, struct disk_code_header 
         .dim = le32_put(from->dim),
         .codes = plane_put(from->codes),
         .norms = plane_put(from->norms),
-        .scale = float_put(from->scale),
+        .scale = le32_put_float(from->scale),
         .zero = le32_put((uint32_t)from->zero),
-        .bias = float_put(from->bias),
-        .error = float_put(from->error),
+        .bias = le32_put_float(from->bias),
+        .error = le32_put_float(from->error),
         .center_off = le64_put(from->center_off),
     };
 }
@@ -127,10 +112,10 @@ enum vdb_status code_header_decode(const void *p, size_t len, uint32_t rows, uin
         .dim = le32_get(header.dim),
         .codes = plane_get(header.codes),
         .norms = plane_get(header.norms),
-        .scale = float_get(header.scale),
+        .scale = le32_get_float(header.scale),
         .zero = (int32_t)le32_get(header.zero),
-        .bias = float_get(header.bias),
-        .error = float_get(header.error),
+        .bias = le32_get_float(header.bias),
+        .error = le32_get_float(header.error),
         .center_off = le64_get(header.center_off),
     };
     enum vdb_status status = check_values(&h, rows, dim, file_off, err);
@@ -206,7 +191,7 @@ static bool norm_is_right(const struct code_header *h, const uint8_t *codes, con
     for (int i = 0; i < 2; i++) {
         le32 stored;
         memcpy(&stored, norm + 4 * i, sizeof stored);
-        float factor = float_get(stored);
+        float factor = le32_get_float(stored);
         if (!isfinite(factor) || factor < 0) return false;
     }
     return true;

@@ -362,7 +362,10 @@ struct disk_graph_header {
     le32 leader_count;    /* pivots that lead a group of others; 0: there are no groups */
     le32 built_rows;      /* the first so many were built at once; 0, or above row_count: all */
     le64 groups_off;      /* u32 a leader: where its group ends among the pivots */
-    uint8_t reserved1[16];
+    le32 grid_scale;      /* f32, of the 8-bit codes that it was built by, where the part's are of
+                             another kind; 0: not known */
+    le32 grid_zero;
+    uint8_t reserved1[8];
 };
 
 #define VDB_IVF_PAGE  4096 /* a list's blocks begin at a multiple of it, from blocks_off */

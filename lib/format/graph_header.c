@@ -5,6 +5,7 @@
 #include "format/graph_header.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,8 @@ void graph_header_encode(const struct graph_header *from, struct disk_graph_head
         .leader_count = le32_put(from->leader_count),
         .built_rows = le32_put(from->built_rows == from->rows ? 0 : from->built_rows),
         .groups_off = le64_put(from->groups_off),
+        .grid_scale = le32_put_float(from->grid_scale),
+        .grid_zero = le32_put((uint32_t)from->grid_zero),
     };
 }
 
@@ -223,6 +226,12 @@ static enum vdb_status check(const struct graph_header *h, uint32_t rows, size_t
     return check_copies(h, len, file_off, err);
 }
 
+static bool grid_is_sound(const struct graph_header *h)
+{
+    return isfinite(h->grid_scale) && h->grid_scale > 0 && h->grid_zero >= -CODE_ZERO_MAX &&
+           h->grid_zero <= CODE_ZERO_MAX + 255;
+}
+
 enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, uint64_t file_off,
                                     struct graph_header *out, struct vdb_error *err)
 {
@@ -250,7 +259,10 @@ enum vdb_status graph_header_decode(const void *p, size_t len, uint32_t rows, ui
         .level_sizes_off = le64_get(header.level_sizes_off),
         .members_off = le64_get(header.members_off),
         .level_edges_off = le64_get(header.level_edges_off),
+        .grid_scale = le32_get_float(header.grid_scale),
+        .grid_zero = (int32_t)le32_get(header.grid_zero),
     };
+    if (!grid_is_sound(&h)) h.grid_scale = 0, h.grid_zero = 0;
     if (h.built_rows == 0 || h.built_rows > h.rows) h.built_rows = h.rows;
     enum vdb_status status = check(&h, rows, len, file_off, err);
     if (status == VDB_OK) status = check_groups(&h, p, len, file_off, err);

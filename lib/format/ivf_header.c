@@ -94,21 +94,6 @@ uint64_t ivf_header_layout(struct ivf_header *h, const uint32_t *list_rows, bool
     return end + (uint64_t)norm_count(h) * 4;
 }
 
-static le32 float_put(float from)
-{
-    uint32_t bits;
-    memcpy(&bits, &from, sizeof bits);
-    return le32_put(bits);
-}
-
-static float float_get(le32 from)
-{
-    uint32_t bits = le32_get(from);
-    float to;
-    memcpy(&to, &bits, sizeof to);
-    return to;
-}
-
 void ivf_header_encode(const struct ivf_header *from, struct disk_ivf_header *to)
 {
     *to = (struct disk_ivf_header){
@@ -120,10 +105,10 @@ void ivf_header_encode(const struct ivf_header *from, struct disk_ivf_header *to
         .out_dim = le32_put(from->out_dim),
         .flags = le32_put(from->flags),
         .code_bytes = le32_put(from->code_bytes),
-        .scale = float_put(from->scale),
+        .scale = le32_put_float(from->scale),
         .zero = le32_put((uint32_t)from->zero),
-        .unit_b = float_put(from->unit_b),
-        .unit_f = float_put(from->unit_f),
+        .unit_b = le32_put_float(from->unit_b),
+        .unit_f = le32_put_float(from->unit_f),
         .centroids_off = le64_put(from->centroids_off),
         .centroid_norms_off = le64_put(from->centroid_norms_off),
         .lists_off = le64_put(from->lists_off),
@@ -136,8 +121,8 @@ void ivf_header_encode(const struct ivf_header *from, struct disk_ivf_header *to
         .norms_off = le64_put(from->norms_off),
         .slot_code_stride = le32_put(from->slot_code_stride),
         .norm_stride = le32_put(from->norm_stride),
-        .bias = float_put(from->bias),
-        .error = float_put(from->error),
+        .bias = le32_put_float(from->bias),
+        .error = le32_put_float(from->error),
     };
     for (int i = 0; i < 3; i++) to->survivors[i] = le32_put(from->survivors[i]);
 }
@@ -325,10 +310,10 @@ static struct ivf_header header_get(const struct disk_ivf_header *from)
         .out_dim = le32_get(from->out_dim),
         .flags = le32_get(from->flags),
         .code_bytes = le32_get(from->code_bytes),
-        .scale = float_get(from->scale),
+        .scale = le32_get_float(from->scale),
         .zero = (int32_t)le32_get(from->zero),
-        .unit_b = float_get(from->unit_b),
-        .unit_f = float_get(from->unit_f),
+        .unit_b = le32_get_float(from->unit_b),
+        .unit_f = le32_get_float(from->unit_f),
         .centroids_off = le64_get(from->centroids_off),
         .centroid_norms_off = le64_get(from->centroid_norms_off),
         .lists_off = le64_get(from->lists_off),
@@ -341,8 +326,8 @@ static struct ivf_header header_get(const struct disk_ivf_header *from)
         .norms_off = le64_get(from->norms_off),
         .slot_code_stride = le32_get(from->slot_code_stride),
         .norm_stride = le32_get(from->norm_stride),
-        .bias = float_get(from->bias),
-        .error = float_get(from->error),
+        .bias = le32_get_float(from->bias),
+        .error = le32_get_float(from->error),
     };
     for (int i = 0; i < 3; i++) to.survivors[i] = le32_get(from->survivors[i]);
     return to;

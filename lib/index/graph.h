@@ -44,8 +44,10 @@ struct graph { /* a view; owns nothing */
     const uint32_t *groups;
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
     uint32_t built_rows;        /* the first so many were built at once, the others put in later */
-    uint32_t walk_dimension;    /* of rows, in thousandths, that walks for the k nearest end by; 0:
-                                   they end by ef alone */
+    float grid_scale;        /* of the 8-bit codes that it was built by, where those at hand are */
+    int32_t grid_zero;       /* of another kind; both 0: not known */
+    uint32_t walk_dimension; /* of rows, in thousandths, that walks for the k nearest end by; 0:
+                                they end by ef alone */
 };
 
 struct graph_params {

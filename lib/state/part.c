@@ -144,6 +144,8 @@ static enum vdb_status open_graph(const struct opener *o, struct part *part, str
         .pivots = (const uint32_t *)(const void *)(segment + header.pivots_off),
         .pivot_count = header.pivot_count,
         .built_rows = header.built_rows,
+        .grid_scale = header.grid_scale,
+        .grid_zero = header.grid_zero,
         .leader_count = header.leader_count,
         .groups = (const uint32_t *)(const void *)(segment + header.groups_off),
         .pivot_codes = header.code_bytes ? segment + header.pivot_codes_off : NULL,

@@ -31,10 +31,10 @@ from xxh3 import xxh3_64  # noqa: E402, F401
 NO_ROW, COSINE = 0xFFFFFFFF, 2
 CODE_HEADER = Layout("H2xIIIQIIQIIfiffQ56x", "kind flags row_count dim codes_off codes_stride codes_width "
                      "norms_off norms_stride norms_width scale zero bias error center_off")
-GRAPH_HEADER = Layout("IIIIQQIIQQIIIIQQQIIQ16x", "row_count degree pivot_count ef_construction pivots_off "
+GRAPH_HEADER = Layout("IIIIQQIIQQIIIIQQQIIQfi8x", "row_count degree pivot_count ef_construction pivots_off "
                       "edges_off alpha_milli code_bytes pivot_codes_off pivot_norms_off norm_bytes level_count "
                       "level_degree member_count level_sizes_off members_off level_edges_off leader_count "
-                      "built_rows groups_off")
+                      "built_rows groups_off grid_scale grid_zero")
 IVF_HEADER = Layout("8Ififf4I10QIIff32x", "row_count list_count slot_count code_count sub_dim out_dim flags "
                     "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 seed centroids_off "
                     "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "

@@ -96,6 +96,44 @@ static void rows_built_at_once(void **state)
     }
 }
 
+/* What is no grid is as if there were none: nothing but a merge asks for it. */
+static void the_grid_it_was_built_by(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t scale, zero; /* as stored */
+        float got_scale;
+        int32_t got_zero;
+    } cases[] = {
+        {0x3f000000, 128, 0.5f, 128},
+        {0x00800000, 0xffc00000, 0x1p-126f, -4194304},
+        {0x3f000000, 4194559, 0.5f, 4194559},
+        {0, 0, 0, 0},
+        {0, 128, 0, 0},
+        {0x80000000, 128, 0, 0},     /* -0 */
+        {0xbf000000, 128, 0, 0},     /* -0.5 */
+        {0x7f800000, 128, 0, 0},     /* infinite */
+        {0x7fc00000, 128, 0, 0},     /* no number */
+        {0x3f000000, 4194560, 0, 0}, /* too far from the codes */
+        {0x3f000000, 0xffbfffff, 0, 0},
+    };
+    uint8_t bytes[sizeof EXAMPLE];
+    memcpy(bytes, EXAMPLE, sizeof bytes);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct graph_header got;
+        struct disk_graph_header disk;
+        for (int j = 0; j < 4; j++) {
+            bytes[112 + j] = (uint8_t)(cases[i].scale >> 8 * j);
+            bytes[116 + j] = (uint8_t)(cases[i].zero >> 8 * j);
+        }
+        assert_int_equal(graph_header_decode(bytes, sizeof bytes, 3, 0, &got, NULL), VDB_OK);
+        assert_true(got.grid_scale == cases[i].got_scale);
+        assert_int_equal(got.grid_zero, cases[i].got_zero);
+        graph_header_encode(&got, &disk);
+        if (got.grid_scale > 0) assert_memory_equal(&disk, bytes, sizeof disk);
+    }
+}
+
 static void layouts(void **state)
 {
     (void)state;
@@ -394,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(example_of_the_spec),
         cmocka_unit_test(rows_built_at_once),
+        cmocka_unit_test(the_grid_it_was_built_by),
         cmocka_unit_test(layouts),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(damaged_levels_are_named),

@@ -284,6 +284,66 @@ static void a_graph_that_has_doubled_is_built_anew(void **state)
     assert_int_equal(store_check("x.vdb", 1, NULL), 0);
 }
 
+/* Of the part, by whose 8-bit codes its graph was built. */
+static void read_grid(struct vdb *db, float *scale, int32_t *zero)
+{
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 1);
+    *scale = s->generation->parts[0].graph.grid_scale;
+    *zero = s->generation->parts[0].graph.grid_zero;
+    vdb_snapshot_close(s);
+}
+
+/* Where the part has other codes than those its graph is built by, each merge makes them again. */
+static void merges_measure_by_one_grid(void **state)
+{
+    (void)state;
+    static const enum vdb_codes codes[] = {VDB_CODES_I4, VDB_CODES_NONE, VDB_CODES_I8};
+    struct vdb_maintain_options maintain_options = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err;
+    maintain_options.merge_percent = 10;
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+        uint32_t rows = 2100;
+        float scale, first_scale;
+        int32_t zero, first_zero;
+        options.dim = DIM;
+        options.index = VDB_INDEX_GRAPH;
+        options.metric = VDB_METRIC_COSINE;
+        options.codes = codes[i];
+        struct vdb *db = store_create("x.vdb", options);
+        store_add_many(db, 0, rows, DIM);
+        maintain(db);
+        read_grid(db, &first_scale, &first_zero);
+        assert_int_equal(first_scale > 0, codes[i] != VDB_CODES_I8);
+        for (uint32_t more; rows < 3600; rows += more) {
+            more = rows / 10 + 1;
+            store_add_many(db, rows, more, DIM);
+            must(vdb_maintain(db, &maintain_options, &err), &err);
+            read_grid(db, &scale, &zero);
+            assert_true(scale == first_scale && zero == first_zero);
+        }
+
+        /* All that came before is above 0. */
+        float vector[DIM];
+        struct vdb_txn *txn = store_begin(db);
+        for (uint32_t n = 0; n < 400; n++) {
+            char id[16];
+            snprintf(id, sizeof id, "below%u", n);
+            store_vector(n, DIM, vector);
+            for (uint32_t j = 0; j < DIM; j++) vector[j] = -vector[j];
+            store_put(txn, id, vector, NULL);
+        }
+        store_commit(txn);
+        must(vdb_maintain(db, &maintain_options, &err), &err);
+        read_grid(db, &scale, &zero);
+        assert_int_equal(scale > first_scale, codes[i] != VDB_CODES_I8);
+        vdb_close(db);
+        assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+        assert_int_equal(remove(store_path("x.vdb")), 0);
+    }
+}
+
 #define test(name) cmocka_unit_test_setup_teardown(name, store_setup, store_teardown)
 
 int main(void)
@@ -293,6 +353,7 @@ int main(void)
         test(kept_parts_get_new_tombstones),   test(many_events_are_a_reason),
         test(damage_is_not_built_in),          test(many_commits_are_a_reason),
         test(what_killed_processes_left_goes), test(a_graph_that_has_doubled_is_built_anew),
+        test(merges_measure_by_one_grid),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
