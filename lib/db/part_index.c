@@ -35,13 +35,12 @@
  * put in costs up to twice what it does in a build of all, and where they come a few at a time half
  * a point of recall is lost by then and more later (tests/bench/NOTES.md). */
 #define BUILT_TIMES 2
-/* What was measured of searches is kept until rows have doubled, and with it the dimension, which
- * says how long lists are to be; until then it is checked as often as they are an eighth more. */
-#define MEASURED_TIMES 2
-#define CHECK_EIGHTHS  9
-#define FIT_SAMPLE     4096  /* rows */
-#define GRID_SAMPLE    16384 /* rows */
-#define BESIDE_MORE    0.001 /* of their numbers may lie beside the grid, beyond those that did */
+/* What was measured of searches is kept as long as the graph is, and with it the dimension, which
+ * says how long lists are to be; it is checked as often as rows are an eighth more. */
+#define CHECK_EIGHTHS 9
+#define FIT_SAMPLE    4096  /* rows */
+#define GRID_SAMPLE   16384 /* rows */
+#define BESIDE_MORE   0.001 /* of their numbers may lie beside the grid, beyond those that did */
 
 uint16_t part_index_kind(enum vdb_index_kind index, uint32_t rows)
 {
@@ -96,8 +95,7 @@ static bool may_keep(const struct indexer *x)
 {
     const struct codes *before = &x->base->codes, *now = &x->eight.view;
     bool regridded = before->scale != now->scale || before->zero != now->zero;
-    if (before->kind == CODES_8 && regridded) return false;
-    return x->source.build->count / MEASURED_TIMES < part_graph_measured_rows(x->base);
+    return before->kind != CODES_8 || !regridded;
 }
 
 static bool segment_is_whole(const struct part_build *b, const struct part *part, unsigned type)
