@@ -32,8 +32,8 @@
  * to race. */
 #define NO_GRAPH_FROM 100000
 /* Rows are put into a graph until there are so many times those that it was built of: one that is
- * put in costs up to twice what it does in a build of all, and where they come a few at a time half
- * a point of recall is lost by then and more later (tests/bench/NOTES.md). */
+ * put in costs more than it does in a build of all, and where they come a few at a time a third of
+ * a point of recall is lost by then (tests/bench/NOTES.md). */
 #define BUILT_TIMES 2
 /* What was measured of searches is kept as long as the graph is, and with it the dimension, which
  * says how long lists are to be; it is checked as often as rows are an eighth more. */
