@@ -294,6 +294,17 @@ static void read_grid(struct vdb *db, float *scale, int32_t *zero)
     vdb_snapshot_close(s);
 }
 
+/* Beyond what a grid for the others spans, by a single number, for which it is not made anew. */
+static void put_edge(struct vdb *db, uint32_t number)
+{
+    static const float edge[DIM] = {100, 5, 5, 5, 5, 5};
+    char id[16];
+    struct vdb_txn *txn = store_begin(db);
+    snprintf(id, sizeof id, "edge%u", number);
+    store_put(txn, id, edge, NULL);
+    store_commit(txn);
+}
+
 /* Where the part has other codes than those its graph is built by, each merge makes them again. */
 static void merges_measure_by_one_grid(void **state)
 {
@@ -316,18 +327,29 @@ static void merges_measure_by_one_grid(void **state)
         maintain(db);
         read_grid(db, &first_scale, &first_zero);
         assert_int_equal(first_scale > 0, codes[i] != VDB_CODES_I8);
-        for (uint32_t more; rows < 3600; rows += more) {
+        for (uint32_t more; rows < 3000; rows += more) {
             more = rows / 10 + 1;
             store_add_many(db, rows, more, DIM);
+            put_edge(db, rows);
             must(vdb_maintain(db, &maintain_options, &err), &err);
             read_grid(db, &scale, &zero);
             assert_true(scale == first_scale && zero == first_zero);
         }
 
+        /* A file that does not say by which, as those made before it was recorded: another is
+         * chosen, and recorded. */
+        const struct vdb_snapshot *s = store_snapshot(db);
+        s->generation->parts[0].graph.grid_scale = 0;
+        vdb_snapshot_close(s);
+        store_add_many(db, rows, rows / 9, DIM);
+        must(vdb_maintain(db, &maintain_options, &err), &err);
+        read_grid(db, &first_scale, &first_zero);
+        assert_int_equal(first_scale > 0, codes[i] != VDB_CODES_I8);
+
         /* All that came before is above 0. */
         float vector[DIM];
         struct vdb_txn *txn = store_begin(db);
-        for (uint32_t n = 0; n < 400; n++) {
+        for (uint32_t n = 0; n < 500; n++) {
             char id[16];
             snprintf(id, sizeof id, "below%u", n);
             store_vector(n, DIM, vector);
