@@ -90,6 +90,10 @@ int builder_progress(const struct builder *builder, uint32_t done);
 uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
                uint32_t degree, uint32_t *out, uint32_t *kept, uint32_t *count);
 
+/* The same for a list that edges back came to, with places left for the next of these; returns how
+ * many are put in out[0..degree). */
+uint32_t prune_again(const struct builder *builder, struct pruner *pruner, uint32_t *out);
+
 static inline bool graph_list_has(const uint32_t *list, uint32_t length, uint32_t row)
 {
     for (uint32_t i = 0; i < length; i++)

@@ -152,7 +152,7 @@ void merge_link(struct builder *builder, struct pruner *pruner, uint32_t row, ui
         space_measure(&builder->space, &pruner->walk->probe, list + measured, length - measured,
                       distances + measured);
         put_in_pool(pool, list + kept, distances + kept, length - kept);
-        prune(pruner, &builder->space, builder->params.alpha_milli, degree, list, NULL, &count);
+        count = prune_again(builder, pruner, list);
     } else {
         memcpy(filled, list + kept, (length - kept) * sizeof *filled);
         for (; count < pool->count; count++) list[count] = pool_row(pool->keys[count]);

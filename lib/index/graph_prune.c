@@ -8,12 +8,18 @@
  * of it.) What is still free is filled up with the nearest of the rows dropped: it made searches a
  * quarter faster for the same bytes.
  *
+ * A list that edges back come to is pruned when nothing fills it any more. As it would soon be full
+ * again, what is kept of it then leaves an eighth of the places to what fills it: the next edges
+ * back take these.
+ *
  * Distances of codes are squares, so alpha enters squared, in integers: s drops c where
  * alpha_milli^2 * d(s, c) < 10^6 * d(row, c). Of equals none drops another.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 
 #include "index/graph_build.h"
+
+#define SPARE 8 /* of so many places one is left to what fills a list */
 
 struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t degree, uint32_t ef,
                              uint32_t room)
@@ -148,8 +154,10 @@ static void sort_taken(struct choice *choice, uint32_t n)
     }
 }
 
-uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
-               uint32_t degree, uint32_t *out, uint32_t *kept, uint32_t *count)
+/* As prune() has it, but that no more than `most` are kept. */
+static uint32_t choose(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
+                       uint32_t most, uint32_t degree, uint32_t *out, uint32_t *kept,
+                       uint32_t *count)
 {
     const struct pool *pool = &pruner->walk->pool;
     struct choice choice = {.pruner = pruner,
@@ -164,8 +172,8 @@ uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_
         pruner->places[place] = place;
         pruner->fates[place] = UNDECIDED;
     }
-    for (uint32_t left = n; left > 0 && choice.taken < degree;) left = take_first(&choice, left);
-    for (uint32_t place = 0; place < n && choice.taken < degree; place++)
+    for (uint32_t left = n; left > 0 && choice.taken < most;) left = take_first(&choice, left);
+    for (uint32_t place = 0; place < n && choice.taken < most; place++)
         if (pruner->fates[place] < UNDECIDED && spared(&choice, place)) take(&choice, place);
 
     sort_taken(&choice, n);
@@ -174,4 +182,19 @@ uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_
         if (pruner->fates[place] != TAKEN) out[filled++] = pool_row(pool->keys[place]);
     *count = filled;
     return choice.taken;
+}
+
+uint32_t prune(struct pruner *pruner, const struct space *space, uint32_t alpha_milli,
+               uint32_t degree, uint32_t *out, uint32_t *kept, uint32_t *count)
+{
+    return choose(pruner, space, alpha_milli, degree, degree, out, kept, count);
+}
+
+uint32_t prune_again(const struct builder *builder, struct pruner *pruner, uint32_t *out)
+{
+    const struct graph_params *params = &builder->params;
+    uint32_t degree = params->degree, count;
+    choose(pruner, &builder->space, params->alpha_milli, degree - degree / SPARE, degree, out, NULL,
+           &count);
+    return count;
 }

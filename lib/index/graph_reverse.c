@@ -73,7 +73,7 @@ void reverse_link(struct reverse *reverse, struct pruner *pruner, uint32_t row)
         pool_reset(&pruner->walk->pool, pruner->room);
         pool_measure(pruner, &b->space, list, kept);
         pool_measure(pruner, &b->space, fresh, n);
-        prune(pruner, &b->space, b->params.alpha_milli, degree, list, NULL, &count);
+        count = prune_again(b, pruner, list);
     }
     for (; count < degree; count++) list[count] = GRAPH_NO_ROW;
 }

@@ -261,6 +261,50 @@ static void recall_is_that_of_a_new_graph(void **state)
     }
 }
 
+/* Lists that pruning kept all of: nearest first to their end. */
+static uint32_t full_lists(const struct points *points, const struct graph *g)
+{
+    const struct codes *codes = &points->codes;
+    uint32_t full = 0;
+    for (uint32_t row = 0; row < g->rows; row++) {
+        const uint8_t *from = codes->code + row * codes->code_stride;
+        uint32_t before = 0, i = 0;
+        for (; i < g->degree; i++) {
+            const uint8_t *to = codes->code + g->edges[row * g->degree + i] * codes->code_stride;
+            uint32_t distance = 0;
+            for (uint32_t j = 0; j < codes->dim; j++)
+                distance += (uint32_t)((from[j] - to[j]) * (from[j] - to[j]));
+            if (distance < before) break;
+            before = distance;
+        }
+        full += i == g->degree;
+    }
+    return full;
+}
+
+/* In many dimensions little drops another, and edges back come to most lists. */
+static void few_lists_have_no_place_for_an_edge_back(void **state)
+{
+    (void)state;
+    enum { ROWS = 4000 };
+    struct points points;
+    struct graph_params params = {.degree = 16, .bulk_rows = 1000};
+    points_init(&points, ROWS, 32);
+    points_cluster(&points, 1, 1, 3);
+    points_code(&points, VDB_METRIC_L2, 0);
+    struct made base = build(&points, ROWS - 250, &params, NULL);
+    assert_true(full_lists(&points, &base.graph) < base.graph.rows / 4);
+    struct made made = build(&points, ROWS, &params, &base.graph);
+    assert_true(full_lists(&points, &made.graph) < ROWS / 4);
+    params.bulk_rows = 100000; /* by walks */
+    struct made walks = build(&points, ROWS, &params, &base.graph);
+    assert_true(full_lists(&points, &walks.graph) < ROWS / 4);
+    made_free(&base);
+    made_free(&made);
+    made_free(&walks);
+    points_release(&points);
+}
+
 static void what_is_no_graph_of_these_rows_is_refused(void **state)
 {
     (void)state;
@@ -322,6 +366,7 @@ int main(void)
         cmocka_unit_test(nothing_new_changes_nothing),
         cmocka_unit_test(threads_make_no_difference),
         cmocka_unit_test(recall_is_that_of_a_new_graph),
+        cmocka_unit_test(few_lists_have_no_place_for_an_edge_back),
         cmocka_unit_test(what_is_no_graph_of_these_rows_is_refused),
         cmocka_unit_test(lists_may_say_anything),
     };
