@@ -47,7 +47,6 @@ sweep() { # METRIC
         for kind in $kinds; do
             rm -f x.vdb
             vdb-add -q --create --metric "$1" --index ivf --codes $kind x.vdb "$DATA/$type.npy"
-            vdb-compact -q x.vdb
             [ "$(parts x.vdb)" = "ivf 3000" ]
             [ "$(value index x.vdb) $(value codes x.vdb) $(value type x.vdb)" = "ivf $kind $type" ]
             case $kind-$type in i4-f32 | i4-u8) sound x.vdb ;; esac # which takes long
