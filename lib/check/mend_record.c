@@ -88,15 +88,45 @@ static bool seek_between(struct mending *m, uint64_t begin, uint64_t end)
     return true;
 }
 
-/* In a block that fails its own checksum, which takes less than the record's. */
-static bool seek_in_block(struct mending *m, const struct disk_block *block, uint64_t begin)
+/* A block of a commit that lies in its record. */
+struct inline_block {
+    size_t said; /* where in the record its disk_block is */
+    uint64_t begin, len, check;
+};
+
+enum { BLOCKS = 4 };
+
+/* Those of them that lie one after another, as they are written. */
+static size_t inline_blocks(const struct mending *m, struct inline_block blocks[BLOCKS])
 {
-    struct onebit sought = {.p = m->record.data + begin,
-                            .len = (size_t)le64_get(block->len),
-                            .end = (size_t)le64_get(block->len),
-                            .check = le64_get(block->check)};
+    static const size_t offsets[BLOCKS] = {
+        offsetof(struct disk_commit, vectors), offsetof(struct disk_commit, ids),
+        offsetof(struct disk_commit, metadata), offsetof(struct disk_commit, events)};
+    size_t count = 0;
+    uint64_t at = HEAD_LEN;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        struct inline_block b = {.said = sizeof(struct disk_record) + offsets[i]};
+        struct disk_block block;
+        memcpy(&block, m->record.data + b.said, sizeof block);
+        b.begin = le64_get(block.off) - m->off;
+        b.len = le64_get(block.len);
+        b.check = le64_get(block.check);
+        if (!b.len || b.begin < at || !range_inside(b.begin, b.len, m->record.len)) continue;
+        at = b.begin + b.len;
+        blocks[count++] = b;
+    }
+    return count;
+}
+
+/* In a block that fails its own checksum, which takes less than the record's. */
+static bool seek_in_block(struct mending *m, const struct inline_block *block)
+{
+    struct onebit sought = {.p = m->record.data + block->begin,
+                            .len = (size_t)block->len,
+                            .end = (size_t)block->len,
+                            .check = block->check};
     if (!onebit_find(&sought, &m->bit)) return false;
-    m->bit += begin * 8;
+    m->bit += block->begin * 8;
     turn(m);
     if (checksum_without(m->record.data, m->record.len, CHECK_AT) ==
         le64_at(m->record.data + CHECK_AT))
@@ -105,44 +135,41 @@ static bool seek_in_block(struct mending *m, const struct disk_block *block, uin
     return false;
 }
 
-/* Blocks one after another, and what lies between them and behind. Where two of them are wrong, it
- * is not for one bit: most records that were left unfinished are passed over so. */
-static bool seek_behind_head(struct mending *m)
+/* A block that is wrong has the bit, or what the head says of it; where two are wrong, it is not
+ * for one bit: most records that were left unfinished are passed over so. Where none is, it is in
+ * the head, between blocks or behind them. */
+static bool seek_in_commit(struct mending *m)
 {
-    struct disk_commit body;
-    memcpy(&body, m->record.data + sizeof(struct disk_record), sizeof body);
-    const struct disk_block *blocks[] = {&body.vectors, &body.ids, &body.metadata, &body.events};
-    const struct disk_block *wrong = NULL;
-    uint64_t at = HEAD_LEN, wrong_at = 0;
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-        uint64_t begin = le64_get(blocks[i]->off) - m->off, len = le64_get(blocks[i]->len);
-        if (!len || begin < at || !range_inside(begin, len, m->record.len)) continue;
-        at = begin + len;
-        if (checksum(m->record.data + begin, (size_t)len) == le64_get(blocks[i]->check)) continue;
+    struct inline_block blocks[BLOCKS], *wrong = NULL;
+    size_t count = inline_blocks(m, blocks);
+    for (size_t i = 0; i < count; i++) {
+        if (checksum(m->record.data + blocks[i].begin, (size_t)blocks[i].len) == blocks[i].check)
+            continue;
         if (wrong) return false;
-        wrong = blocks[i];
-        wrong_at = begin;
+        wrong = &blocks[i];
     }
-    if (wrong) return seek_in_block(m, wrong, wrong_at);
+    if (wrong)
+        return seek_in_block(m, wrong) ||
+               seek_between(m, wrong->said, wrong->said + sizeof(struct disk_block));
+    if (seek_between(m, 0, HEAD_LEN)) return true;
     uint64_t from = HEAD_LEN;
-    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
-        uint64_t begin = le64_get(blocks[i]->off) - m->off, len = le64_get(blocks[i]->len);
-        if (!len || begin < from || !range_inside(begin, len, m->record.len)) continue;
-        if (seek_between(m, from, begin)) return true;
-        from = begin + len;
+    for (size_t i = 0; i < count; i++) {
+        if (seek_between(m, from, blocks[i].begin)) return true;
+        from = blocks[i].begin + blocks[i].len;
     }
     return seek_between(m, from, m->record.len);
 }
 
 static bool seek_in_record(struct mending *m)
 {
-    uint64_t head = m->record.len < HEAD_LEN ? m->record.len : HEAD_LEN;
-    if (seek_between(m, 0, head)) return true;
-    struct disk_record disk;
-    memcpy(&disk, m->record.data, sizeof disk);
-    if (m->record.len == head) return false;
-    if (le16_get(disk.kind) == DISK_RECORD_COMMIT) return seek_behind_head(m);
-    return seek_between(m, head, m->record.len);
+    struct disk_record head;
+    const size_t kind = offsetof(struct disk_record, kind);
+    memcpy(&head, m->record.data, sizeof head);
+    if (m->record.len >= HEAD_LEN && le16_get(head.kind) == DISK_RECORD_COMMIT)
+        /* Of another kind but for the bit, it has none of a commit's blocks. */
+        return seek_between(m, kind, kind + sizeof head.kind) || seek_in_commit(m);
+    uint64_t end = m->record.len < HEAD_LEN ? m->record.len : HEAD_LEN;
+    return seek_between(m, 0, end) || seek_between(m, end, m->record.len);
 }
 
 enum vdb_status mend_record(const uint8_t *file, uint64_t file_len, const struct log_cursor *end,

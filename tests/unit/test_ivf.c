@@ -781,13 +781,14 @@ static void second_lists_come_later(void **state)
 static void same_bytes(void **state)
 {
     (void)state;
+    const uint32_t rows = SLOW ? 500 : 2000;
     for (int i = 0; i < 5; i++) {
         struct file f;
         struct ivf_params params = {.lists = 20, .sub_dim = i == 2 ? 4 : 2, .spill = i % 2};
         if (i < 4)
-            make(&f, 2000, i == 1 ? 112 : 30, i == 3 ? VDB_METRIC_IP : VDB_METRIC_L2, true);
+            make(&f, rows, i == 1 ? 112 : 30, i == 3 ? VDB_METRIC_IP : VDB_METRIC_L2, true);
         else
-            make_integers(&f, 2000, 30, VDB_TYPE_I8, VDB_METRIC_L2);
+            make_integers(&f, rows, 30, VDB_TYPE_I8, VDB_METRIC_L2);
         params.out_dim = i == 1 ? 32 : 30;
         params.threads = 1;
         build_with(&f, &params, sets[0]);
