@@ -377,8 +377,9 @@ struct vdb_search_options {
     size_t size;
     uint32_t k;  /* neighbours wanted, at least 1, since the caller sizes `hits` by it; INIT: 10 */
     uint32_t ef; /* effort: about how many of the nearest rows a walk on a graph goes on from; how
-                    many lists of an inverted file are read, or where it has but one, how many rows
-                    are measured again; 0: what `recall` asks for */
+                    many lists of an inverted file are read, more where these have less than k
+                    rows, or where it has but one, how many rows are measured again; 0: what
+                    `recall` asks for */
     int exact;   /* 1: compare every live row */
     int include_deleted;
     double radius; /* only rows at this distance or nearer; used where `use_radius` is 1 */

@@ -283,11 +283,13 @@ static enum vdb_status calibrator_init(struct calibrator *m, struct vdb_error *e
     m->workers = par_threads(m->rows.threads);
     m->gone = calloc((size_t)rows / 64 + 1, sizeof *m->gone);
     m->queries = calloc(count, sizeof *m->queries);
+    m->hits = malloc((size_t)count * KS * CALIBRATION_POINTS_MAX);
     m->values = malloc((size_t)count * m->rows.dim * sizeof *m->values);
     m->windows = malloc((size_t)count * WINDOW * sizeof *m->windows);
     m->active = malloc(count * sizeof *m->active);
     m->scratch = calloc(m->workers, sizeof *m->scratch);
-    if (!m->gone || !m->queries || !m->values || !m->windows || !m->active || !m->scratch)
+    if (!m->gone || !m->queries || !m->hits || !m->values || !m->windows || !m->active ||
+        !m->scratch)
         return error_no_memory(err);
     for (unsigned i = 0; i < m->workers; i++)
         if (scratch_init(&m->scratch[i], m)) return error_no_memory(err);
@@ -318,6 +320,7 @@ void calibrate_close(struct calibrator *m)
     free(m->scratch);
     free(m->gone);
     free(m->queries);
+    free(m->hits);
     free(m->values);
     free(m->windows);
     free(m->active);

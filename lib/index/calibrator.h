@@ -37,6 +37,7 @@ struct calibrator {
     uint64_t *gone;                       /* a bit a row: it is a query */
     uint32_t first, query_count, k_count; /* queries are rows from `first` on */
     struct query *queries;
+    uint8_t *hits;     /* CALIBRATION_POINTS_MAX a query and one of KS_MEASURED */
     float *values;     /* dim a query */
     uint64_t *windows; /* WINDOW keys a query, nearest first; once judged, judged_row() by row */
     uint32_t *active;  /* queries that have something to find */

@@ -263,9 +263,33 @@ static struct pq_query make_table(struct ivf_scratch *s, const struct kernels *k
     return table;
 }
 
+/* All that is left of the lists, from the first `blocks` on, which were put together. */
+static void scan_rest(struct ivf_scratch *s, const struct walk *walk, const struct ivf *ivf,
+                      struct lists *lists, uint32_t blocks, uint32_t survivors,
+                      struct kernel_scan *scan)
+{
+    for (; blocks > 0; blocks = gather_blocks(s, walk, ivf, lists)) {
+        scan->blocks = s->blocks;
+        scan->block_count = blocks;
+        scan_blocks(walk->space.kernels, scan, survivors);
+    }
+}
+
+/* The lists behind those that were scanned, as few as have so many rows or all. Were they doubled
+ * instead until there are enough, few of them would end with more than many do. */
+static void add_lists(struct ivf_scratch *s, const struct kernels *kernels, const struct ivf *ivf,
+                      const struct kernel_query8 *probe, uint64_t rows, struct lists *lists)
+{
+    uint32_t all = ivf->centroids.count, n = lists->count;
+    kmeans_nearest(&ivf->centroids, kernels, probe, all, all, s->nearest);
+    for (uint64_t here = 0; here < rows && n < all; n++)
+        here += ivf_view_list(&ivf->view, (uint32_t)s->nearest[n]).row_count;
+    lists->count = n;
+}
+
 /* Leaves the survivors in the reservoir. */
 static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const struct ivf *ivf,
-                       const float *query, uint32_t effort, uint32_t survivors,
+                       const float *query, const struct ivf_effort *effort,
                        struct kernel_scan *scan)
 {
     const struct space *space = &walk->space;
@@ -273,8 +297,10 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
     struct kernel_query8 probe = {.values = walk->probe.query,
                                   .base = space->inner ? 0x80000000u : walk->probe.base,
                                   .inner = space->inner};
-    struct lists lists = {.count = kmeans_nearest(&ivf->centroids, space->kernels, &probe, effort,
-                                                  LISTS_SORTED, s->nearest)};
+    struct lists lists = {.count = kmeans_nearest(&ivf->centroids, space->kernels, &probe,
+                                                  effort->lists, LISTS_SORTED, s->nearest)};
+    uint64_t before = s->work.scanned;
+    uint32_t survivors = effort->survivors;
     uint32_t blocks = gather_blocks(s, walk, ivf, &lists);
     for (uint32_t i = 0; i < blocks && i < KERNEL_SCAN_AHEAD; i++)
         kernel_scan_fetch(s->blocks[i].at, ivf->view.block_bytes);
@@ -288,10 +314,12 @@ static void scan_lists(struct ivf_scratch *s, const struct walk *walk, const str
                                  .slots = s->slots,
                                  .estimates = s->estimates,
                                  .room = 2 * survivors + SPARE}; /* whatever was before */
-    for (; blocks > 0; blocks = gather_blocks(s, walk, ivf, &lists)) {
-        scan->blocks = s->blocks;
-        scan->block_count = blocks;
-        scan_blocks(space->kernels, scan, survivors);
+    scan_rest(s, walk, ivf, &lists, blocks, survivors, scan);
+    uint64_t scanned = s->work.scanned - before;
+    uint64_t least = (uint64_t)effort->k * (h->flags & DISK_IVF_SPILLED ? 2 : 1);
+    if (scanned < least && lists.count < h->list_count) {
+        add_lists(s, space->kernels, ivf, &probe, least - scanned, &lists);
+        scan_rest(s, walk, ivf, &lists, gather_blocks(s, walk, ivf, &lists), survivors, scan);
     }
     space->kernels->cut_scan(scan, survivors);
 }
@@ -410,20 +438,23 @@ enum vdb_status ivf_search(struct ivf_scratch *s, struct walk *walk, const struc
                            const struct candidate **candidates, uint32_t *count,
                            struct vdb_error *err)
 {
-    uint32_t lists = effort->lists ? effort->lists : 1, k = effort->k ? effort->k : 1;
-    uint32_t survivors = effort->survivors, slots = ivf->view.h.slot_count, keep = effort->keep;
+    struct ivf_effort e = *effort;
+    uint32_t slots = ivf->view.h.slot_count;
     enum vdb_status status = walk_check_rows(ivf->view.h.rows, err);
     if (status) return status;
-    if (survivors > slots) survivors = slots;
-    if (survivors > SURVIVORS_MAX) survivors = SURVIVORS_MAX;
-    if (survivors == 0) survivors = 1;
-    if (keep == 0) keep = 1;
-    if (keep > survivors) keep = survivors + survivors / 8; /* as many as a cut may leave */
-    if (!reserve(s, ivf, survivors) || !walk_reserve_found(walk, keep)) return error_no_memory(err);
+    if (e.lists == 0) e.lists = 1;
+    if (e.k == 0) e.k = 1;
+    if (e.survivors > slots) e.survivors = slots;
+    if (e.survivors > SURVIVORS_MAX) e.survivors = SURVIVORS_MAX;
+    if (e.survivors == 0) e.survivors = 1;
+    if (e.keep == 0) e.keep = 1;
+    if (e.keep > e.survivors) e.keep = e.survivors + e.survivors / 8; /* a cut may leave so many */
+    if (!reserve(s, ivf, e.survivors) || !walk_reserve_found(walk, e.keep))
+        return error_no_memory(err);
     struct kernel_scan scan;
-    scan_lists(s, walk, ivf, query, lists, survivors, &scan);
-    pool_reset(&walk->pool, keep);
-    measure_survivors(s, walk, ivf, &scan, k);
+    scan_lists(s, walk, ivf, query, &e, &scan);
+    pool_reset(&walk->pool, e.keep);
+    measure_survivors(s, walk, ivf, &scan, e.k);
     *count = walk_take_found(walk, candidates);
     return VDB_OK;
 }

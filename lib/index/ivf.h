@@ -61,7 +61,7 @@ struct ivf_work {
 struct ivf_work ivf_work_done(const struct ivf_scratch *scratch);
 
 struct ivf_effort {
-    uint32_t lists;     /* that are scanned, the nearest */
+    uint32_t lists;     /* that are scanned, the nearest, or so many that k rows lie in them */
     uint32_t survivors; /* rows of the least estimates. Measured by 8-bit codes are those of them */
     uint32_t k;         /* that may be among the k nearest, as far as estimates tell, */
     uint32_t keep;      /* and the nearest of these are the candidates */

@@ -408,6 +408,33 @@ static void survivors_are_enough(void **state)
     file_release(&f);
 }
 
+/* For the nearest row alone, of which few queries tell little, no fewer than their number falls
+ * from k 100 to 10. */
+static void survivors_follow_a_trend(void **state)
+{
+    (void)state;
+    uint64_t seed = 21;
+    for (int i = 0; i < 4; i++) {
+        struct file f = {0};
+        uint32_t survivors[3];
+        points_init(&f.points, 2000, 24);
+        for (size_t j = 0; j < (size_t)2000 * 24; j++) f.points.x[j] = (float)random_normal(&seed);
+        points_code(&f.points, VDB_METRIC_L2, 0);
+        build(&f, (struct ivf_params){.lists = 10, .sub_dim = 4, .out_dim = 24});
+        struct quality_rows rows = rows_of(&f.points, kernels_best(), 2);
+        struct calibrator *calibrator;
+        assert_int_equal(
+            calibrate_open_last(1900, &rows, &f.points.codes, NULL, NULL, 0, &calibrator, NULL),
+            VDB_OK);
+        assert_int_equal(
+            calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, NULL), VDB_OK);
+        calibrate_close(calibrator);
+        assert_true((uint64_t)survivors[0] * survivors[2] + survivors[2] >
+                    (uint64_t)survivors[1] * survivors[1]);
+        file_release(&f);
+    }
+}
+
 /* Opens a calibrator over all rows and measures survivors, then curves with these. */
 static void calibrate(struct file *f, uint32_t survivors[3], struct calibration *curves)
 {
@@ -507,6 +534,99 @@ static void one_list_is_measured_to_the_end(void **state)
     assert_in_range(effort, 20, ROWS - 1);
     at_least(recall(&f, 1, effort, 25), 0.985, "calibrated");
     file_release(&f);
+}
+
+/* More lists bring rows in front of the nearest, which may then not survive: what a curve says of
+ * many lists is what searches of them find, not what was found with fewer. */
+static void what_more_lists_lose(void **state)
+{
+    (void)state;
+    enum { ROWS = 6000, DIM = 24, ASKED = 400 };
+    struct file f = {0};
+    struct search s;
+    static struct calibration curves;
+    points_init(&f.points, ROWS, DIM);
+    uint64_t seed = 6;
+    for (size_t i = 0; i < (size_t)ROWS * DIM; i++) f.points.x[i] = (float)random_normal(&seed);
+    points_code(&f.points, VDB_METRIC_L2, 0);
+    build(&f, (struct ivf_params){.lists = 60, .sub_dim = 4, .out_dim = DIM});
+    static const uint32_t few[3] = {4, 60, 600};
+    memcpy(f.ivf.view.h.survivors, few, sizeof few);
+    struct calibrator *calibrator = calibrator_of(&f);
+    assert_int_equal(
+        calibrate_probes(calibrator, &f.ivf, margin_candidates, CALIBRATE_FULL, &curves, NULL),
+        VDB_OK);
+    calibrate_close(calibrator);
+    const struct calibration_curve *curve = &curves.curves[0];
+    const struct calibration_point *last = &curve->points[curve->point_count - 1];
+    uint32_t hits = 0, nearest, keep = margin_candidates(1, few[0]);
+    search_init(&s);
+    for (uint32_t i = 0; i < ASKED; i++) {
+        float query[DIM];
+        for (uint32_t j = 0; j < DIM; j++) query[j] = (float)random_normal(&seed);
+        struct ivf_effort effort = {60, few[0], 1, keep};
+        search_near(&s, &f, kernels_best(), query, &effort);
+        points_nearest(&f.points, query, 1, &nearest);
+        for (uint32_t j = 0; j < s.count; j++) hits += s.found[j].row == nearest;
+    }
+    double found = hits / (double)ASKED, said = last->recall * 1e-6;
+    double deviation = sqrt(found * (1 - found) / ASKED);
+    if (!(fabs(found - said) < 2 * (deviation + last->error * 1e-6)))
+        fail_msg("recall %.3f is said to be %.3f", found, said);
+    /* Beyond where most was found a curve says nothing. */
+    assert_true(last->effort < 60);
+    assert_true(last->recall > curve->points[curve->point_count - 2].recall);
+    search_release(&s);
+    file_release(&f);
+}
+
+/* What a search does for the K nearest of all that survive in so many lists. */
+static struct ivf_work work_of(struct search *s, const struct file *f, const float *query,
+                               uint32_t lists, uint32_t k)
+{
+    struct ivf_effort effort = {lists, UINT32_MAX, k, k};
+    struct ivf_work before = ivf_work_done(s->scratch);
+    search_near(s, f, kernels_best(), query, &effort);
+    struct ivf_work work = ivf_work_done(s->scratch);
+    work.probed -= before.probed;
+    work.scanned -= before.scanned;
+    return work;
+}
+
+/* Where k rows are more than the nearest lists have, the lists that are added are as many as have
+ * them, so that more effort never finds less. */
+static void lists_with_k_rows(void **state)
+{
+    (void)state;
+    enum { ROWS = 2000, DIM = 30, LISTS = 60, K = 200 };
+    for (uint64_t copies = 1; copies <= 2; copies++) {
+        struct file f;
+        struct search s;
+        float query[DIM];
+        make(&f, ROWS, DIM, VDB_METRIC_L2, false);
+        build(&f, (struct ivf_params){
+                      .lists = LISTS, .sub_dim = 2, .out_dim = DIM, .spill = copies == 2});
+        search_init(&s);
+        for (uint32_t q = 0; q < 30; q++) {
+            query_of(&f, q, query);
+            struct ivf_work work = work_of(&s, &f, query, 1, K);
+            uint32_t lists = (uint32_t)work.probed;
+            assert_in_range(s.count, K, ROWS);
+            assert_in_range(lists, 2, LISTS - 1);
+            assert_in_range(work.scanned, K * copies, ROWS);
+            static struct search found;
+            found = s;
+            assert_int_equal(work_of(&s, &f, query, lists, K).probed, lists);
+            assert_int_equal(s.count, found.count);
+            assert_memory_equal(s.found, found.found, s.count * sizeof *s.found);
+            /* A list less has not enough. */
+            work = work_of(&s, &f, query, lists - 1, 1);
+            assert_int_equal(work.probed, lists - 1);
+            assert_in_range(work.scanned, 1, K * copies - 1);
+        }
+        search_release(&s);
+        file_release(&f);
+    }
 }
 
 /* Rows beyond 2^31 would be taken for others: neither searched nor built. */
@@ -963,10 +1083,13 @@ int main(void)
         cmocka_unit_test(rows_that_are_their_own_codes),
         cmocka_unit_test(all_rows),
         cmocka_unit_test(survivors_are_enough),
+        cmocka_unit_test(survivors_follow_a_trend),
         cmocka_unit_test(many_lists_are_measured),
         cmocka_unit_test(survivors_of_dense_rows),
         cmocka_unit_test(one_list_is_measured_to_the_end),
         cmocka_unit_test(survivors_for_any_k),
+        cmocka_unit_test(what_more_lists_lose),
+        cmocka_unit_test(lists_with_k_rows),
         cmocka_unit_test(too_many_rows_are_refused),
         cmocka_unit_test(far_estimates_are_not_measured),
         cmocka_unit_test(rows_stand_in_lists),
