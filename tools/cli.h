@@ -85,9 +85,9 @@ void cli_catch_signals(const char *tool);
  * told on stderr. Both are copied; NULL: nothing. */
 void cli_at_signal(const char *remove_path, const char *say);
 
-/* Begins noting. A second signal ends the tool at once, and so does the first where what is under
- * way takes longer to end than users wait; `twice`, which stays in place, is what it then tells, or
- * NULL. */
+/* Begins noting. A second signal ends the tool at once, unless it is the first one again within 50
+ * ms, and so does the first where what is under way takes longer to end than users wait; `twice`,
+ * which stays in place, is what it then tells, or NULL. */
 void cli_note_signals(const char *twice);
 
 /* The signal that was noted, or 0: as vdb_open_options and progress functions have it. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -19,10 +20,16 @@ static struct {
     char say[256];
 } at_end;
 
-/* 0: signals end the tool; NOTING: they are noted; above: the one that was. It changes in one step,
- * so that none is lost whichever thread the handler runs on. */
+/* 0: signals end the tool; NOTING: they are noted; above: the one that was, and when. It changes in
+ * one step, so that none is lost whichever thread the handler runs on. */
 #define NOTING (-1)
-static atomic_int noted;
+static atomic_llong noted;
+
+#define NUMBERS 128 /* signals are below */
+
+/* What comes again so soon was meant as one: timeout(1) sends its signal to the process and to the
+ * group that it is in. */
+#define AGAIN_US 50000
 
 /* A tool ends within a second of a signal, on a busy machine too. */
 #define PATIENCE_US 500000
@@ -64,12 +71,24 @@ static void set_timer(long microseconds)
     setitimer(ITIMER_REAL, &(struct itimerval){.it_value = {0, microseconds}}, NULL);
 }
 
+static long long microseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000LL + now.tv_nsec / 1000;
+}
+
+static int number_of(long long state)
+{
+    return state > 0 ? (int)(state % NUMBERS) : 0;
+}
+
 static void on_signal(int number)
 {
-    int expected = NOTING;
-    if (atomic_compare_exchange_strong(&noted, &expected, number))
+    long long expected = NOTING, now = microseconds();
+    if (atomic_compare_exchange_strong(&noted, &expected, now * NUMBERS + number))
         set_timer(PATIENCE_US);
-    else
+    else if (number_of(expected) != number || now - expected / NUMBERS >= AGAIN_US)
         end_by(number, expected > 0 ? "ended by a second signal; " : NULL);
 }
 
@@ -77,7 +96,7 @@ static void on_signal(int number)
  * as the next one finds it after a crash. */
 static void on_alarm(int alarm)
 {
-    int number = atomic_load(&noted);
+    int number = number_of(atomic_load(&noted));
     (void)alarm;
     if (number > 0) end_by(number, "ended by a signal; ");
 }
@@ -136,14 +155,13 @@ void cli_note_signals(const char *twice)
 int cli_cancelled(void *context)
 {
     (void)context;
-    int number = atomic_load(&noted);
-    return number > 0 ? number : 0;
+    return number_of(atomic_load(&noted));
 }
 
 void cli_release_signals(void)
 {
-    int number = atomic_exchange(&noted, 0);
-    if (number <= 0) return;
+    int number = number_of(atomic_exchange(&noted, 0));
+    if (number == 0) return;
     set_timer(0);
     end_by(number, NULL);
 }

@@ -119,6 +119,18 @@ slowly() {
     ends 0 vdb-check --deep abc.vdb
 }
 
+@test "one that comes twice at once, as timeout(1) sends it to a process and to its group, is one" {
+    make_abc
+    rm -f met
+    slowly 400 vdb-add abc.vdb abc.jsonl 2>err &
+    pid=$!
+    until_true test -e met
+    kill -TERM $pid
+    sleep 0.02 # or the kernel makes one of them
+    ends_by TERM
+    [ "$(cat err)" = "vdb-add: ended by a signal; the rows are in, to commit 3, only the index part over them may not be built" ]
+}
+
 @test "a signal in the midst of a step that takes long: it is not waited for, and nothing lies about" {
     make_abc
     before=$(vdb-get --include-deleted abc.vdb)
