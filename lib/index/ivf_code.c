@@ -1,7 +1,10 @@
 /* ivf_code.c: the transform, the codebook, and rows coded list by list.
  *
  * The product quantiser, one for all lists, learns from what is left of sampled rows when the
- * centroid of their list is taken away. All sums are over rows in a fixed order.
+ * centroid of their list is taken away. Rows that lie close together leave thousandths of what
+ * others do, and by the codewords of these they would all be the same. So what is left is coded by
+ * its direction alone, as all of it were of one length; f, which each row has, takes the length
+ * back. All sums are over rows in a fixed order.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "index/ivf_code.h"
 
@@ -35,6 +38,11 @@ static void load_centroid(const struct ivf_builder *x, uint32_t list, float *c)
     }
 }
 
+static double dot(const struct ivf_builder *x, const float *a, const float *b, uint32_t n)
+{
+    return x->rows->kernels->dot[VDB_TYPE_F32](a, b, n);
+}
+
 /* y = P r */
 static void transform(const struct ivf_builder *x, const float *r, float *y)
 {
@@ -42,6 +50,15 @@ static void transform(const struct ivf_builder *x, const float *r, float *y)
         pca_apply_exact(&x->pca, r, y);
     else
         memcpy(y, r, x->eight->dim * sizeof *y);
+}
+
+/* Brings y to the length of m values of a mean square of 1. What is too short to have a direction,
+ * or too long, stays. */
+static void level(const struct ivf_builder *x, const float *y, float *to)
+{
+    double square = dot(x, y, y, x->m), times = sqrt(x->m / square);
+    if (!(square >= DBL_MIN && square <= DBL_MAX)) times = 1;
+    for (uint32_t i = 0; i < x->m; i++) to[i] = (float)((double)y[i] * times);
 }
 
 /* Residuals of rows evenly spread. */
@@ -181,6 +198,7 @@ enum vdb_status ivf_code_learn(struct ivf_builder *x, struct vdb_error *err)
     if (status) return status;
     status = find_axes(x, samples, n, err);
     if (!status && x->matrix) status = transform_samples(x, samples, n, err);
+    for (size_t i = 0; i < n && !status; i++) level(x, samples + i * x->m, samples + i * x->m);
     if (!status) {
         x->codebook = malloc(pq_codebook_floats(x->m, x->params->sub_dim) * sizeof *x->codebook);
         status = !x->codebook ? error_no_memory(err)
@@ -195,7 +213,7 @@ enum vdb_status ivf_code_learn(struct ivf_builder *x, struct vdb_error *err)
 /* ---- coding -------------------------------------------------------------------------------- */
 
 struct coder { /* a worker's scratch space */
-    float *c, *r, *y, *u, *pc;
+    float *c, *r, *y, *leveled, *u, *pc;
     void *words;    /* of a row that is transformed */
     uint8_t *codes; /* of a block */
     uint32_t count;
@@ -205,13 +223,14 @@ static int coder_init(struct coder *s, const struct ivf_builder *x)
 {
     uint32_t dim = x->eight->dim, m = x->m;
     s->count = pq_count(m, x->params->sub_dim);
-    s->c = malloc((2 * (size_t)dim + 3 * (size_t)m) * sizeof *s->c);
+    s->c = malloc((2 * (size_t)dim + 4 * (size_t)m) * sizeof *s->c);
     s->words = malloc(6 * pca_stride(dim));
     s->codes = malloc((size_t)VDB_IVF_BLOCK * s->count);
     if (!s->c || !s->words || !s->codes) return 0;
     s->r = s->c + dim;
     s->y = s->r + dim;
-    s->u = s->y + m;
+    s->leveled = s->y + m;
+    s->u = s->leveled + m;
     s->pc = s->u + m;
     return 1;
 }
@@ -223,9 +242,13 @@ static void coder_release(struct coder *s)
     free(s->codes);
 }
 
-static double dot(const struct ivf_builder *x, const float *a, const float *b, uint32_t n)
+static void encode_leveled(const struct ivf_builder *x, struct coder *s, uint8_t *codes,
+                           struct pq_row *coded)
 {
-    return x->rows->kernels->dot[VDB_TYPE_F32](a, b, n);
+    level(x, s->y, s->leveled);
+    pq_encode(&x->pq, s->leveled, codes, s->u, coded);
+    coded->norm = dot(x, s->y, s->y, x->m);
+    coded->dot = dot(x, s->y, s->u, x->m);
 }
 
 /* Where rounding to 16 bits could show in the factors, which divide by <y, u>, rows are
@@ -239,10 +262,10 @@ static void encode(const struct ivf_builder *x, struct coder *s, uint8_t *codes,
         quantum = pca_apply_row(&x->pca, s->r, s->y, s->words);
     else
         memcpy(s->y, s->r, x->eight->dim * sizeof *s->y);
-    if (quantum < INFINITY) pq_encode(&x->pq, s->y, codes, s->u, coded);
+    if (quantum < INFINITY) encode_leveled(x, s, codes, coded);
     if (quantum == 0 || quantum * sqrt(coded->decoded) < QUANTUM_MAX * coded->dot) return;
     transform(x, s->r, s->y);
-    pq_encode(&x->pq, s->y, codes, s->u, coded);
+    encode_leveled(x, s, codes, coded);
 }
 
 static enum vdb_status code_slot(struct ivf_builder *x, struct coder *s, uint32_t slot,

@@ -13,11 +13,11 @@
  * and there all of t is 0.
  *
  * Of a row x in the list of centre c, r = x - c is coded, after a linear map P that is the same for
- * rows, centres and queries: y = P r. As errors of u across y meet those of a query at random,
- *     <P q, y> is near |y|^2 / <y, u> * <P q, u>,  exact where P q is along y,
- * so that with f = 2 |y|^2 / <y, u> and b = |r|^2 + f <P c, u>
- *     |q - x|^2 is near |q - c|^2 + b - f <P q, u>,
- * and for inner products, with f = |y|^2 / <y, u> and b = 0,
+ * rows, centres and queries: y = P r. What codes are chosen for may be y brought to some length,
+ * one for all rows. As errors of u across y meet those of a query at random, <P q, y> is near |y|^2
+ * / <y, u> * <P q, u>,  exact where P q is along y, so that with f = 2 |y|^2 / <y, u> and b = |r|^2
+ * + f <P c, u> |q - x|^2 is near |q - c|^2 + b - f <P q, u>, and for inner products, with f = |y|^2
+ * / <y, u> and b = 0,
  *     -<q, x> is near -<q, c> + b - f <P q, u>.
  *
  * The quantiser is that of Jegou, Douze and Schmid, "Product Quantization for Nearest Neighbor

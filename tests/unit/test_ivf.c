@@ -328,7 +328,9 @@ static void rows_that_are_their_own_codes(void **state)
             query_of(&f, q, query);
             for (uint32_t i = 0; i < 70; i++)
                 query[i] = fminf(fmaxf(query[i], t % 2 ? -128 : 0), t % 2 ? 127 : 255);
-            search(&s, &f, kernels_best(), query, 25, UINT32_MAX, 20);
+            struct ivf_effort all = {25, UINT32_MAX, .k = 2500,
+                                     .keep = 20}; /* nothing is left out */
+            search_near(&s, &f, kernels_best(), query, &all);
             points_nearest(&f.points, query, 20, nearest);
             assert_int_equal(s.count, 20);
             for (uint32_t i = 0; i < 20; i++) {
@@ -347,6 +349,44 @@ static void rows_that_are_their_own_codes(void **state)
         make_integers(&f, 2500, 70, types[t % 2], VDB_METRIC_IP);
         build(&f, (struct ivf_params){.lists = 25, .sub_dim = 1, .out_dim = 70, .spill = t / 2});
         at_least(recall(&f, 25, 2500, 30), 0.99, "by row, inner products");
+        file_release(&f);
+    }
+}
+
+/* Rows that lie close together, a tenth as far as others do from the centroids of theirs, are told
+ * from each other by their codes as well as those. */
+static void short_residuals(void **state)
+{
+    (void)state;
+    enum { ROWS = 6000, DIM = 32, TIGHT = 10, ASKED = 60 };
+    static const enum vdb_metric metrics[] = {VDB_METRIC_L2, VDB_METRIC_IP};
+    for (int m = 0; m < 2; m++) {
+        struct file f = {0};
+        struct search s;
+        uint64_t seed = 31;
+        float centers[TIGHT][DIM], query[DIM];
+        uint32_t hits = 0, nearest[10];
+        points_init(&f.points, ROWS, DIM);
+        for (uint32_t i = 0; i < TIGHT * DIM; i++)
+            centers[i / DIM][i % DIM] = (float)(60 * random_normal(&seed));
+        for (size_t i = 0; i < (size_t)ROWS * DIM; i++) {
+            size_t row = i / DIM;
+            f.points.x[i] = row % 2 ? centers[row / 2 % TIGHT][i % DIM] : 0;
+            f.points.x[i] += (float)((row % 2 ? 4 : 40) * random_normal(&seed));
+        }
+        points_code(&f.points, metrics[m], 0);
+        build(&f, (struct ivf_params){.lists = 40, .sub_dim = 2, .out_dim = DIM});
+        search_init(&s);
+        for (uint32_t i = 0; i < ASKED; i++) {
+            for (uint32_t j = 0; j < DIM; j++)
+                query[j] = centers[i % TIGHT][j] + (float)(4 * random_normal(&seed));
+            search(&s, &f, kernels_best(), query, 4, 40, 30);
+            points_nearest(&f.points, query, 10, nearest);
+            for (uint32_t j = 0; j < s.count; j++)
+                for (uint32_t k = 0; k < 10; k++) hits += s.found[j].row == nearest[k];
+        }
+        at_least(hits / (10.0 * ASKED), 0.95, m ? "inner products" : "distances");
+        search_release(&s);
         file_release(&f);
     }
 }
@@ -1081,6 +1121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_metric_and_code),
         cmocka_unit_test(rows_that_are_their_own_codes),
+        cmocka_unit_test(short_residuals),
         cmocka_unit_test(all_rows),
         cmocka_unit_test(survivors_are_enough),
         cmocka_unit_test(survivors_follow_a_trend),
