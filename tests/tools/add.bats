@@ -350,10 +350,12 @@ END
 }
 
 @test "truncated and lying headers of every binary format" {
+    local n=0
     while read -r format faults; do
         for fault in $faults; do
             vectors $format bad.$format $fault
             bad "bad.$format*: *" bad.$format
+            ! slow || ((n++ % 3 == 0)) || continue
             # From a pipe, where no size tells beforehand how much is missing.
             unchanged abc.vdb refused 65 "standard input*: *" \
                 bash -c "cat bad.$format | vdb-add --format $format abc.vdb"
@@ -484,7 +486,7 @@ END
     interruptible vdb-add --create --batch 2 --format tsv new.vdb pipe 2>err 9>&- &
     pid=$!
     printf '%s\t1\t1\n' a b c >&9
-    until_true grep -q . <(vdb-get new.vdb b 2>/dev/null) || until_true vdb-get new.vdb b
+    until_true vdb-get new.vdb b
     [ "$(vdb-get new.vdb | wc -l)" -eq 2 ]
     kill -TERM $pid
     status=0
@@ -573,7 +575,7 @@ END
 @test "no space left: exit 74, the index as it was" {
     # A limit on the size of files is met as a full disk is: a write fails.
     make_abc
-    seq 30000 | awk '{print "n" $1 "\t" $1 "\t" 1}' >many.tsv
+    seq $(! slow && echo 30000 || echo 9000) | awk '{print "n" $1 "\t" $1 "\t" 1}' >many.tsv
     before=$(content abc.vdb)
     limit=$(($(stat -c %s abc.vdb) / 1024 + 4))
     ends 74 bash -c "ulimit -f $limit; vdb-add abc.vdb many.tsv"
