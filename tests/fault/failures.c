@@ -544,7 +544,7 @@ static uint64_t trial_run(struct trial *t)
  * Where there are steps between them, each kind of failure begins at another call. */
 static uint64_t limit_of(const struct trial *t)
 {
-    static const uint64_t limits[2][3] = {{UINT64_MAX, 4, 1}, {3, 1, 0}};
+    static const uint64_t limits[2][3] = {{UINT64_MAX, 4, 1}, {2, 1, 0}};
     uint64_t limit = limits[SLOW][t->workload->heavy];
     return SLOW && t->failure->kinds == SEAM_MEMORY ? 4 * limit : limit;
 }

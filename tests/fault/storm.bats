@@ -12,7 +12,7 @@ setup() {
 # kills SHARE: so many of a hundred of the storm's kills. STORM_KILLS asks for another number.
 kills() {
     local all=50
-    [ "$VDB_MODE" = release ] && all=1000
+    [ "$VDB_MODE" = release ] && all=600
     echo $((${STORM_KILLS:-$all} * $1 / 100))
 }
 

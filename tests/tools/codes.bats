@@ -52,14 +52,16 @@ found_enough() { # EXACT FOUND
         END {print near / all; exit !(near >= 0.9 * all)}' "$1" "$2"
 }
 
-# Every type, dimension and kind of codes under one metric. What the best kernels build with as many
+# Every type and kind of codes under one metric, with two dimensions in three: each of them comes
+# under two metrics. What the best kernels build with as many
 # threads as there are is what the others build, which take turns, with one thread and with two.
-sweep() { # METRIC
-    local wrong=0 turn=0 isas isa
+sweep() { # METRIC NUMBER
+    local wrong=0 turn=0 n=$2 isas isa
     mapfile -t isas < <(kernel_sets | sed '1!{$d}')
     for input in "$DATA"/*-q.npy; do
         input=${input%-q.npy} name=${input##*/}
         case $name in *-61 | *-100) ;; *) ! slow || continue ;; esac
+        slow || ((n++ % 3)) || continue
         vdb-add -q --create --metric "$1" --index graph x.vdb "$input.npy"
         vdb-search --exact x.vdb "$input-q.npy" >exact
         for kind in none i8 i4; do
@@ -79,11 +81,11 @@ sweep() { # METRIC
     [ "$wrong" -eq 0 ]
 }
 
-@test "l2: recall, deep check, and the same bytes for any threads and kernels" { sweep l2; }
+@test "l2: recall, deep check, and the same bytes for any threads and kernels" { sweep l2 0; }
 
-@test "cosine: recall, deep check, and the same bytes for any threads and kernels" { sweep cosine; }
+@test "cosine: recall, deep check, and the same bytes for any threads and kernels" { sweep cosine 1; }
 
-@test "ip: recall, deep check, and the same bytes for any threads and kernels" { sweep ip; }
+@test "ip: recall, deep check, and the same bytes for any threads and kernels" { sweep ip 2; }
 
 @test "the independent reader decodes what is written" {
     for metric in l2 cosine ip; do

@@ -51,7 +51,7 @@ make_many() {
 
 @test "space comes back: most rows deleted, most bytes gone" {
     python3 "$brute" make 6000 64 1 >big.jsonl
-    vdb-add -q --create big.vdb big.jsonl
+    vdb-add -q --create --index graph big.vdb big.jsonl
     before=$(stat -c %s big.vdb)
     seq 100 5999 | sed 's/^/v/' | vdb-rm -q --ids-from - big.vdb >/dev/null
     vdb-compact -q big.vdb
@@ -232,7 +232,7 @@ make_many() {
 
 @test "ended by a signal: the index is as it was or compacted, and nothing is left behind" {
     python3 "$brute" make 6000 32 1 >big.jsonl
-    vdb-add -q --create big.vdb big.jsonl
+    vdb-add -q --create --index flat big.vdb big.jsonl
     vdb-rm -q big.vdb v0
     vdb-get big.vdb >before
     ended=
@@ -257,7 +257,7 @@ make_many() {
 
 @test "what a killed run was writing goes with the next that writes or compacts it" {
     python3 "$brute" make 6000 32 1 >big.jsonl
-    vdb-add -q --create big.vdb big.jsonl
+    vdb-add -q --create --index flat big.vdb big.jsonl
     for next in "vdb-compact -q --index flat --output out.vdb big.vdb" "vdb-compact -q --index flat out.vdb"; do
         vdb-compact -q -j 1 --index graph --output out.vdb big.vdb 3>&- &
         pid=$!
@@ -274,7 +274,7 @@ make_many() {
 
 @test "two at once to one output: the file is one of theirs, whole" {
     python3 "$brute" make 4000 16 1 >big.jsonl
-    vdb-add -q --create big.vdb big.jsonl
+    vdb-add -q --create --index flat big.vdb big.jsonl
     vdb-compact -q -j 1 --index graph --output graph.vdb big.vdb
     vdb-compact -q -j 1 --index ivf --output ivf.vdb big.vdb
     vdb-compact -q -j 1 --index graph --output out.vdb big.vdb 3>&- &

@@ -350,7 +350,7 @@ END
 }
 
 @test "answers of any size and any number come whole and in order, for any -j" {
-    local rows=700 line=40000
+    local rows=400 line=40000
     ! slow || rows=150 line=5000
     brute make $rows 9 5 q >many.jsonl
     python3 -c 'import json

@@ -130,7 +130,7 @@ END
     [ "$(value parts tail.vdb)" = 0 ]
     [ "$(value used_bytes tail.vdb)" -eq "$(used tail.vdb)" ]
     for i in 1 2 3; do # parts, and a log that goes on elsewhere
-        many 2500 $i | vdb-add -q --create big.vdb
+        many 2500 $i | vdb-add -q --create --index graph big.vdb
         [ "$(value used_bytes big.vdb)" -eq "$(used big.vdb)" ]
         many 1800 9 | vdb-add -q --batch 20 big.vdb
         [ "$(value used_bytes big.vdb)" -eq "$(used big.vdb)" ]

@@ -214,9 +214,9 @@ static void same_edges_however_built(void **state)
     static const unsigned threads[] = {1, 2, 5};
     for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_IP; metric++) {
         struct points points;
-        points_init(&points, 3000, 40);
+        points_init(&points, SLOW ? 1200 : 3000, 40);
         points_cluster(&points, 30, 0.5, 17);
-        duplicate(&points, 2500);
+        duplicate(&points, SLOW ? 1000 : 2500);
         points_code(&points, (enum vdb_metric)metric, 0);
         struct graph_params params = {.threads = 1};
         points_build(&points, &params, "portable");

@@ -11,6 +11,7 @@
 
 #include "index/kmeans.h"
 #include "points.h"
+#include "slow.h"
 
 /* ---- rows, lists, and what is true of them ------------------------------------------------- */
 
@@ -302,7 +303,7 @@ static void one_list_is_the_mean(void **state)
 static void same_for_threads_and_kernels(void **state)
 {
     (void)state;
-    enum { ROWS = 9000, DIM = 100, LISTS = 200 };
+    enum { ROWS = SLOW ? 3000 : 9000, DIM = 100, LISTS = SLOW ? 70 : 200 };
     static const unsigned threads[] = {1, 2, 5};
     struct rows rows;
     struct lists one, other;

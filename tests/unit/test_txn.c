@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "slow.h"
 #include "store_fixture.h"
 
 #define DIM      3u
@@ -304,7 +305,7 @@ static void history(uint64_t seed, unsigned steps, enum vdb_index_kind index)
 static void random_history_1(void **state)
 {
     (void)state;
-    history(1, 600, VDB_INDEX_AUTO);
+    history(1, SLOW ? 200 : 600, VDB_INDEX_AUTO);
 }
 
 static void random_history_2(void **state)
