@@ -51,8 +51,8 @@ struct kernel_scan {
 };
 
 /* Lists are short, and the next block often lies elsewhere, where no processor looks ahead: blocks
- * are fetched so many before they are scanned, into the second cache: the first can wait for too
- * few lines at once (tests/bench/NOTES.md). */
+ * are fetched so many before they are scanned, mostly into the second cache: the first can wait for
+ * too few lines at once (tests/bench/NOTES.md). */
 #define KERNEL_SCAN_AHEAD 16
 
 static inline size_t kernel_scan_block_bytes(uint32_t groups)

@@ -79,7 +79,8 @@ KERNEL_INLINE void widen(struct sums16 s, int count, __m512i sums[BATCH])
 #define GROUPS_AT_ONCE 32
 
 KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
-                           const struct batch *batch, int count, __m512i sums[BATCH])
+                           const struct batch *batch, enum fetched fetched, int count,
+                           __m512i sums[BATCH])
 {
     const uint8_t *table = scan->table;
     size_t offset = KERNEL_SCAN_HEADER;
@@ -94,7 +95,7 @@ KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
             const uint8_t *line[BATCH]; /* a block alone stands for all four */
             UNROLL for (int k = 0; k < BATCH; k++)
             {
-                line[k] = line_of(batch, k < count ? k : 0, offset);
+                line[k] = line_of(batch, fetched, k < count ? k : 0, offset);
             }
             struct codes c = transpose(line);
             UNROLL for (int j = 0; j < 4; j++)
@@ -114,7 +115,7 @@ KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
 
 uint32_t shuffle_scan_u4(struct kernel_scan *scan)
 {
-    return scan_blocks(scan, sums_of);
+    return scan_blocks(scan, INTO_SECOND, sums_of);
 }
 
 /* ---- cutting ------------------------------------------------------------------------------- */

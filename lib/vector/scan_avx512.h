@@ -31,16 +31,24 @@ struct batch {
     const uint8_t *at[BATCH], *ahead[BATCH];
 };
 
-KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, int k, size_t offset)
+/* Which cache blocks are fetched into. A constant wherever it is given. */
+enum fetched { INTO_FIRST, INTO_SECOND };
+
+KERNEL_INLINE const uint8_t *line_of(const struct batch *batch, enum fetched fetched, int k,
+                                     size_t offset)
 {
-    _mm_prefetch((const char *)batch->ahead[k] + offset, _MM_HINT_T1);
+    const char *ahead = (const char *)batch->ahead[k] + offset;
+    if (fetched == INTO_FIRST)
+        _mm_prefetch(ahead, _MM_HINT_T0);
+    else
+        _mm_prefetch(ahead, _MM_HINT_T1);
     return batch->at[k] + offset;
 }
 
 /* Of `count` blocks, 1 or BATCH, the sums of each one's 16 rows, in their order. The first `whole`
  * groups are looked up whole, of the last one there may be but the low halves. */
 typedef void (*sums_fn)(const struct kernel_scan *scan, uint32_t whole, const struct batch *batch,
-                        int count, __m512i sums[BATCH]);
+                        enum fetched fetched, int count, __m512i sums[BATCH]);
 
 struct terms {
     __m512 unit_b, scale, offset, limit;
@@ -67,7 +75,7 @@ static void keep(struct kernel_scan *scan, uint32_t slot, __m512 estimates, __mm
 }
 
 KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, uint32_t whole,
-                              uint32_t done, int count, sums_fn sums_of)
+                              uint32_t done, int count, enum fetched fetched, sums_fn sums_of)
 {
     const struct kernel_scan_block *blocks = scan->blocks + done;
     struct batch batch;
@@ -80,10 +88,10 @@ KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, u
         batch.at[k] = blocks[k].at;
         batch.ahead[k] = kernel_scan_ahead(scan, done + (uint32_t)k);
     }
-    sums_of(scan, whole, &batch, count, sums);
+    sums_of(scan, whole, &batch, fetched, count, sums);
     UNROLL for (int k = 0; k < count; k++)
     {
-        estimates[k] = estimate(t, line_of(&batch, k, 0), blocks[k].base, sums[k]);
+        estimates[k] = estimate(t, line_of(&batch, fetched, k, 0), blocks[k].base, sums[k]);
         kept[k] = _mm512_cmp_ps_mask(estimates[k], t->limit, _CMP_LT_OQ);
         any |= kept[k];
     }
@@ -94,16 +102,16 @@ KERNEL_INLINE void scan_batch(struct kernel_scan *scan, const struct terms *t, u
     }
 }
 
-KERNEL_INLINE uint32_t scan_blocks(struct kernel_scan *scan, sums_fn sums_of)
+KERNEL_INLINE uint32_t scan_blocks(struct kernel_scan *scan, enum fetched fetched, sums_fn sums_of)
 {
     const struct terms t = {_mm512_set1_ps(scan->unit_b), _mm512_set1_ps(scan->scale),
                             _mm512_set1_ps(scan->offset), _mm512_set1_ps(scan->limit)};
     const uint32_t whole = kernel_scan_whole_groups(scan);
     uint32_t done = 0;
     for (; scan->block_count - done >= BATCH && kernel_scan_has_room(scan, BATCH); done += BATCH)
-        scan_batch(scan, &t, whole, done, BATCH, sums_of);
+        scan_batch(scan, &t, whole, done, BATCH, fetched, sums_of);
     for (; done < scan->block_count && kernel_scan_has_room(scan, 1); done++)
-        scan_batch(scan, &t, whole, done, 1, sums_of);
+        scan_batch(scan, &t, whole, done, 1, fetched, sums_of);
     return done;
 }
 

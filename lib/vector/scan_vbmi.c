@@ -34,7 +34,8 @@ KERNEL_INLINE __m512i look_up(__m512i sums, __m512i table, __m512i codes)
 }
 
 KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
-                           const struct batch *batch, int count, __m512i sums[BATCH])
+                           const struct batch *batch, enum fetched fetched, int count,
+                           __m512i sums[BATCH])
 {
     const uint8_t *table = scan->table;
     size_t offset = KERNEL_SCAN_HEADER;
@@ -47,7 +48,7 @@ KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
         __m512i high = in_register(_mm512_loadu_si512(table + 64));
         UNROLL for (int k = 0; k < count; k++)
         {
-            __m512i c = in_register(_mm512_loadu_si512(line_of(batch, k, offset)));
+            __m512i c = in_register(_mm512_loadu_si512(line_of(batch, fetched, k, offset)));
             sums[k] = look_up(sums[k], low, c);
             sums[k] = look_up(sums[k], high, _mm512_srli_epi32(c, 4));
         }
@@ -57,14 +58,17 @@ KERNEL_INLINE void sums_of(const struct kernel_scan *scan, uint32_t whole,
     if (whole == scan->groups) return;
     UNROLL for (int k = 0; k < count; k++)
     {
-        __m512i c = _mm512_loadu_si512(line_of(batch, k, offset));
+        __m512i c = _mm512_loadu_si512(line_of(batch, fetched, k, offset));
         sums[k] = look_up(sums[k], _mm512_loadu_si512(table), c);
     }
 }
 
+/* Intel's CPUs are faster with what is fetched into the first cache, AMD's into the second
+ * (tests/bench/NOTES.md). */
 uint32_t vbmi_scan_u4(struct kernel_scan *scan)
 {
-    return scan_blocks(scan, sums_of);
+    return __builtin_cpu_is("intel") ? scan_blocks(scan, INTO_FIRST, sums_of)
+                                     : scan_blocks(scan, INTO_SECOND, sums_of);
 }
 
 #if defined(__clang__)
