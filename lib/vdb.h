@@ -346,8 +346,8 @@ VDB_API enum vdb_status vdb_part_effort(const struct vdb_snapshot *snapshot, uin
 
 /* ---- reading rows -------------------------------------------------------------------------- */
 
-/* The live row with this id. With `deleted` not 0, where no live row has it, its newest deleted
- * one. Errors: VDB_NOT_FOUND, VDB_CORRUPT. */
+/* The live row with this id. With `deleted` not 0, where no live row has it, of its deleted ones
+ * that which was live last. Errors: VDB_NOT_FOUND, VDB_CORRUPT, VDB_NO_MEMORY. */
 VDB_API enum vdb_status vdb_find(const struct vdb_snapshot *snapshot, const char *id, size_t id_len,
                                  int deleted, uint32_t *row, struct vdb_error *err);
 
@@ -462,9 +462,9 @@ VDB_API enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode,
 VDB_API enum vdb_status vdb_txn_delete(struct vdb_txn *txn, const char *id, size_t id_len,
                                        struct vdb_error *err);
 
-/* Brings back the newest deleted row with that id that is there: where compaction has purged it,
- * an older one may be, which a named commit sees. Errors: VDB_NOT_FOUND where there is none,
- * VDB_EXISTS where a live row has the id. */
+/* Brings back of the deleted rows with that id the one that was live last: where compaction has
+ * purged it, an older one may be there, which a named commit sees. Errors: VDB_NOT_FOUND where
+ * there is none, VDB_EXISTS where a live row has the id. */
 VDB_API enum vdb_status vdb_txn_restore(struct vdb_txn *txn, const char *id, size_t id_len,
                                         struct vdb_error *err);
 
@@ -661,7 +661,8 @@ struct vdb_receive_info {
  * MiB of it, and what is more lies in an unlinked file beside the index. `open` says how the index
  * is opened.
  * Receiving a state that is the index's newest changes nothing, nor does one that it has by a name
- * where all that it had since was received too. A stream of changes goes onto its base, found by
+ * where all that it had since was received too, unless it is told by changes from the newest one. A
+ * stream of changes goes onto its base, found by
  * where it came from and not by its name here: where the newest state was received as well, it is
  * left for the base by the same commit. A whole stream goes into an index without rows, or takes
  * the place of a state that came from the same sender. Errors: VDB_CORRUPT (a stream that is

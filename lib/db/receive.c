@@ -349,7 +349,9 @@ static enum vdb_status make_plan(const struct receiver *r, const struct vdb_snap
     if (status) return status;
     const struct stream_state *target = &r->header.target;
     plan->at_target = newest_is(newest, target, &r->names);
-    uint64_t was = r->force || plan->at_target ? 0 : named_state(newest, target, &r->names);
+    bool onward = r->header.incremental && newest_is(newest, &r->header.base, &r->base_names);
+    uint64_t was = 0; /* a stream from the newest state is taken wherever it leads, back too */
+    if (!r->force && !plan->at_target && !onward) was = named_state(newest, target, &r->names);
     plan->known = plan->at_target ? !missing : was && newest_received(newest);
     if (plan->at_target || plan->known) return VDB_OK;
     if (was)

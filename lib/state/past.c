@@ -136,3 +136,18 @@ enum vdb_status past_next(struct past *p, struct log_commit *commit, struct vdb_
     *commit = tail_at(&p->snapshot->generation->tail, p->tail++)->log;
     return VDB_OK;
 }
+
+enum vdb_status past_states(const struct vdb_snapshot *s, struct states_view *view, bool *found,
+                            struct vdb_error *err)
+{
+    const struct manifest *m = &s->generation->manifest;
+    const uint8_t *file = s->generation->view->base;
+    *found = false;
+    for (uint32_t i = 0; i < m->segment_count; i++) {
+        const struct segment_entry *segment = &m->segments[i];
+        if (segment->type != DISK_SEGMENT_STATES || segment->version != 1) continue;
+        *found = true;
+        return states_view_init(view, file + segment->off, (size_t)segment->len, segment->off, err);
+    }
+    return VDB_OK;
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "format/log.h"
+#include "format/states.h"
 #include "state/snapshot.h"
 #include "vdb.h"
 
@@ -32,6 +33,11 @@ void past_init(struct past *past, const struct vdb_snapshot *snapshot, uint64_t 
 /* VDB_NOT_FOUND: there was no further commit; err is left alone. The rows of *commit are rows of
  * the snapshot; the checksums of its blocks are the caller's to verify. Errors: VDB_CORRUPT. */
 enum vdb_status past_next(struct past *past, struct log_commit *commit, struct vdb_error *err);
+
+/* The states from before the log that a compaction kept. *found: there are any. Errors:
+ * VDB_CORRUPT. */
+enum vdb_status past_states(const struct vdb_snapshot *snapshot, struct states_view *view,
+                            bool *found, struct vdb_error *err);
 
 /* The oldest commit that is in an extent or will be. */
 uint64_t past_first_commit(const struct vdb_snapshot *snapshot);

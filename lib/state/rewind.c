@@ -133,22 +133,6 @@ static enum vdb_status rewind_log(const struct vdb_snapshot *from, uint64_t comm
 
 /* ---- states that a compaction kept --------------------------------------------------------- */
 
-/* *found: there is a segment of them. */
-static enum vdb_status open_states(const struct vdb_snapshot *s, struct states_view *view,
-                                   bool *found, struct vdb_error *err)
-{
-    const struct manifest *m = &s->generation->manifest;
-    const uint8_t *file = s->generation->view->base;
-    *found = false;
-    for (uint32_t i = 0; i < m->segment_count; i++) {
-        const struct segment_entry *segment = &m->segments[i];
-        if (segment->type != DISK_SEGMENT_STATES || segment->version != 1) continue;
-        *found = true;
-        return states_view_init(view, file + segment->off, (size_t)segment->len, segment->off, err);
-    }
-    return VDB_OK;
-}
-
 static enum vdb_status not_kept(const struct vdb_snapshot *s, const struct states_view *view,
                                 uint64_t commit, struct vdb_error *err)
 {
@@ -220,7 +204,7 @@ enum vdb_status rewind_to(const struct vdb_snapshot *from, uint64_t commit,
     if (commit >= base || commit == from->commit) return rewind_log(from, commit, past, err);
     struct states_view view;
     bool found;
-    enum vdb_status status = open_states(from, &view, &found, err);
+    enum vdb_status status = past_states(from, &view, &found, err);
     if (!status && !found) status = not_kept(from, NULL, commit, err);
     struct vdb_snapshot *to = NULL;
     if (!status) status = rewind_log(from, from->commit < base ? from->commit : base, &to, err);
@@ -248,7 +232,7 @@ static enum vdb_status commit_of_states(const struct vdb_snapshot *s, int64_t ti
 {
     struct states_view view;
     bool found;
-    enum vdb_status status = open_states(s, &view, &found, err);
+    enum vdb_status status = past_states(s, &view, &found, err);
     for (uint32_t i = found && !status ? view.count : 0; i-- > 0;) {
         struct state_entry state = states_at(&view, i);
         if (time_us < state.time_us) continue;

@@ -9,6 +9,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "state/ended.h"
 #include "vector/vtype.h"
 
 /* ---- making -------------------------------------------------------------------------------- */
@@ -59,6 +60,7 @@ void snapshot_unref(struct vdb_snapshot *snapshot)
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     liveness_release(&snapshot->dead);
     free(snapshot->deleted_in);
+    if (snapshot->ended != ended_in_order) free(snapshot->ended);
     names_unref(snapshot->names);
     generation_unref(snapshot->generation);
     free(snapshot);
@@ -185,6 +187,7 @@ enum vdb_status snapshot_clone(const struct vdb_snapshot *from, struct vdb_snaps
     size_t begin = offsetof(struct vdb_snapshot, generation);
     memcpy((char *)made + begin, (const char *)from + begin, sizeof *made - begin);
     made->deleted_in = NULL;
+    made->ended = NULL;
     enum vdb_status status = liveness_copy(&from->dead, &made->dead, err);
     if (status) {
         free(made);
@@ -362,75 +365,6 @@ int64_t snapshot_row_time(const struct vdb_snapshot *s, uint32_t row)
     if (part) return row_times_at(&part->times, row - part->row_begin);
     const struct tail_commit *commit = tail_of_row(&s->generation->tail, s->tail_count, row);
     return commit ? commit->log.time_us : 0;
-}
-
-struct finder {
-    const struct vdb_snapshot *s;
-    const struct liveness *dead;
-    const char *id;
-    size_t id_len;
-    bool deleted;
-    uint32_t best; /* VDB_NO_ROW: none yet */
-};
-
-/* Takes the row if it is what is sought; rows come newest first. Ids are read in place, so a hash
- * that lies costs a miss.
- */
-static bool finder_visit(void *context, uint32_t row)
-{
-    struct finder *f = context;
-    if (row >= f->s->row_count || liveness_deleted(f->dead, row) != f->deleted) return true;
-    struct row_place place;
-    const char *id;
-    size_t len;
-    if (snapshot_place(f->s, row, &place, NULL) || ids_get(place.ids, place.local, &id, &len, NULL))
-        return true;
-    if (len != f->id_len || memcmp(id, f->id, len) != 0) return true;
-    f->best = row;
-    return false;
-}
-
-static enum vdb_status find_in_part(const struct part *part, uint64_t hash, struct finder *f,
-                                    struct vdb_error *err)
-{
-    uint32_t first, count;
-    enum vdb_status status = id_hash_find(&part->id_hash, hash, &first, &count, err);
-    while (!status && count-- > 0) { /* entries rise by row: the newest is the last */
-        uint32_t row;
-        status = id_hash_row(&part->id_hash, first + count, &row, err);
-        if (!status) finder_visit(f, part->row_begin + row);
-        if (f->best != VDB_NO_ROW) break;
-    }
-    return status;
-}
-
-enum vdb_status snapshot_find(const struct vdb_snapshot *s, const struct liveness *dead,
-                              const char *id, size_t id_len, bool deleted, uint32_t *row,
-                              struct vdb_error *err)
-{
-    struct finder f = {s, dead, id, id_len, deleted, VDB_NO_ROW};
-    uint64_t hash = checksum(id, id_len);
-    enum vdb_status status = VDB_OK;
-    if (s->tail_count)
-        status = tail_find(&s->generation->tail, s->tail_count, hash, finder_visit, &f, err);
-    for (uint32_t i = s->generation->manifest.part_count;
-         i-- > 0 && f.best == VDB_NO_ROW && !status;)
-        status = find_in_part(&s->generation->parts[i], hash, &f, err);
-    *row = f.best;
-    return status;
-}
-
-enum vdb_status vdb_find(const struct vdb_snapshot *snapshot, const char *id, size_t id_len,
-                         int deleted, uint32_t *row, struct vdb_error *err)
-{
-    enum vdb_status status = snapshot_find(snapshot, &snapshot->dead, id, id_len, false, row, err);
-    if (!status && *row == VDB_NO_ROW && deleted)
-        status = snapshot_find(snapshot, &snapshot->dead, id, id_len, true, row, err);
-    if (status) return status;
-    if (*row == VDB_NO_ROW)
-        return error_set(err, VDB_NOT_FOUND, "no such id: %.*s", (int)(id_len > 200 ? 200 : id_len),
-                         id);
-    return VDB_OK;
 }
 
 int vdb_row_state(const struct vdb_snapshot *snapshot, uint32_t row)

@@ -32,6 +32,7 @@ struct vdb_snapshot {
     struct names
         *names; /* at `cursor`; of a state gone back to, those of the one it was made from */
     uint32_t *deleted_in; /* of each part: 1 + what snapshot_live_in counted; 0: not yet */
+    uint32_t *ended;      /* what ended_order told; NULL: nothing yet */
     struct liveness dead; /* rows from row_count on are, where they are known of */
 
     /* How the handle was opened. */
@@ -103,8 +104,9 @@ enum vdb_status snapshot_place(const struct vdb_snapshot *snapshot, uint32_t row
  * second before. 0: not recorded. */
 int64_t snapshot_row_time(const struct vdb_snapshot *snapshot, uint32_t row);
 
-/* The newest row of that id which `dead` says is live (deleted = false) or deleted (true);
- * VDB_NO_ROW where there is none. `dead` is the snapshot's own or a transaction's. */
+/* The row of that id which `dead` says is live (deleted = false), or of those deleted (true) the
+ * one that was live last; VDB_NO_ROW where there is none. `dead` is the snapshot's own or a
+ * transaction's. Errors: VDB_CORRUPT, VDB_NO_MEMORY. */
 enum vdb_status snapshot_find(const struct vdb_snapshot *snapshot, const struct liveness *dead,
                               const char *id, size_t id_len, bool deleted, uint32_t *row,
                               struct vdb_error *err);

@@ -83,6 +83,26 @@ is() {
     same "$(vdb-stat b.vdb | grep '^commit	')" "commit	3"
 }
 
+@test "a stream back to a state that the replica has a snapshot of is taken, and the old one again is not" {
+    make_three
+    vdb-snap a.vdb send one | vdb-snap -q b.vdb recv
+    vdb-snap --from one a.vdb send two >onward
+    vdb-snap --from two a.vdb send one >back
+    vdb-snap -q b.vdb recv <onward
+    is two b.vdb
+    vdb-snap b.vdb recv <back 2>told
+    same "$(cat told)" "added 2, updated 10, deleted 10, commit 4"
+    is one b.vdb
+    vdb-snap b.vdb recv <back 2>told
+    grep -q "received before" told
+    is one b.vdb
+    # A whole state that came before is passed over, wherever the replica has gone since.
+    vdb-snap -q b.vdb recv <onward
+    vdb-snap a.vdb send one | vdb-snap b.vdb recv 2>told
+    grep -q "received before" told
+    is two b.vdb
+}
+
 @test "a state that was received before, by who has changed since, is refused and not passed over" {
     printf 'a\t1\t2\nb\t3\t4\n' | vdb-add -q --create --format tsv x.vdb
     vdb-snap -q x.vdb create mon

@@ -112,14 +112,41 @@ bool model_live(const struct state *s, uint32_t version)
     return version / 64 < s->words && bit(s->live, version);
 }
 
-uint32_t model_find(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id,
-                    bool dead)
+uint32_t model_find(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id)
 {
     for (uint32_t row = rows; row-- > 0;) {
         uint32_t version = m->rows[row];
-        if (m->versions[version].id == id && bit(live, version) != dead) return version;
+        if (m->versions[version].id == id && bit(live, version)) return version;
     }
     return MODEL_NONE;
+}
+
+/* The commit that ended a row which later ones up to `commit` have not: the one after the last
+ * state that has it live or, where it was replaced by the commit that added it, that. */
+static uint64_t ended_by(const struct model *m, uint32_t row, uint64_t commit)
+{
+    for (uint64_t c = commit; c > 0; c--) {
+        if (!model_keeps(m, c)) continue;
+        if (model_live(model_state(m, c), m->rows[row])) return c + 1;
+        if (model_state(m, c)->row_count <= row) return c + 1;
+    }
+    return 1;
+}
+
+uint32_t model_last(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id,
+                    uint64_t commit)
+{
+    uint32_t last = MODEL_NONE;
+    uint64_t last_ended = 0;
+    for (uint32_t row = 0; row < rows; row++) {
+        uint32_t version = m->rows[row];
+        if (m->versions[version].id != id || bit(live, version)) continue;
+        uint64_t ended = ended_by(m, row, commit);
+        if (ended < last_ended) continue;
+        last = version;
+        last_ended = ended;
+    }
+    return last;
 }
 
 /* ---- what versions are made of ------------------------------------------------------------- */
@@ -217,7 +244,7 @@ void model_take_row(struct model *m, uint32_t tag, uint32_t id)
 
 void model_put(struct model *m, uint32_t id, uint32_t tag)
 {
-    uint32_t old = model_find(m, m->live, m->row_count, id, false), version = m->version_count;
+    uint32_t old = model_find(m, m->live, m->row_count, id), version = m->version_count;
     make_room(m);
     model_take_row(m, tag, id);
     if (old != MODEL_NONE) set(m->live, old, false);

@@ -76,9 +76,13 @@ uint64_t model_oldest(const struct model *m);
 bool model_keeps(const struct model *m, uint64_t commit);
 bool model_live(const struct state *s, uint32_t version);
 
-/* The newest version of the id that is live, or that is not; in rows below the state's. */
-uint32_t model_find(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id,
-                    bool dead);
+/* The version of the id that is live; in rows below the state's. */
+uint32_t model_find(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id);
+
+/* Of those that are not, the one that was live last, as far as the states up to that commit tell
+ * which the index still has. */
+uint32_t model_last(const struct model *m, const uint64_t *live, uint32_t rows, uint32_t id,
+                    uint64_t commit);
 
 /* What a version is made of. The text has at most VDB_ID_MAX bytes and a final NUL. */
 size_t model_id(uint32_t id, char *text);

@@ -77,40 +77,34 @@ static void expect_liveness(const struct vdb_snapshot *s, const struct model *m,
         assert_int_equal(vdb_row_state(s, state->row_count + beyond), 0);
 }
 
-static void expect_id(const struct vdb_snapshot *s, uint64_t commit, uint32_t id, uint32_t live,
-                      uint32_t dead)
+static void expect_id(const struct vdb_snapshot *s, const struct model *m, uint64_t commit,
+                      uint32_t id)
 {
     struct vdb_error err;
     char text[VDB_ID_MAX + 1];
     size_t len = model_id(id, text);
-    uint32_t row = MODEL_NONE;
+    const struct state *state = model_state(m, commit);
+    uint32_t version = model_find(m, state->live, state->row_count, id), row = MODEL_NONE;
+    uint32_t live = version == MODEL_NONE ? MODEL_NONE : m->versions[version].row;
     enum vdb_status status = vdb_find(s, text, len, 0, &row, &err);
     check(status == (live == MODEL_NONE ? VDB_NOT_FOUND : VDB_OK) && row == live,
           "commit %d: id %s is in row %d, not %d (status %d)", (int)commit, text, (int)row,
           (int)live, (int)status);
+    if (version == MODEL_NONE) version = model_last(m, state->live, state->row_count, id, commit);
+    uint32_t last = version == MODEL_NONE ? MODEL_NONE : m->versions[version].row;
     row = MODEL_NONE;
-    if (live != MODEL_NONE) dead = live;
     status = vdb_find(s, text, len, 1, &row, &err);
-    check(status == (dead == MODEL_NONE ? VDB_NOT_FOUND : VDB_OK) && row == dead,
+    check(status == (last == MODEL_NONE ? VDB_NOT_FOUND : VDB_OK) && row == last,
           "commit %d: id %s, deleted or not, is in row %d, not %d", (int)commit, text, (int)row,
-          (int)dead);
+          (int)last);
 }
 
 static void expect_ids(const struct vdb_snapshot *s, const struct model *m, uint64_t commit,
                        uint32_t step, uint32_t first)
 {
-    static uint32_t live[MODEL_IDS], dead[MODEL_IDS];
-    const struct state *state = model_state(m, commit);
-    memset(live, 0xff, sizeof live);
-    memset(dead, 0xff, sizeof dead);
-    for (uint32_t row = 0; row < state->row_count; row++) {
-        uint32_t id = m->versions[m->rows[row]].id;
-        *(model_live(state, m->rows[row]) ? &live[id] : &dead[id]) = row;
-    }
     for (uint32_t id = 0; id < MODEL_IDS; id += id < MODEL_HOT ? 1 : step)
-        expect_id(s, commit, id, live[id], dead[id]);
-    for (uint32_t id = first % step; id < MODEL_IDS; id += step)
-        expect_id(s, commit, id, live[id], dead[id]);
+        expect_id(s, m, commit, id);
+    for (uint32_t id = first % step; id < MODEL_IDS; id += step) expect_id(s, m, commit, id);
 }
 
 void expect_state(const struct vdb_snapshot *s, const struct model *m, uint64_t commit,

@@ -98,7 +98,7 @@ static void put(struct run *run, struct vdb_txn *txn)
     struct model *m = &run->now;
     uint32_t id = draw_id(run), tag = run->next_tag++;
     enum vdb_put_mode mode = (enum vdb_put_mode)run_draw(run, 3);
-    bool live = model_find(m, m->live, m->row_count, id, false) != MODEL_NONE;
+    bool live = model_find(m, m->live, m->row_count, id) != MODEL_NONE;
     enum vdb_status expected = mode == VDB_INSERT && live    ? VDB_EXISTS
                                : mode == VDB_UPDATE && !live ? VDB_NOT_FOUND
                                                              : VDB_OK;
@@ -113,8 +113,8 @@ static void mark(struct run *run, struct vdb_txn *txn, bool restore)
     char text[VDB_ID_MAX + 1];
     uint32_t id = draw_id(run);
     size_t len = model_id(id, text);
-    uint32_t live = model_find(m, m->live, m->row_count, id, false);
-    uint32_t dead = model_find(m, m->live, m->row_count, id, true);
+    uint32_t live = model_find(m, m->live, m->row_count, id);
+    uint32_t dead = model_last(m, m->live, m->row_count, id, model_commit(m));
     if (!restore) {
         assert_int_equal(vdb_txn_delete(txn, text, len, &err),
                          live == MODEL_NONE ? VDB_NOT_FOUND : VDB_OK);
@@ -317,7 +317,7 @@ static void take_liveness(struct run *run, const struct vdb_snapshot *s, uint64_
 static uint32_t row_at(const struct model *m, uint64_t commit, uint32_t id)
 {
     const struct state *state = model_state(m, commit);
-    uint32_t version = model_find(m, state->live, state->row_count, id, false);
+    uint32_t version = model_find(m, state->live, state->row_count, id);
     return version == MODEL_NONE ? MODEL_NONE : m->versions[version].row;
 }
 

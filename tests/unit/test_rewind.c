@@ -111,6 +111,73 @@ static void a_row_that_went_and_came_back(void **state)
     vdb_close(db);
 }
 
+static void expect_last(struct vdb *db, const char *id, uint32_t row)
+{
+    struct vdb_error err;
+    uint32_t found;
+    const struct vdb_snapshot *s = store_snapshot(db);
+    must(vdb_find(s, id, strlen(id), 1, &found, &err), &err);
+    assert_int_equal(found, row);
+    vdb_snapshot_close(s);
+}
+
+/* Of an id's rows not always the newest was live last. */
+static void what_was_live_last_comes_back(void **state)
+{
+    (void)state;
+    struct vdb *db = create();
+    store_add_many(db, 0, 2, DIM); /* commit 2: rows 0 and 1 */
+    store_add_many(db, 0, 2, DIM); /* 3: rows 2 and 3 in their places */
+    roll_back(db, 2, 4, 2, 2);
+    store_delete(db, 0); /* 5 */
+    expect_last(db, "r0", 0);
+    expect_last(db, "r1", 1); /* live */
+    struct vdb_txn *txn = store_begin(db);
+    restore(txn, "r0"); /* 6 */
+    end_row(txn, "r1");
+    restore(txn, "r1"); /* ended here and nowhere else */
+    store_commit(txn);
+    expect_newest(db, 6, "lldd");
+    roll_back(db, 3, 7, 2, 2);
+    store_delete(db, 0); /* 8 */
+    expect_last(db, "r0", 2);
+    const struct vdb_snapshot *s = store_snapshot(db), *past;
+    struct vdb_error err;
+    uint32_t found;
+    must(vdb_snapshot_at(s, 5, &past, &err), &err); /* where row 0 was the last */
+    must(vdb_find(past, "r0", 2, 1, &found, &err), &err);
+    assert_int_equal(found, 0);
+    vdb_snapshot_close(past);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
+/* A named commit keeps a newer row than the one that was live last. */
+static void what_was_live_last_across_a_compaction(void **state)
+{
+    (void)state;
+    struct vdb_error err;
+    struct vdb *db = create();
+    store_add(db, 0, DIM); /* commit 2: row 0 */
+    store_add(db, 0, DIM); /* 3: row 1 */
+    name(db, "newer", 3);
+    roll_back(db, 2, 4, 1, 1);
+    name(db, "older", 4);
+    must(vdb_compact(db, NULL, &err), &err);
+    store_delete(db, 0);
+    expect_last(db, "r0", 0);
+    must(vdb_compact(db, NULL, &err), &err); /* both rows are there for the names alone */
+    expect_last(db, "r0", 0);
+    struct vdb_txn *txn = store_begin(db);
+    restore(txn, "r0");
+    store_commit(txn);
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(vdb_row_state(s, 0), 1);
+    assert_int_equal(vdb_row_state(s, 1), 2);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+}
+
 /* What one commit does to a row more than once. */
 static void rows_that_one_commit_changes_often(void **state)
 {
@@ -461,6 +528,7 @@ int main(void)
         test(a_row_that_went_and_came_back),    test(rows_that_one_commit_changes_often),
         test(differences_either_way),           test(going_back_can_be_gone_back_on),
         test(going_back_beside_another_writer), test(going_back_across_a_compaction),
+        test(what_was_live_last_comes_back),    test(what_was_live_last_across_a_compaction),
         test(a_log_of_several_extents),         test(what_a_name_is),
         test(names_among_commits_of_others),
     };
