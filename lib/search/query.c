@@ -55,11 +55,12 @@ enum vdb_status query_begin(struct query *query, const struct vdb_snapshot *snap
                          i);
     }
     if (snapshot->generation->manifest.metric != VDB_METRIC_COSINE) return VDB_OK;
-    query->length = sqrt(snapshot->kernels->sumsq[VDB_TYPE_F32](values, dim));
-    if (query->length == 0)
+    query->squares = snapshot->kernels->sumsq[VDB_TYPE_F32](values, dim);
+    if (query->squares == 0)
         return error_set(err, VDB_INVALID, "query %zu is zero, which has no direction for cosine",
                          number);
-    for (uint32_t i = 0; i < dim; i++) query->unit[i] = (float)(values[i] / query->length);
+    double length = sqrt(query->squares);
+    for (uint32_t i = 0; i < dim; i++) query->unit[i] = (float)(values[i] / length);
     return VDB_OK;
 }
 
@@ -75,9 +76,10 @@ static double measure(const struct query *query, const struct vdb_snapshot *s,
     case VDB_METRIC_COSINE:
         break;
     }
-    double length = sqrt(s->kernels->sumsq[m->type](vector, m->dim)) * query->length;
+    /* One root of the product, not a product of roots: of a vector and itself that is exact. */
+    double lengths = sqrt(s->kernels->sumsq[m->type](vector, m->dim) * query->squares);
     double cosine =
-        length > 0 ? s->kernels->dot[m->type](vector, query->values, m->dim) / length : 0;
+        lengths > 0 ? s->kernels->dot[m->type](vector, query->values, m->dim) / lengths : 0;
     return 1 - (cosine > 1 ? 1 : cosine < -1 ? -1 : cosine);
 }
 

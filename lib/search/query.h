@@ -15,8 +15,8 @@
 
 struct query {
     const float *values;
-    double length;  /* under cosine */
-    float *unit;    /* under cosine: the values divided by the length, for codes */
+    double squares; /* under cosine: their sum */
+    float *unit;    /* under cosine: the values divided by their length, for codes */
     int8_t *codes;  /* room for index/flat.h */
     int8_t *coarse; /* and for index/vafile4.h, with floats */
     float *rotated;

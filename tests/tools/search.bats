@@ -44,6 +44,25 @@ origin() { printf '{"vector":[0,0]}\n'; }
     [ "$output" = $'q\t1\tx\t0\nq\t2\ty\t0.29289323\nq\t3\tz\t2' ]
 }
 
+@test "under cosine a row is at 0 from itself, whatever its numbers, and --radius 0 finds it" {
+    python3 -c '
+import json, random
+random = random.Random(1)
+for i in range(300):
+    print(json.dumps({"id": str(i), "vector": [random.randint(-120, 120) for _ in range(15)] + [i % 3 + 1]}))' >whole.jsonl
+    python3 -c '
+import json, random
+random = random.Random(2)
+for i in range(300):
+    print(json.dumps({"id": str(i), "vector": [random.gauss(0, 1) for _ in range(16)]}))' >rows.jsonl
+    for type in f32 i8; do
+        [ $type = f32 ] || mv whole.jsonl rows.jsonl
+        vdb-add -q --create --metric cosine --type $type $type.vdb rows.jsonl
+        vdb-search --radius 0 -k 1 $type.vdb rows.jsonl | awk -F'\t' '$1 == $3 && $4 == 0' | wc -l >found
+        same "$(cat found)" 300
+    done
+}
+
 @test "ip is minus the inner product, and orthogonal vectors are at 0, not -0" {
     printf 'x\t1\t2\ny\t3\t-1\nz\t1\t-1\n' | vdb-add -q --create --metric ip i.vdb --format tsv -
     run vdb-search i.vdb <<< '{"id":"q","vector":[1,1]}'
