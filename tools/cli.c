@@ -131,7 +131,10 @@ int cli_finish(const struct cli *cli, int status)
     bool failed = ferror(stdout) != 0;
     if (fflush(stdout) == 0 && !failed && fclose(stdout) == 0)
         return was_cut_off(cli) ? CLI_IOERR : status;
-    if (errno != EPIPE) cli_message(cli, "standard output: %s", strerror(errno));
+    const char *done = cli_said_at_signal();
+    if (errno != EPIPE)
+        cli_message(cli, "standard output: %s%s%s", strerror(errno), done ? "; " : "",
+                    done ? done : "");
     return CLI_IOERR;
 }
 

@@ -84,6 +84,7 @@ void cli_catch_signals(const char *tool);
 /* What comes first when a signal or a lost page ends the tool: this file is removed, and this text
  * told on stderr. Both are copied; NULL: nothing. */
 void cli_at_signal(const char *remove_path, const char *say);
+const char *cli_said_at_signal(void); /* that text; NULL: none */
 
 /* Begins noting. A second signal ends the tool at once, unless it is the first one again within 50
  * ms, and so does the first where what is under way takes longer to end than users wait; `twice`,

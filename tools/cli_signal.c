@@ -146,6 +146,11 @@ void cli_at_signal(const char *remove_path, const char *say)
     sigprocmask(SIG_SETMASK, &old, NULL);
 }
 
+const char *cli_said_at_signal(void)
+{
+    return at_end.say[0] ? at_end.say : NULL;
+}
+
 void cli_note_signals(const char *twice)
 {
     at_end.twice = twice;

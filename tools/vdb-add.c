@@ -151,6 +151,18 @@ static void print_acknowledged(const struct add *add)
     }
 }
 
+/* What is in should a signal end the tool, or nobody take its output. */
+static void say_in(const struct add *add, const char *rest)
+{
+    char text[200];
+    if (add->options->batch)
+        snprintf(text, sizeof text, "%" PRIu64 " records are in, to commit %" PRIu64,
+                 add->records_in, add->commit);
+    else
+        snprintf(text, sizeof text, "the rows are in, to commit %" PRIu64 "%s", add->commit, rest);
+    cli_at_signal(NULL, text);
+}
+
 static int commit_pending(struct add *add)
 {
     struct vdb_commit_info info;
@@ -168,16 +180,7 @@ static int commit_pending(struct add *add)
     add->updated += info.updated;
     add->records_in += add->pending;
     add->pending = 0;
-    char text[200];
-    if (add->options->batch)
-        snprintf(text, sizeof text, "%" PRIu64 " records are in, to commit %" PRIu64,
-                 add->records_in, add->commit);
-    else
-        snprintf(text, sizeof text,
-                 "the rows are in, to commit %" PRIu64
-                 ", only the index part over them may not be built",
-                 add->commit);
-    cli_at_signal(NULL, text);
+    say_in(add, ", only the index part over them may not be built");
     return status;
 }
 
@@ -362,6 +365,7 @@ static int run(struct add *add)
     if (status != CLI_OK) return status;
     print_summary(add);
     maintain(add);
+    if (add->commit) say_in(add, "");
     return add->skipped ? CLI_DATA : CLI_OK;
 }
 

@@ -190,7 +190,7 @@ TOOLS
         case $(cat status) in 0 | 1 | 74 | 141) ;; *) echo "$tool: $(cat status)"; return 1 ;; esac
         fresh
         ends 74 sh -c "$tool >/dev/full"
-        [[ ${stderr_lines[-1]} == "vdb-"*": "*": No space left on device" ]] || { echo "$tool: $stderr"; return 1; }
+        [[ ${stderr_lines[-1]} == "vdb-"*": "*": No space left on device"?("; the "*) ]] || { echo "$tool: $stderr"; return 1; }
         fresh
         ends 74 sh -c "$tool >&-"
         [[ ${stderr_lines[-1]} == "vdb-"*": standard output: "* ]] || { echo "$tool: $stderr"; return 1; }

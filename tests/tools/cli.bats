@@ -115,6 +115,18 @@ PY
     [[ $stderr == "vdb-get: standard output: "* ]]
 }
 
+@test "output that cannot be written after a change: exit 74, and a line says that the change is in" {
+    make_abc
+    ends 74 bash -c 'echo "{\"id\": \"d\", \"vector\": [7, 8]}" | vdb-add --json abc.vdb >/dev/full'
+    same "$stderr" "vdb-add: standard output: No space left on device; the rows are in, to commit 3"
+    ends 74 bash -c 'vdb-rm abc.vdb a >/dev/full'
+    same "$stderr" "vdb-rm: standard output: No space left on device; the changes are in, to commit 4"
+    ends 74 bash -c 'vdb-snap abc.vdb create monday >/dev/full'
+    [[ $stderr == "vdb-snap: standard output: No space left on device; "*monday* ]]
+    ends 74 bash -c 'vdb-snap --json abc.vdb restore 2 >/dev/full'
+    same "$stderr" "vdb-snap: standard output: No space left on device; the rows are as they were, to commit 5"
+}
+
 @test "with its standard files closed a tool does not write into the index" {
     make_abc
     printf '{"id": "d", "vector": [7, 8]}\n' >d.jsonl
