@@ -1,7 +1,8 @@
 /* part_graph.c: the graph of a part that is being built.
  *
  * The graph is built on 8-bit codes. Then the codes that walks are to use are tried on it, and
- * those that cost the least are kept.
+ * those that cost the least are kept. Where one grid is too coarse for all rows, as of places that
+ * are far apart and dense, it is built on the vectors themselves, and walks measure these.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "db/part_graph.h"
 
@@ -100,12 +101,13 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
         .edges = x->edges,
         .pivots = x->pivots,
         .pivot_count = h->pivot_count,
-        .walk_dimension = x->source->manifest->metric == VDB_METRIC_IP ? 0 : dimension,
+        .walk_dimension =
+            x->source->manifest->metric == VDB_METRIC_IP || x->by_vectors ? 0 : dimension,
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;
     enum vdb_status status =
-        graph_build(&x->eight->view, b->source->kernels, &params, x->edges, x->pivots, err);
+        graph_build(part_graph_joined_by(x), b->source->kernels, &params, x->edges, x->pivots, err);
     if (h->leader_count && x->groups[h->leader_count - 1] == 0) h->leader_count = 0;
     x->view.leader_count = h->leader_count;
     x->view.groups = x->groups;
@@ -143,8 +145,8 @@ static enum vdb_status finish_graph(struct part_graph *x, const struct codes *co
     bool copied = codes->kind != CODES_VECTORS, other = codes->kind != CODES_8;
     h->code_bytes = copied ? (uint32_t)codes->bytes : 0;
     h->norm_bytes = copied ? codes_norm_bytes(codes->kind) : 0;
-    h->grid_scale = other ? x->eight->header.scale : 0;
-    h->grid_zero = other ? x->eight->header.zero : 0;
+    h->grid_scale = other && !x->by_vectors ? x->eight->header.scale : 0;
+    h->grid_zero = other && !x->by_vectors ? x->eight->header.zero : 0;
     x->graph_len = graph_header_layout(h);
     free(x->front);
     x->front = aligned_alloc(VDB_ARRAY_ALIGN, round_up(h->edges_off, VDB_ARRAY_ALIGN));
@@ -207,6 +209,7 @@ static enum codes_kind codes_kind_of(const struct part_graph *x, bool *rival)
 {
     const struct manifest *m = x->source->manifest;
     *rival = false;
+    if (x->by_vectors) return CODES_VECTORS;
     if (part_source_is_coded(x->source) && m->codes != VDB_CODES_I4) return CODES_8;
     switch (m->codes) {
     case VDB_CODES_NONE:
@@ -382,18 +385,36 @@ enum vdb_status part_graph_write(struct part_graph *x, struct manifest *m, struc
     return status ? status : manifest_add_segment(m, &graph, err);
 }
 
+/* Under ip pruning goes by inner products of codes, and an HNSW is asked for as it is. */
+static bool can_join_vectors(const struct part_source *source, const struct part *base)
+{
+    const struct manifest *m = source->manifest;
+    bool open = m->codes == VDB_CODES_AUTO || m->codes == VDB_CODES_NONE;
+    return open && !base && m->metric != VDB_METRIC_IP && source->build->index != VDB_INDEX_HNSW;
+}
+
+const struct codes *part_graph_joined_by(const struct part_graph *x)
+{
+    return x->by_vectors ? &x->vectors.view : &x->eight->view;
+}
+
 enum vdb_status part_graph_make(struct part_source *source, struct part_codes *eight,
-                                uint32_t dimension, const struct part *base,
+                                bool by_vectors, uint32_t dimension, const struct part *base,
                                 struct part_graph *graph, struct vdb_error *err)
 {
+    enum vdb_status status = VDB_OK;
     graph->source = source;
     graph->eight = eight;
-    return build(graph, dimension, base, err);
+    graph->by_vectors = by_vectors && can_join_vectors(source, base);
+    if (graph->by_vectors)
+        status = part_codes_make(source, CODES_VECTORS, NULL, NULL, &graph->vectors, err);
+    return status ? status : build(graph, dimension, base, err);
 }
 
 void part_graph_release(struct part_graph *x)
 {
     part_graph_forget(x);
+    part_codes_release(&x->vectors);
     free(x->edges);
     free(x->pivots);
     free(x->groups);

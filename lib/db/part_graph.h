@@ -21,7 +21,9 @@ struct graph_trial {
 
 struct part_graph {
     struct part_source *source;
-    struct part_codes *eight; /* 8-bit codes, which the graph is built on */
+    struct part_codes *eight;  /* 8-bit codes, which the graph is built on */
+    struct part_codes vectors; /* these instead, where `by_vectors` */
+    bool by_vectors;
     uint32_t *edges, *pivots, *groups;
     uint32_t *members, *level_edges; /* of an HNSW */
     struct graph view;
@@ -32,13 +34,18 @@ struct part_graph {
     struct graph_trial *best;
 };
 
-/* Builds over the rows; `graph` is all zero before. `dimension`: the rows' intrinsic dimension in
- * thousandths, 0 where it is not known. `base`: a part of the first rows whose graph is built on
- * if it has the degree that this one gets, or NULL. End with part_graph_release, on errors too. */
+/* Builds over the rows; `graph` is all zero before. `by_vectors`: on the vectors, not the 8-bit
+ * codes, which walks then go by as well, where that can be: the codes do not tell well who is near
+ * whom. `dimension`: the rows' intrinsic dimension in thousandths, 0 where it is not known. `base`:
+ * a part of the first rows whose graph is built on if it has the degree that this one gets, or
+ * NULL. End with part_graph_release, on errors too. */
 enum vdb_status part_graph_make(struct part_source *source, struct part_codes *eight,
-                                uint32_t dimension, const struct part *base,
+                                bool by_vectors, uint32_t dimension, const struct part *base,
                                 struct part_graph *graph, struct vdb_error *err);
 void part_graph_release(struct part_graph *graph);
+
+/* What the graph was built on. */
+const struct codes *part_graph_joined_by(const struct part_graph *graph);
 
 /* Chooses the codes that walks do best with: graph->best, and what recall they have. The calibrator
  * was opened with graph->view and graph->edges. */

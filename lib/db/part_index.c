@@ -28,6 +28,11 @@
  * left. */
 #define RECALL_MIN 0.9
 #define MISSED     4.0 /* times as dear is a recall that is not reached */
+/* Where codes find less than this and a stored vector is as short as theirs, graphs are built on
+ * the vectors: they are more exact, and measuring them takes little longer. Longer vectors are,
+ * where there is no other way: below RECALL_MIN. */
+#define EXACT_MIN  0.99
+#define CACHE_LINE 64
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
  * to race. */
 #define NO_GRAPH_FROM 100000
@@ -72,6 +77,7 @@ struct indexer {
     const struct part *base; /* whose graph is built on; NULL: the rows get a new one */
     struct part_codes eight; /* 8-bit codes, which both are built on */
     bool coarse;             /* they do not tell well who is near whom */
+    bool by_vectors;         /* a graph is better built on the vectors */
     uint32_t dimension;      /* intrinsic, in thousandths */
     int32_t hubness;
     struct part_graph graph;
@@ -105,15 +111,23 @@ static bool segment_is_whole(const struct part_build *b, const struct part *part
     return !s || checksum(g->view->base + s->off, s->len) == s->check;
 }
 
+/* Whether a graph was built on vectors. That of an older file, which does not say by what grid it
+ * was, is taken for one. */
+static bool joins_vectors(const struct part *part)
+{
+    return part->codes.kind == CODES_VECTORS && part->graph.grid_scale == 0;
+}
+
 /* The build's base where its graph is to be kept: that asked for by the options, and undamaged.
- * Where it is not, and the choice was left open, graph and inverted file race again. */
+ * Where it is not, and the choice was left open, graph and inverted file race again. Rows are put
+ * into graphs by 8-bit codes. */
 static const struct part *base_of(const struct part_build *b, const struct manifest *m)
 {
     const struct part *base = b->base;
     bool open = b->index == VDB_INDEX_AUTO;
     if (!base || base->entry->kind != DISK_PART_GRAPH || base->row_begin != b->first ||
         base->row_end - base->row_begin > b->count || base->graph.levels.degree ||
-        (!open && b->index != VDB_INDEX_GRAPH))
+        joins_vectors(base) || (!open && b->index != VDB_INDEX_GRAPH))
         return NULL;
     if (b->count / BUILT_TIMES >= base->graph.built_rows) return NULL;
     if (!graph_can_grow(&base->graph, b->count, m->metric)) return NULL;
@@ -204,6 +218,7 @@ static enum vdb_status code_rows(struct indexer *x, struct vdb_error *err)
         double recall = 1;
         status = choose_grid(x, &quantizer, &recall, err);
         x->coarse = recall < RECALL_MIN;
+        x->by_vectors = x->coarse || (recall < EXACT_MIN && x->source.stride <= CACHE_LINE);
     }
     if (status) return status;
     return part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
@@ -263,9 +278,9 @@ static enum vdb_status measure(struct indexer *x, bool graph, bool ivf, struct v
     struct part_graph *g = &x->graph;
     struct calibrator *calibrator = NULL;
     rows.coarse = x->coarse;
-    enum vdb_status status =
-        calibrate_open(&rows, &x->eight.view, graph ? &g->view : NULL, g->edges,
-                       g->header.alpha_milli, x->base != NULL, &calibrator, err);
+    enum vdb_status status = calibrate_open(
+        &rows, &x->eight.view, graph ? part_graph_joined_by(g) : NULL, graph ? &g->view : NULL,
+        g->edges, g->header.alpha_milli, x->base != NULL, &calibrator, err);
     if (!status && graph) status = part_graph_measure(g, calibrator, err);
     if (!status && ivf) status = part_ivf_measure(&x->source, &x->eight, calibrator, &x->ivf, err);
     calibrate_close(calibrator);
@@ -278,7 +293,8 @@ static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb
     enum vdb_status status = VDB_OK;
     if (ivf) status = part_ivf_make(&x->source, &x->eight, x->dimension, &x->ivf, err);
     if (!status && graph)
-        status = part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
+        status = part_graph_make(&x->source, &x->eight, x->by_vectors, x->dimension, x->base,
+                                 &x->graph, err);
     return status ? status : measure(x, graph, ivf, err);
 }
 
@@ -380,7 +396,7 @@ static enum vdb_status merge(struct indexer *x, struct manifest *m, uint16_t *ki
     double recall = 1;
     bool kept = false;
     enum vdb_status status =
-        part_graph_make(&x->source, &x->eight, x->dimension, x->base, &x->graph, err);
+        part_graph_make(&x->source, &x->eight, false, x->dimension, x->base, &x->graph, err);
     *kind = DISK_PART_GRAPH;
     if (!status) status = keep(x, &kept, err);
     if (status) return status;

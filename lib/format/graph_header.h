@@ -29,7 +29,7 @@ struct graph_header {
     uint32_t built_rows;      /* the first so many were built at once; at most `rows` */
     uint64_t groups_off;      /* u32 a leader: the end of its group among the pivots */
     float grid_scale;         /* of the 8-bit codes that it was built by, where the part's are of */
-    int32_t grid_zero;        /* another kind; both 0: not known */
+    int32_t grid_zero;        /* another kind; both 0: not known, or built on the vectors */
     /* HNSW; all 0 where there are no levels: */
     uint32_t level_count;                   /* level 0 included */
     uint32_t level_degree;                  /* M */

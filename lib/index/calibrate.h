@@ -23,15 +23,18 @@ struct calibrator;
 /* `graph` and `edges` may be NULL, where no walks are to be measured. Takes one of 16 rows for a
  * query, up to 384 of them; of many rows one of 128, up to 768; but at most 128 if `few`. They are
  * put out of the way in `edges`, which is graph->edges, until calibrate_close. `eight` are the
- * 8-bit codes that the graph was built on, alpha_milli is what it was built with; all that is
- * passed must stay until then. Of fewer than 512 rows nothing is measured: *out is NULL then.
- * Errors: VDB_NO_MEMORY, and what rows->row_fn returns; `edges` is then as it was. */
+ * 8-bit codes, `joined_by` these or the vectors: what the graph was built on; alpha_milli is what
+ * it was built with. All that is passed must stay until then. Of fewer than 512 rows nothing is
+ * measured: *out is NULL then. Errors: VDB_NO_MEMORY, and what rows->row_fn returns; `edges` is
+ * then as it was. */
 enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
-                               const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
-                               bool few, struct calibrator **out, struct vdb_error *err);
+                               const struct codes *joined_by, const struct graph *graph,
+                               uint32_t *edges, uint32_t alpha_milli, bool few,
+                               struct calibrator **out, struct vdb_error *err);
 
 /* The same with rows from `first` on alone for queries: 256 times their share of all, 16 to 128.
- * *out is NULL also where there are not twice as many of them. */
+ * The graph was built on the 8-bit codes. *out is NULL also where there are not twice as many of
+ * them. */
 enum vdb_status calibrate_open_last(uint32_t first, const struct quality_rows *rows,
                                     const struct codes *eight, const struct graph *graph,
                                     uint32_t *edges, uint32_t alpha_milli, struct calibrator **out,

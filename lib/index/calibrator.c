@@ -337,9 +337,9 @@ static uint32_t count_queries(uint32_t rows, bool few)
 }
 
 static enum vdb_status open_with(uint32_t first, uint32_t queries, const struct quality_rows *rows,
-                                 const struct codes *eight, const struct graph *graph,
-                                 uint32_t *edges, uint32_t alpha_milli, struct calibrator **out,
-                                 struct vdb_error *err)
+                                 const struct codes *eight, const struct codes *joined_by,
+                                 const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
+                                 struct calibrator **out, struct vdb_error *err)
 {
     *out = NULL;
     struct calibrator *m = calloc(1, sizeof *m);
@@ -352,7 +352,7 @@ static enum vdb_status open_with(uint32_t first, uint32_t queries, const struct 
     m->query_count = queries;
     enum vdb_status status = calibrator_init(m, err);
     if (!status && graph)
-        status = graph_without(eight, rows->kernels, graph, edges, m->gone, alpha_milli,
+        status = graph_without(joined_by, rows->kernels, graph, edges, m->gone, alpha_milli,
                                rows->threads, &m->undo, err);
     if (!status) {
         par_for(m->workers, m->query_count, GROUP, truth_job, m);
@@ -366,13 +366,14 @@ static enum vdb_status open_with(uint32_t first, uint32_t queries, const struct 
 }
 
 enum vdb_status calibrate_open(const struct quality_rows *rows, const struct codes *eight,
-                               const struct graph *graph, uint32_t *edges, uint32_t alpha_milli,
-                               bool few, struct calibrator **out, struct vdb_error *err)
+                               const struct codes *joined_by, const struct graph *graph,
+                               uint32_t *edges, uint32_t alpha_milli, bool few,
+                               struct calibrator **out, struct vdb_error *err)
 {
     uint32_t queries = count_queries(rows->rows, few);
     *out = NULL;
     if (queries < QUERIES_MIN) return VDB_OK;
-    return open_with(0, queries, rows, eight, graph, edges, alpha_milli, out, err);
+    return open_with(0, queries, rows, eight, joined_by, graph, edges, alpha_milli, out, err);
 }
 
 enum vdb_status calibrate_open_last(uint32_t first, const struct quality_rows *rows,
@@ -386,5 +387,5 @@ enum vdb_status calibrate_open_last(uint32_t first, const struct quality_rows *r
     if (queries > QUERIES_FEW) queries = QUERIES_FEW;
     *out = NULL;
     if (rows->rows / ROWS_A_QUERY < queries || among < 2 * queries) return VDB_OK;
-    return open_with(first, queries, rows, eight, graph, edges, alpha_milli, out, err);
+    return open_with(first, queries, rows, eight, eight, graph, edges, alpha_milli, out, err);
 }

@@ -10,6 +10,7 @@
 #define FAR           5000 /* to wait for a row that no cache holds, beyond what is taken to be in one: */
 #define NEAR_BYTES    (96u << 20)
 #define PIVOT         300
+#define BY_VECTOR     700 /* more than codes take, each by a call of its own */
 #define GROUP         14 /* of 8 codes of a row: 4 bytes, at the pace of memory beyond the second cache */
 #define SCANNED       20   /* factors, limit */
 #define PROBED        8500 /* to begin with a list */
@@ -38,9 +39,14 @@ static uint64_t waiting(const struct codes *codes)
     return bytes > NEAR_BYTES ? FAR * (bytes - NEAR_BYTES) / bytes : 0;
 }
 
+static uint64_t call(const struct codes *codes)
+{
+    return codes->kind == CODES_VECTORS ? BY_VECTOR : 0;
+}
+
 uint64_t cost_walks(const struct codes *codes, const struct walk_work *work)
 {
-    uint64_t row = MEASURED + LINE * (uint64_t)cost_lines(codes) + waiting(codes);
+    uint64_t row = MEASURED + LINE * (uint64_t)cost_lines(codes) + call(codes) + waiting(codes);
     return (EXPANSION * work->expanded + row * work->measured) / 100;
 }
 
@@ -49,7 +55,7 @@ uint64_t cost_entry(const struct codes *codes, const struct graph *graph)
     uint64_t pivots = graph->pivot_count;
     if (graph->leader_count) /* all leaders, and the groups of a few */
         pivots = graph->leader_count + 8 * (pivots / graph->leader_count);
-    return pivots * (PIVOT + LINE_IN_ROW * (uint64_t)cost_lines(codes)) / 100;
+    return pivots * (PIVOT + LINE_IN_ROW * (uint64_t)cost_lines(codes) + call(codes)) / 100;
 }
 
 uint64_t cost_probes(const struct ivf *ivf, const struct ivf_work *work)

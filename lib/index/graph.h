@@ -45,7 +45,7 @@ struct graph { /* a view; owns nothing */
     struct graph_levels levels; /* above the rows: walks enter where they lead, too */
     uint32_t built_rows;        /* the first so many were built at once, the others put in later */
     float grid_scale;        /* of the 8-bit codes that it was built by, where those at hand are */
-    int32_t grid_zero;       /* of another kind; both 0: not known */
+    int32_t grid_zero;       /* of another kind; both 0: not known, or built on the vectors */
     uint32_t walk_dimension; /* of rows, in thousandths, that walks for the k nearest end by; 0:
                                 they end by ef alone */
 };

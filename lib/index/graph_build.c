@@ -142,8 +142,7 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
 {
     size_t rows = codes->rows;
     *builder = (struct builder){.params = *params};
-    space_init(&builder->space, codes, kernels,
-               codes->metric == VDB_METRIC_IP ? SPACE_PRODUCT : SPACE_L2);
+    space_init(&builder->space, codes, kernels, space_of_rows(codes));
     builder->capacity = params->degree + params->degree / 2;
     builder->batch_room = (uint32_t)(rows / BATCH_SHARE);
     if (builder->batch_room < BATCH_MIN) builder->batch_room = BATCH_MIN;
@@ -153,8 +152,9 @@ enum vdb_status builder_init(struct builder *builder, const struct codes *codes,
 
     builder->representative = malloc(rows * sizeof *builder->representative);
     builder->order = malloc(rows * sizeof *builder->order);
-    builder->pivot_codes = aligned_alloc(64, (size_t)pivots * codes->bytes);
-    builder->pivot_norms = malloc((size_t)pivots * codes_norm_bytes(codes->kind));
+    bool copied = builder->space.kind == SPACE_L2;
+    builder->pivot_codes = aligned_alloc(64, copied ? (size_t)pivots * codes->bytes : 64);
+    builder->pivot_norms = malloc((size_t)pivots * codes_norm_bytes(codes->kind) + 1);
     builder->pruners = calloc(builder->workers, sizeof(struct pruner *));
     if (builder->space.kind == SPACE_PRODUCT) builder->rise = malloc(rows * sizeof *builder->rise);
     if (!builder->representative || !builder->order || !builder->pivot_codes ||

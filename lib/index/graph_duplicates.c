@@ -1,4 +1,4 @@
-/* graph_duplicates.c: rows with equal codes.
+/* graph_duplicates.c: rows with equal codes, or equal vectors where the graph is built on these.
  *
  * Among rows at distance 0 from each other neither pruning nor walking has a direction: thousands
  * of them fill each other's lists and nobody finds the way in or out. So only one row of each set
@@ -19,12 +19,23 @@ struct hashed {
     uint32_t row;
 };
 
-static uint64_t hash_code(const uint8_t *code, uint32_t dim)
+/* Of a row; what is behind them is the same in all rows. */
+static size_t bytes_of(const struct codes *codes)
+{
+    return codes->kind == CODES_VECTORS ? codes->bytes : codes->dim;
+}
+
+static const uint8_t *code_of(const struct codes *codes, uint32_t row)
+{
+    return codes->code + (size_t)row * codes->code_stride;
+}
+
+static uint64_t hash_code(const uint8_t *code, size_t bytes)
 {
     uint64_t hash = 0;
-    for (uint32_t i = 0; i < dim; i += 8) {
+    for (size_t i = 0; i < bytes; i += 8) {
         uint64_t word = 0;
-        memcpy(&word, code + i, dim - i < 8 ? dim - i : 8);
+        memcpy(&word, code + i, bytes - i < 8 ? bytes - i : 8);
         hash = (hash ^ word) * 0x9fb21c651e98df25u;
         hash ^= hash >> 29;
     }
@@ -38,7 +49,17 @@ static int compare_hashed(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
-/* Rows whose norms alone, or their places in a table of counts, are another's: only they can be
+/* What equal rows have alike, and most others not. */
+static uint32_t mark_of(const struct codes *codes, uint32_t row)
+{
+    uint32_t norm;
+    if (codes->kind == CODES_VECTORS)
+        return (uint32_t)(hash_code(code_of(codes, row), codes->bytes) >> 32);
+    memcpy(&norm, codes->norm + row * codes->norm_stride, sizeof norm);
+    return norm;
+}
+
+/* Rows whose marks alone, or their places in a table of counts, are another's: only they can be
  * equal. Puts them into hashed[], in order, and returns their number. */
 static uint32_t find_suspects(const struct codes *codes, uint8_t *counts, unsigned bits,
                               struct hashed *hashed)
@@ -46,9 +67,7 @@ static uint32_t find_suspects(const struct codes *codes, uint8_t *counts, unsign
     uint32_t n = 0;
     for (int pass = 0; pass < 2; pass++)
         for (uint32_t row = 0; row < codes->rows; row++) {
-            uint32_t norm;
-            memcpy(&norm, codes->norm + row * codes->norm_stride, sizeof norm);
-            uint32_t place = norm * 0x9e3779b9u >> (32 - bits);
+            uint32_t place = mark_of(codes, row) * 0x9e3779b9u >> (32 - bits);
             if (pass == 0)
                 counts[place] |= (uint8_t)(counts[place] + 1);
             else if (counts[place] > 1)
@@ -75,14 +94,12 @@ enum vdb_status duplicates_find(const struct codes *codes, uint32_t *representat
     free(counts);
     for (uint32_t row = 0; row < codes->rows; row++) representative[row] = row;
     for (uint32_t i = 0; i < count; i++)
-        hashed[i].hash =
-            hash_code(codes->code + (size_t)hashed[i].row * codes->code_stride, codes->dim);
+        hashed[i].hash = hash_code(code_of(codes, hashed[i].row), bytes_of(codes));
     qsort(hashed, count, sizeof *hashed, compare_hashed);
     uint32_t first = 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *a = codes->code + (size_t)hashed[i].row * codes->code_stride;
-        const uint8_t *b = codes->code + (size_t)hashed[first].row * codes->code_stride;
-        if (hashed[i].hash != hashed[first].hash || memcmp(a, b, codes->dim) != 0) first = i;
+        const uint8_t *a = code_of(codes, hashed[i].row), *b = code_of(codes, hashed[first].row);
+        if (hashed[i].hash != hashed[first].hash || memcmp(a, b, bytes_of(codes)) != 0) first = i;
         representative[hashed[i].row] = hashed[first].row;
     }
     free(hashed);

@@ -12,7 +12,7 @@
  * again, what is kept of it then leaves an eighth of the places to what fills it: the next edges
  * back take these.
  *
- * Distances of codes are squares, so alpha enters squared, in integers: s drops c where
+ * Distances are squares, so alpha enters squared: s drops c where
  * alpha_milli^2 * d(s, c) < 10^6 * d(row, c). Of equals none drops another.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
@@ -26,7 +26,7 @@ struct pruner *pruner_create(const struct space *space, uint32_t rows, uint32_t 
 {
     struct pruner *pruner = calloc(1, sizeof *pruner);
     if (!pruner) return NULL;
-    size_t bytes = space->codes->bytes;
+    size_t bytes = space_probe_bytes(space->codes);
     pruner->walk = walk_create();
     pruner->probe.query = aligned_alloc(64, bytes);
     pruner->room = room;
@@ -86,11 +86,6 @@ struct choice {
     uint32_t places[GRAPH_DEGREE_MAX]; /* of what was taken */
 };
 
-static int drops(uint64_t alpha2, uint32_t from_taken, uint32_t from_row)
-{
-    return alpha2 * from_taken < 1000000 * (uint64_t)from_row;
-}
-
 static void take(struct choice *choice, uint32_t place)
 {
     choice->pruner->fates[place] = TAKEN;
@@ -114,7 +109,8 @@ static uint32_t take_first(struct choice *choice, uint32_t left)
         int gone = distances[i - 1] < from_row;
         if (gone)
             pruner->fates[place] =
-                drops(choice->alpha2, distances[i - 1], from_row) ? DROPPED : taker;
+                space_is_less(choice->space, choice->alpha2, distances[i - 1], from_row) ? DROPPED
+                                                                                         : taker;
         pruner->rows[stay] = row;
         pruner->places[stay] = place;
         stay += !gone;
@@ -136,7 +132,7 @@ static int spared(struct choice *choice, uint32_t place)
         probed = 1;
         space_measure(choice->space, &pruner->probe, rows, n, distances);
         for (uint32_t j = 0; j < n; j++)
-            if (drops(choice->alpha2, distances[j], from_row)) return 0;
+            if (space_is_less(choice->space, choice->alpha2, distances[j], from_row)) return 0;
         n = 0;
     }
     return 1;

@@ -96,7 +96,7 @@ static bool superfluous(const struct mending *m, struct mender *mender, uint64_t
         if (n < 4 && (i + 1 < list->count || n == 0)) continue;
         space_measure(&m->space, &mender->other, rows, n, distances);
         for (uint32_t j = 0; j < n; j++)
-            if (alpha2 * distances[j] < 1000000 * (uint64_t)from_row) return true;
+            if (space_is_less(&m->space, alpha2, distances[j], from_row)) return true;
         n = 0;
     }
     return false;
@@ -217,7 +217,7 @@ enum vdb_status graph_without(const struct codes *codes, const struct kernels *k
                               struct vdb_error *err)
 {
     unsigned workers = par_threads(threads);
-    *undo = undo_create(graph->degree, workers, codes->bytes);
+    *undo = undo_create(graph->degree, workers, space_probe_bytes(codes));
     if (!*undo) return error_no_memory(err);
     struct mending m = {
         .graph = graph,
@@ -226,7 +226,7 @@ enum vdb_status graph_without(const struct codes *codes, const struct kernels *k
         .alpha2 = (uint64_t)alpha_milli * alpha_milli,
         .menders = (*undo)->menders,
     };
-    space_init(&m.space, codes, kernels, codes->metric == VDB_METRIC_IP ? SPACE_PRODUCT : SPACE_L2);
+    space_init(&m.space, codes, kernels, space_of_rows(codes));
     enum vdb_status status = mend(&m, workers, err);
     if (status) {
         graph_undo(*undo, edges);

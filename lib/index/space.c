@@ -4,6 +4,8 @@
 
 #include <math.h>
 
+#include "vector/vtype.h"
+
 /* What the metric orders by, under cosine twice that: of a query whose length is 1. */
 static float vector_distance(const struct space *space, const struct probe *probe, uint32_t row)
 {
@@ -19,6 +21,17 @@ static float vector_distance(const struct space *space, const struct probe *prob
             x = 2 + 2 * x / sqrt(k->sumsq[codes->type](vector, codes->dim));
     }
     return (float)x;
+}
+
+void space_probe_vector(const struct space *space, uint32_t row, struct probe *probe)
+{
+    const struct codes *codes = space->codes;
+    float *x = (float *)(void *)probe->query;
+    vtype_load(codes->type, space_code(space, row), x, codes->dim);
+    probe->vector = x;
+    if (codes->metric != VDB_METRIC_COSINE) return;
+    double length = sqrt(space->kernels->sumsq[VDB_TYPE_F32](x, codes->dim));
+    for (uint32_t i = 0; i < codes->dim; i++) x[i] = (float)(x[i] / length);
 }
 
 static void measure_eight(const struct space *space, const struct probe *probe,

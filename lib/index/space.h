@@ -13,7 +13,7 @@
  *   crowd together at the pole and take all edges of those that are the answers.
  * - SPACE_FOUR and SPACE_VECTORS: estimates by 4-bit codes, and the stored vectors' own distances,
  *   in what the metric orders by (under cosine twice that); binary32, as integers that order like
- *   them. Walks only.
+ *   them. Walks and, by vectors under l2 and cosine, builds.
  * SPDX-License-Identifier: BSD-2-Clause */
 #ifndef VDB_INDEX_SPACE_H
 #define VDB_INDEX_SPACE_H
@@ -45,7 +45,7 @@ struct probe {
     uint64_t rise; /* SPACE_PRODUCT */
     int exact;     /* SPACE_L2: the query is what its codes stand for */
     struct kernel_query4 four; /* SPACE_FOUR */
-    const float *vector;       /* SPACE_VECTORS */
+    const float *vector;       /* SPACE_VECTORS; of a row it lies where `query` does */
     double unit, offset; /* what the metric orders by is near unit * distance + offset, but for
                             SPACE_FOUR and SPACE_VECTORS: unit * the float */
 };
@@ -136,9 +136,39 @@ static inline void space_prefetch(const struct space *space, const uint32_t *row
     space->kernels->list_u8i8(&space->rows, &list, NULL, NULL);
 }
 
-/* Makes the probe that stands for a row; SPACE_L2 and SPACE_PRODUCT. */
+/* By which kind of distance rows are joined. */
+static inline enum space_kind space_of_rows(const struct codes *codes)
+{
+    if (codes->kind == CODES_VECTORS) return SPACE_VECTORS;
+    return codes->metric == VDB_METRIC_IP ? SPACE_PRODUCT : SPACE_L2;
+}
+
+/* What the `query` of a row's probe takes: a multiple of 64. */
+static inline size_t space_probe_bytes(const struct codes *codes)
+{
+    size_t floats = (sizeof(float) * (size_t)codes->dim + 63) & ~(size_t)63;
+    return codes->kind == CODES_VECTORS ? floats : codes->bytes;
+}
+
+/* Whether alpha times the one distance is less than the other; distances are squares. */
+static inline bool space_is_less(const struct space *space, uint64_t alpha2_millionths,
+                                 uint32_t one, uint32_t other)
+{
+    if (space->kind == SPACE_VECTORS)
+        return (double)alpha2_millionths * (double)space_disorder(one) <
+               1e6 * (double)space_disorder(other);
+    return alpha2_millionths * one < 1000000 * (uint64_t)other;
+}
+
+void space_probe_vector(const struct space *space, uint32_t row, struct probe *probe);
+
+/* Makes the probe that stands for a row, in the kinds of space that rows are joined by. */
 static inline void space_probe_row(const struct space *space, uint32_t row, struct probe *probe)
 {
+    if (space->kind == SPACE_VECTORS) {
+        space_probe_vector(space, row, probe);
+        return;
+    }
     const struct codes *codes = space->codes;
     const uint8_t *code = space_code(space, row);
     int8_t *query = probe->query;

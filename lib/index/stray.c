@@ -10,8 +10,9 @@
 
 size_t stray_bytes(const struct space *space)
 {
-    if (space->kind == SPACE_L2) return space->codes->bytes;
-    return space->kind == SPACE_FOUR && !space->inner ? 2 * space->codes->bytes : 0;
+    if (space->inner) return 0;
+    if (space->kind == SPACE_FOUR) return 2 * space->codes->bytes;
+    return space_probe_bytes(space->codes);
 }
 
 static struct probe probe_of(const struct space *space, uint32_t row, int8_t *values)

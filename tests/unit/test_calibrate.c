@@ -57,8 +57,8 @@ static enum vdb_status calibrate_with(struct points *points, const struct codes 
 {
     struct quality_rows rows = rows_of(points, threads);
     struct calibrator *calibrator;
-    enum vdb_status status = calibrate_open(&rows, &points->codes, &points->graph, points->edges,
-                                            1100, false, &calibrator, NULL);
+    enum vdb_status status = calibrate_open(&rows, &points->codes, &points->codes, &points->graph,
+                                            points->edges, 1100, false, &calibrator, NULL);
     if (!status)
         status =
             calibrate_walks(calibrator, codes, &points->graph, rerank, CALIBRATE_FULL, c, NULL);
@@ -335,8 +335,8 @@ static void rough_and_full(void **state)
     clustered(&points, 8000, 32, VDB_METRIC_L2);
     struct quality_rows rows = rows_of(&points, 2);
     assert_int_equal(calibrate(&points, 2, &full), VDB_OK);
-    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, false,
-                                    &calibrator, NULL),
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.codes, &points.graph,
+                                    points.edges, 1100, false, &calibrator, NULL),
                      VDB_OK);
     assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
                                      CALIBRATE_ROUGH, &rough, NULL),
@@ -346,8 +346,8 @@ static void rough_and_full(void **state)
                      VDB_OK);
     calibrate_close(calibrator);
     assert_memory_equal(&again, &full, sizeof full);
-    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, true,
-                                    &calibrator, NULL),
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.codes, &points.graph,
+                                    points.edges, 1100, true, &calibrator, NULL),
                      VDB_OK);
     assert_int_equal(calibrate_walks(calibrator, &points.codes, &points.graph, rerank,
                                      CALIBRATE_FULL, &again, NULL),
@@ -467,8 +467,8 @@ static void a_row_that_cannot_be_read(void **state)
     memcpy(before, points.edges, bytes);
     struct quality_rows rows = rows_of(&points, 2);
     rows.row_fn = unreadable;
-    assert_int_equal(calibrate_open(&rows, &points.codes, &points.graph, points.edges, 1100, false,
-                                    &calibrator, NULL),
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.codes, &points.graph,
+                                    points.edges, 1100, false, &calibrator, NULL),
                      VDB_IO);
     assert_null(calibrator);
     assert_memory_equal(before, points.edges, bytes);

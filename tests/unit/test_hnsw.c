@@ -369,8 +369,8 @@ static void calibration_is_that_of_other_queries(void **state)
                                 .context = &points};
     assert_int_equal(kernels_select(NULL, &rows.kernels, NULL), VDB_OK);
     struct calibrator *calibrator;
-    assert_int_equal(calibrate_open(&rows, &points.codes, &built.graph, built.edges, 1100, false,
-                                    &calibrator, NULL),
+    assert_int_equal(calibrate_open(&rows, &points.codes, &points.codes, &built.graph, built.edges,
+                                    1100, false, &calibrator, NULL),
                      VDB_OK);
     assert_int_equal(
         calibrate_walks(calibrator, &points.codes, &built.graph, as_kept, CALIBRATE_FULL, &c, NULL),

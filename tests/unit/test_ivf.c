@@ -422,7 +422,8 @@ static struct calibrator *calibrator_of(struct file *f)
     struct quality_rows rows = rows_of(&f->points, kernels_best(), 2);
     struct calibrator *calibrator;
     assert_int_equal(
-        calibrate_open(&rows, &f->points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+        calibrate_open(&rows, &f->points.codes, NULL, NULL, NULL, 0, false, &calibrator, NULL),
+        VDB_OK);
     return calibrator;
 }
 
@@ -487,7 +488,8 @@ static void calibrate(struct file *f, uint32_t survivors[3], struct calibration 
                                 .kernels = kernels_best(),
                                 .threads = 2};
     assert_int_equal(
-        calibrate_open(&rows, &f->points.codes, NULL, NULL, 0, false, &calibrator, NULL), VDB_OK);
+        calibrate_open(&rows, &f->points.codes, NULL, NULL, NULL, 0, false, &calibrator, NULL),
+        VDB_OK);
     assert_int_equal(calibrate_survivors(calibrator, &f->ivf, margin_candidates, survivors, NULL),
                      VDB_OK);
     memcpy(f->ivf.view.h.survivors, survivors, 3 * sizeof *survivors);
