@@ -85,7 +85,7 @@ struct vdb_error {
     int os_errno;        /* errno of the failed call, or 0 */
     const char *segment; /* what of the file is at fault ("manifest", "graph"), or NULL */
     uint64_t offset;     /* of the fault in the file, where `segment` is not NULL */
-    char message[512];   /* one sentence without a final stop */
+    char message[512];   /* one sentence without a final stop, nor the index's path before it */
 };
 
 /* The status in words, for instance "no such id". Never NULL. */

@@ -100,13 +100,11 @@ int cli_report(const struct cli *cli, const struct vdb_error *err)
 {
     if (err->status == VDB_CANCELLED) cli_release_signals();
     const char *message = err->message[0] ? err->message : vdb_status_string(err->status);
-    bool named = !cli->index || strstr(message, cli->index);
-    const char *prefix = named ? "" : cli->index, *colon = named ? "" : ": ";
     if (err->segment)
-        cli_message(cli, "%s%s%s (%s, offset %llu)", prefix, colon, message, err->segment,
+        cli_message(cli, "%s: %s (%s, offset %llu)", cli->index, message, err->segment,
                     (unsigned long long)err->offset);
     else
-        cli_message(cli, "%s%s%s", prefix, colon, message);
+        cli_message(cli, "%s: %s", cli->index, message);
     return cli_exit_of(err->status);
 }
 

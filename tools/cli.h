@@ -66,8 +66,9 @@ _Noreturn void cli_usage_error(const struct cli *cli, const char *format, ...)
 void cli_message(const struct cli *cli, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Prints the library's error behind the tool's name and returns the exit status that it means. Of
- * VDB_CANCELLED nothing is printed: the tool dies of the signal that was noted. */
+/* Prints the library's error behind the names of the tool and of the index, which the library's
+ * sentences do not begin with, and returns the exit status that it means. Of VDB_CANCELLED nothing
+ * is printed: the tool dies of the signal that was noted. */
 int cli_report(const struct cli *cli, const struct vdb_error *err);
 int cli_exit_of(enum vdb_status status);
 

@@ -92,6 +92,18 @@ setup() {
     done
 }
 
+@test "a message begins with the name of the index, even one that is in the message as well" {
+    echo 'junk junk junk' >a
+    for name in a vdb index superblock file not 0; do
+        [ $name = a ] || cp a $name
+        for tool in get stat search check; do
+            refused 65 "$name: not a vdb index (superblock, offset 0)" vdb-$tool $name </dev/null
+        done
+    done
+    : >file
+    refused 65 "file: *" vdb-stat file
+}
+
 @test "an index of another version: refused by its number, exit 65" {
     make_abc
     python3 - <<'PY'
