@@ -102,6 +102,9 @@ enum vdb_metric {
     VDB_METRIC_IP = 3      /* minus the inner product */
 };
 
+/* A number that is put is rounded to the nearest for f16, ties to even, and 65,520 and more in
+ * size, which would become infinity, is none that it can hold; i8 and u8 hold integers from -128 to
+ * 127 and from 0 to 255. */
 enum vdb_type { VDB_TYPE_F32 = 1, VDB_TYPE_F16 = 2, VDB_TYPE_I8 = 3, VDB_TYPE_U8 = 4 };
 
 enum vdb_index_kind {

@@ -119,7 +119,7 @@ static enum vdb_status check_centroids(const struct manifest *m, uint32_t rows,
     for (size_t i = 0; i < (size_t)count * m->dim; i++)
         if (!isfinite(o->centroids[i]))
             return error_set(err, VDB_INVALID, "number %zu of centroid %zu is not finite",
-                             i % m->dim, i / m->dim);
+                             i % m->dim + 1, i / m->dim);
     return VDB_OK;
 }
 

@@ -71,11 +71,11 @@ static enum vdb_status take_vector(struct vdb_txn *txn, const float *vector, str
 {
     for (uint32_t i = 0; i < txn->dim; i++)
         if (!isfinite(vector[i]))
-            return error_set(err, VDB_INVALID, "vector element %u is not a finite number", i);
+            return error_set(err, VDB_INVALID, "number %u of the vector is not finite", i + 1);
     size_t bad = vtype_store(txn->type, vector, txn->row.data, txn->dim);
     if (bad < txn->dim)
-        return error_set(err, VDB_INVALID, "vector element %zu is %.9g, which %s cannot hold", bad,
-                         (double)vector[bad], vtype_name(txn->type));
+        return error_set(err, VDB_INVALID, "number %zu of the vector is %.9g, which %s cannot hold",
+                         bad + 1, (double)vector[bad], vtype_name(txn->type));
     if (txn->metric == VDB_METRIC_COSINE &&
         txn->kernels->sumsq[txn->type](txn->row.data, txn->dim) == 0)
         return error_set(err, VDB_INVALID, "vector is zero, which has no direction for cosine");

@@ -51,8 +51,8 @@ enum vdb_status query_begin(struct query *query, const struct vdb_snapshot *snap
     if (!all_finite(values, dim)) {
         uint32_t i = 0;
         while (isfinite(values[i])) i++;
-        return error_set(err, VDB_INVALID, "query %zu: element %u is not a finite number", number,
-                         i);
+        return error_set(err, VDB_INVALID, "query %zu: number %u of the vector is not finite",
+                         number, i + 1);
     }
     if (snapshot->generation->manifest.metric != VDB_METRIC_COSINE) return VDB_OK;
     query->squares = snapshot->kernels->sumsq[VDB_TYPE_F32](values, dim);

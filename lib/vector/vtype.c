@@ -5,12 +5,11 @@
  * SPDX-License-Identifier: BSD-2-Clause */
 #include "vector/vtype.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/le.h"
 
-#define F16_MAX 65504.0f
+#define F16_INFINITY 0x7c00 /* all bits of the exponent, as a NaN has them too */
 
 size_t vtype_size(enum vdb_type type)
 {
@@ -121,8 +120,8 @@ uint16_t f32_to_f16(float f)
 static size_t store_f16(const float *from, unsigned char *to, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (!(fabsf(from[i]) <= F16_MAX)) return i;
         uint16_t h = f32_to_f16(from[i]);
+        if ((h & F16_INFINITY) == F16_INFINITY) return i;
         memcpy(to + 2 * i, &h, sizeof h);
     }
     return n;

@@ -15,8 +15,9 @@ const char *vtype_name(enum vdb_type type); /* "f32" ... */
  * u8, and for f32 and f16 rows of 512 bytes and more; else to a multiple of 4. */
 size_t vtype_stride(enum vdb_type type, uint32_t dim);
 
-/* Stores n finite floats as `type`; the first that it cannot hold (i8, u8: not an integer in
- * range; f16: over 65504 in size) is returned as its index, else n. f16 rounds to nearest even. */
+/* Stores n finite floats as `type`; the first that it cannot hold is returned as its index, else n.
+ * i8 and u8 hold integers in their range; f16 rounds to nearest even, and cannot hold what would
+ * become infinity so, 65520 and more in size: below that all becomes 65504 at most. */
 size_t vtype_store(enum vdb_type type, const float *from, void *to, size_t n);
 void vtype_load(enum vdb_type type, const void *from, float *to, size_t n);
 

@@ -297,15 +297,28 @@ END
 }
 
 @test "numbers that the type of the index cannot hold" {
-    for case in u8:-1 u8:256 u8:0.5 i8:-129 i8:128 i8:1.5 f16:65520 f16:-1e6; do
+    for case in u8:-1 u8:256 u8:0.5 i8:-129 i8:128 i8:1.5 f16:65520 f16:-65520; do
         printf '{"id": "x", "vector": [1, %s]}\n' ${case#*:} >bad.jsonl
-        nothing_made refused 65 "bad.jsonl:1: *" \
-            vdb-add --create --type ${case%%:*} new.vdb bad.jsonl
+        printf 'x\t1\t%s\n' ${case#*:} >bad.tsv
+        python3 - ${case#*:} <<'PY'
+import struct, sys
+x = float(sys.argv[1])
+open('bad.fvecs', 'wb').write(struct.pack('<iff', 2, 1, x))
+head = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }".ljust(117) + '\n'
+open('bad.npy', 'wb').write(b'\x93NUMPY\x01\x00v\x00' + head.encode() + struct.pack('<ff', 1, x))
+PY
+        for place in jsonl:1 tsv:1 'fvecs: row 0' 'npy: row 0'; do
+            nothing_made refused 65 \
+                "bad.$place: number 2 of the vector is ${case#*:}, which ${case%%:*} cannot hold" \
+                vdb-add --create --type ${case%%:*} new.vdb bad.${place%%:*}
+        done
     done
     printf '{"id": "x", "vector": [0, 255]}\n' | vdb-add --create --quiet --type u8 u8.vdb
     printf '{"id": "x", "vector": [-128, 127]}\n' | vdb-add --create --quiet --type i8 i8.vdb
     printf '{"id": "x", "vector": [0.1, 65504]}\n' | vdb-add --create --quiet --type f16 f16.vdb
     [ "$(vdb-get --format tsv f16.vdb)" = $'x\t0.099975586\t65504' ]
+    printf 'x\t%s\t%s\n' 65519 -65519.99 | vdb-add --quiet --format tsv f16.vdb # what rounds to it
+    [ "$(vdb-get --format tsv f16.vdb)" = $'x\t65504\t-65504' ]
 }
 
 @test "malformed UTF-8, control characters and ids of the wrong length" {

@@ -340,7 +340,7 @@ static void centroids_that_cannot_be(void **state)
     assert_int_equal(vdb_compact(few, &compact, &err), VDB_INVALID);
     centroids[9] = NAN;
     assert_int_equal(vdb_compact(db, &compact, &err), VDB_INVALID);
-    assert_non_null(strstr(err.message, "number 1 of centroid 2"));
+    assert_non_null(strstr(err.message, "number 2 of centroid 2"));
     assert_int_equal(store_info(db).rows, 301);
     assert_int_equal(store_info(db).parts, 0);
     vdb_close(few);

@@ -848,7 +848,8 @@ static void lies(void **state)
         const char *words;
     } cases[] = {
         {{.id = "new", .value = 0, .live = 8}, "id \"new\": vector is zero"},
-        {{.id = "new", .value = NAN, .live = 8}, "id \"new\": vector element 0 is not a finite"},
+        {{.id = "new", .value = NAN, .live = 8},
+         "id \"new\": number 1 of the vector is not finite"},
         {{.id = "new", .value = 1, .live = 8, .deleted = "r9"},
          "deletes id \"r9\": id \"r9\" is not"},
         {{.id = "new", .value = 1, .live = 7}, "leads to 8 live rows, its state has 7"},

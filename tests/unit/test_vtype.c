@@ -178,15 +178,15 @@ static void store_refuses_what_the_type_cannot_hold(void **state)
         float value;
         int fits;
     } cases[] = {
-        {VDB_TYPE_F32, FLT_MAX, 1},   {VDB_TYPE_F32, -1e-45f, 1},   {VDB_TYPE_F16, 65504.0f, 1},
-        {VDB_TYPE_F16, -65504.0f, 1}, {VDB_TYPE_F16, 1e-30f, 1},    {VDB_TYPE_F16, 65505.0f, 0},
-        {VDB_TYPE_F16, 65519.0f, 0},  {VDB_TYPE_F16, -65504.5f, 0}, {VDB_TYPE_F16, FLT_MAX, 0},
-        {VDB_TYPE_I8, -128.0f, 1},    {VDB_TYPE_I8, 127.0f, 1},     {VDB_TYPE_I8, -0.0f, 1},
-        {VDB_TYPE_I8, 128.0f, 0},     {VDB_TYPE_I8, -129.0f, 0},    {VDB_TYPE_I8, 0.5f, 0},
-        {VDB_TYPE_I8, -127.5f, 0},    {VDB_TYPE_I8, 1e-45f, 0},     {VDB_TYPE_I8, FLT_MAX, 0},
-        {VDB_TYPE_U8, 0.0f, 1},       {VDB_TYPE_U8, 255.0f, 1},     {VDB_TYPE_U8, -0.0f, 1},
-        {VDB_TYPE_U8, 256.0f, 0},     {VDB_TYPE_U8, -1.0f, 0},      {VDB_TYPE_U8, 254.5f, 0},
-        {VDB_TYPE_U8, -FLT_MAX, 0},   {VDB_TYPE_U8, -0.25f, 0},
+        {VDB_TYPE_F32, FLT_MAX, 1},   {VDB_TYPE_F32, -1e-45f, 1},  {VDB_TYPE_F16, 65504.0f, 1},
+        {VDB_TYPE_F16, -65504.0f, 1}, {VDB_TYPE_F16, 1e-30f, 1},   {VDB_TYPE_F16, 65519.996f, 1},
+        {VDB_TYPE_F16, -65519.0f, 1}, {VDB_TYPE_F16, 65520.0f, 0}, {VDB_TYPE_F16, -65520.0f, 0},
+        {VDB_TYPE_F16, FLT_MAX, 0},   {VDB_TYPE_I8, -128.0f, 1},   {VDB_TYPE_I8, 127.0f, 1},
+        {VDB_TYPE_I8, -0.0f, 1},      {VDB_TYPE_I8, 128.0f, 0},    {VDB_TYPE_I8, -129.0f, 0},
+        {VDB_TYPE_I8, 0.5f, 0},       {VDB_TYPE_I8, -127.5f, 0},   {VDB_TYPE_I8, 1e-45f, 0},
+        {VDB_TYPE_I8, FLT_MAX, 0},    {VDB_TYPE_U8, 0.0f, 1},      {VDB_TYPE_U8, 255.0f, 1},
+        {VDB_TYPE_U8, -0.0f, 1},      {VDB_TYPE_U8, 256.0f, 0},    {VDB_TYPE_U8, -1.0f, 0},
+        {VDB_TYPE_U8, 254.5f, 0},     {VDB_TYPE_U8, -FLT_MAX, 0},  {VDB_TYPE_U8, -0.25f, 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         for (size_t at = 0; at < 5; at++) {
