@@ -221,7 +221,7 @@ $(B)/tests/test_searcher: TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,malloc calloc realloc aligned_alloc mmap)
 # The calls that tests/fault/seam.c stands in for.
 SEAM_WRAP := open mkostemp close pread pwrite posix_fallocate ftruncate fdatasync fsync rename \
-             renameat2 link unlink fcntl statx realpath fchmod fchown mmap malloc calloc \
+             renameat2 link unlink fcntl statx realpath readlink fchmod fchown mmap malloc calloc \
              realloc aligned_alloc strdup asprintf pthread_create
 $(patsubst tests/fault/%.c,$(B)/tests/%,$(wildcard tests/fault/test_*.c)): TEST_LIBS = \
   $(addprefix -Wl$(comma)--wrap=,$(SEAM_WRAP))

@@ -189,7 +189,8 @@ struct vdb_open_options {
         sizeof(struct vdb_open_options), 0, 10.0, 0, NULL, NULL, NULL                              \
     }
 
-/* Makes a new, empty index at `path`, which must not exist (VDB_EXISTS). On success the file and
+/* Makes a new, empty index at `path`, which must not exist (VDB_EXISTS). Here and wherever a file
+ * is made, symbolic links are followed: it comes to lie where `path` leads. On success the file and
  * its directory entry are durable. Errors: VDB_INVALID, VDB_EXISTS, VDB_CANNOT_CREATE, VDB_IO. */
 VDB_API enum vdb_status vdb_create(const char *path, const struct vdb_create_options *options,
                                    struct vdb_error *err);

@@ -30,6 +30,30 @@ static void folder_of(const char *name, char folder[PATH_MAX])
     snprintf(folder, PATH_MAX, "%.*s", len ? (int)len : 1, len ? name : ".");
 }
 
+#define LINKS_MAX 40 /* as many as the system follows */
+
+/* Puts into file->name what `path` leads to through symbolic links. */
+static bool follow(struct newfile *file, const char *path)
+{
+    char held[PATH_MAX];
+    size_t room = sizeof file->name, folder = 0;
+    const char *name = path;
+    for (int links = 0; links <= LINKS_MAX; links++) {
+        if (strlen(name) >= room - folder) {
+            errno = ENAMETOOLONG;
+            return false;
+        }
+        strcpy(file->name + folder, name);
+        ssize_t len = readlink(file->name, held, sizeof held - 1);
+        if (len < 0) return errno == EINVAL || errno == ENOENT;
+        held[len] = 0;
+        name = held;
+        folder = held[0] == '/' ? 0 : (size_t)(base_of(file->name) - file->name);
+    }
+    errno = ELOOP;
+    return false;
+}
+
 /* The time as well as the process: two machines that share a directory share process ids. */
 static bool choose_path(struct newfile *file)
 {
@@ -155,11 +179,11 @@ static bool can_be_named(struct newfile *file)
     return error == ENOENT;
 }
 
-int newfile_open(struct newfile *file, const char *name)
+int newfile_open(struct newfile *file, const char *path)
 {
-    *file = (struct newfile){.name = name, .file = -1};
-    if (!can_be_named(file)) return -1;
-    int fd = open_unnamed(name);
+    *file = (struct newfile){.file = -1};
+    if (!follow(file, path) || !can_be_named(file)) return -1;
+    int fd = open_unnamed(file->name);
     if (fd < 0) fd = open_named(file);
     if (fd < 0) return -1;
     file->open = true;

@@ -12,15 +12,15 @@
 #include <stdbool.h>
 
 struct newfile {
-    const char *name;    /* where it is to stand */
+    char name[PATH_MAX]; /* where it is to stand */
     char path[PATH_MAX]; /* its name until then; "" while it has none */
     int file;            /* locked, so that nobody takes it for left behind */
     bool open;           /* neither published nor discarded */
 };
 
 /* Makes the file; returns a descriptor to write it by, which is the caller's, or -1 with errno.
- * `name` stays the caller's too. */
-int newfile_open(struct newfile *file, const char *name);
+ * Where `path` is a symbolic link, it is to stand where that leads, though nothing is there yet. */
+int newfile_open(struct newfile *file, const char *path);
 
 /* Gives it its name, durably, in the place of what stands there. On failure, with errno, it is
  * still open. */

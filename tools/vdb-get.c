@@ -47,7 +47,6 @@ struct get {
 
     FILE *out; /* NULL with hdf5 */
     struct newfile file;
-    char *resolved; /* what `output` links to */
     struct hdf5_writer *writer;
     int vectors, ids; /* datasets */
     struct cli_progress progress;
@@ -173,8 +172,7 @@ static int open_stream(struct get *get)
         get->out = fopen(get->output, "we"); /* a device or a pipe: nothing to put in its place */
         if (!get->out) return cannot_create(get);
     } else {
-        get->resolved = realpath(get->output, NULL);
-        int fd = newfile_open(&get->file, get->resolved ? get->resolved : get->output);
+        int fd = newfile_open(&get->file, get->output);
         if (fd < 0) return cannot_create(get);
         get->out = fdopen(fd, "w");
         if (!get->out) return cannot_create(get);
@@ -322,7 +320,6 @@ static void release(struct get *get)
     hdf5_write_abort(get->writer);
     if (get->out && get->out != stdout) fclose(get->out);
     newfile_discard(&get->file);
-    free(get->resolved);
     free(get->vector);
     free(get->found);
     vdb_snapshot_close(get->snapshot);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,40 @@ int osfile_stat_path(const char *path, struct osfile_stat *out)
 int osfile_stat_name(const char *path, struct osfile_stat *out)
 {
     return stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, out);
+}
+
+#define LINKS_MAX 40 /* as many as the system follows */
+
+/* What the link `path` holds, seen from where `path` is; to be freed. */
+static int read_link(const char *path, char **leads_to)
+{
+    char held[PATH_MAX];
+    ssize_t len = readlink(path, held, sizeof held);
+    if (len < 0) return errno;
+    if ((size_t)len == sizeof held) return ENAMETOOLONG;
+    const char *slash = held[0] == '/' ? NULL : strrchr(path, '/');
+    int folder = slash ? (int)(slash - path) + 1 : 0;
+    return asprintf(leads_to, "%.*s%.*s", folder, path, (int)len, held) < 0 ? ENOMEM : 0;
+}
+
+int osfile_follow(const char *path, char **target)
+{
+    char *at = strdup(path), *next;
+    if (!at) return ENOMEM;
+    int failed = 0;
+    for (int links = 0; !(failed = read_link(at, &next)); links++) {
+        free(at);
+        at = next;
+        if (links < LINKS_MAX) continue;
+        failed = ELOOP;
+        break;
+    }
+    if (failed == EINVAL || failed == ENOENT) {
+        *target = at;
+        return 0;
+    }
+    free(at);
+    return failed;
 }
 
 int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got)

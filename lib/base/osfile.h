@@ -52,6 +52,10 @@ int osfile_stat_path(const char *path, struct osfile_stat *out);
 /* Of what the name itself stands for: of a symbolic link, the link. */
 int osfile_stat_name(const char *path, struct osfile_stat *out);
 
+/* *target, to be freed: what `path` leads to through symbolic links, or would if it were there;
+ * ELOOP where they never end. */
+int osfile_follow(const char *path, char **target);
+
 /* *got is below len only at the end of the file. */
 int osfile_read(const struct osfile *file, uint64_t off, void *to, size_t len, size_t *got);
 int osfile_write(const struct osfile *file, uint64_t off, const void *from, size_t len);

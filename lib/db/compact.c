@@ -5,7 +5,6 @@
  * name. A writer that waited for the lock finds another inode under the name and goes on there.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/checksum.h"
@@ -249,11 +248,8 @@ static enum vdb_status compact_to_output(const struct vdb *db, const struct vdb_
                                          const struct vdb_compact_options *o, struct vdb_error *err)
 {
     struct newname name;
-    char *resolved = realpath(o->output, NULL); /* NULL: it is not there yet */
-    const char *path = resolved ? resolved : o->output;
-    enum vdb_status status = check_output(db, path, err);
-    if (!status) status = newname_create(&name, path, 0666, err);
-    free(resolved);
+    enum vdb_status status = check_output(db, o->output, err);
+    if (!status) status = newname_create(&name, o->output, 0666, err);
     if (status) return status;
     if (o->passing) o->passing(o->context, name.passing);
     status = write_fresh(&name.file, name.path, s, o, err);

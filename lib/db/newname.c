@@ -147,9 +147,13 @@ static enum vdb_status init(struct newname *name, const char *path, char *passin
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err)
 {
-    enum vdb_status status = init(name, path, first_passing(path), err);
+    char *target;
+    int n = 0, failed = osfile_follow(path, &target);
+    if (failed) return error_set_errno(err, VDB_CANNOT_CREATE, failed, "cannot create the file");
+    enum vdb_status status = init(name, target, first_passing(target), err);
+    free(target);
     if (status) return status;
-    int n = 0, failed = EEXIST;
+    failed = EEXIST;
     for (; n < NEWNAME_COUNT && failed == EEXIST; n++) {
         set_number(name->passing, n);
         clear(name->passing);

@@ -26,7 +26,8 @@ struct newname {
 };
 
 /* Under the first passing name PATH.tmp-N, N from 0 to 7, that is not taken; what others left under
- * these is removed. Errors: VDB_CANNOT_CREATE. */
+ * these is removed. Symbolic links are followed: PATH is what they lead to, though it is not there.
+ * Errors: VDB_CANNOT_CREATE. */
 enum vdb_status newname_create(struct newname *name, const char *path, mode_t mode,
                                struct vdb_error *err);
 

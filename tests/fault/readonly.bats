@@ -176,6 +176,57 @@ public_place() {
     [ ! -e links/nowhere.vdb ]
 }
 
+@test "a symbolic link to what is not there yet: what is made lies where it leads, and the link stays one" {
+    mkdir links far
+    vdb-snap abc.vdb send >stream
+    vdb-get abc.vdb >live.jsonl
+    # makes FILE COMMAND...: it makes links/FILE, which leads to far/FILE through another link.
+    makes() {
+        local file=$1
+        shift
+        ln -s hop-$file links/$file
+        ln -s ../far/$file links/hop-$file
+        ends 0 "$@" || return 1
+        [ "$(readlink links/$file) $(readlink links/hop-$file)" = "hop-$file ../far/$file" ] || return 1
+        [ -f far/$file ] && [ ! -L far/$file ]
+    }
+    makes add.vdb vdb-add --create links/add.vdb live.jsonl
+    makes recv.vdb vdb-snap links/recv.vdb recv <stream
+    makes out.vdb vdb-compact -o links/out.vdb abc.vdb
+    makes saved.vdb vdb-check --salvage links/saved.vdb abc.vdb
+    for index in add recv out saved; do
+        ends 0 vdb-check --deep far/$index.vdb
+        same "$(vdb-get --format tsv links/$index.vdb)" "$(vdb-get --format tsv abc.vdb)"
+    done
+    makes get.jsonl vdb-get --output links/get.jsonl abc.vdb
+    same "$(cat far/get.jsonl)" "$(vdb-get abc.vdb)"
+    makes get.h5 vdb-get --format hdf5 --output links/get.h5 abc.vdb
+    makes search.txt vdb-search --like b --output links/search.txt abc.vdb
+    # What is there is replaced where it lies, too.
+    ends 0 vdb-get --format tsv --output links/get.jsonl abc.vdb
+    same "$(cat far/get.jsonl)" "$(vdb-get --format tsv abc.vdb)"
+    [ "$(ls -A far)" = "$(printf '%s\n' add.vdb get.h5 get.jsonl out.vdb recv.vdb saved.vdb search.txt)" ]
+    [ -z "$(find links -type f)" ]
+    [ "$(readlink links/get.jsonl)" = hop-get.jsonl ]
+}
+
+@test "symbolic links that lead round in a circle, or into no folder: an error that says so" {
+    vdb-snap abc.vdb send >stream
+    ln -s two one
+    ln -s one two
+    ln -s nowhere/new.vdb astray
+    refused 66 "one: *Too many levels of symbolic links" vdb-add --create one abc.jsonl
+    refused 66 "one: *Too many levels of symbolic links" vdb-snap one recv <stream
+    refused 73 "one: *Too many levels of symbolic links" vdb-compact -o one abc.vdb
+    refused 73 "one: *Too many levels of symbolic links" vdb-get --output one abc.vdb
+    refused 73 "one: *Too many levels of symbolic links" vdb-get --format hdf5 --output one abc.vdb
+    refused 73 "astray: *No such file or directory" vdb-add --create astray abc.jsonl
+    refused 73 "astray: *No such file or directory" vdb-snap astray recv <stream
+    refused 73 "astray: *No such file or directory" vdb-compact -o astray abc.vdb
+    refused 73 "astray: *No such file or directory" vdb-get --output astray abc.vdb
+    [ "$(readlink one) $(readlink two) $(readlink astray)" = "two one nowhere/new.vdb" ]
+}
+
 @test "a hard-linked index: compaction is refused with the reason, all else goes" {
     ln abc.vdb other.vdb
     cp abc.vdb before

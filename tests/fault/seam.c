@@ -36,6 +36,7 @@ WRAP(int, unlink, const char *path)
 WRAP(int, fcntl, int fd, int command, ...)
 WRAP(int, statx, int directory, const char *path, int flags, unsigned mask, struct statx *found)
 WRAP(char *, realpath, const char *path, char *resolved)
+WRAP(ssize_t, readlink, const char *path, char *held, size_t room)
 WRAP(int, fchmod, int fd, mode_t mode)
 WRAP(int, fchown, int fd, uid_t owner, gid_t group)
 WRAP(void *, mmap, void *at, size_t len, int protection, int flags, int fd, off_t off)
@@ -454,6 +455,13 @@ char *__wrap_realpath(const char *path, char *resolved)
     struct verdict v = judge(SEAM_STAT, "realpath");
     if (v.fails) errno = v.error;
     return v.fails ? NULL : __real_realpath(path, resolved);
+}
+
+ssize_t __wrap_readlink(const char *path, char *held, size_t room)
+{
+    struct verdict v = judge(SEAM_STAT, "readlink");
+    if (v.fails) errno = v.error;
+    return v.fails ? -1 : __real_readlink(path, held, room);
 }
 
 int __wrap_fchmod(int fd, mode_t mode)

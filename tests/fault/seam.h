@@ -31,7 +31,7 @@ enum {
     SEAM_LOCK = 1 << 10,      /* fcntl that takes a lock; letting go is never failed */
     SEAM_DUPLICATE = 1 << 11, /* fcntl F_DUPFD_CLOEXEC */
     SEAM_MAP = 1 << 12,       /* mmap of a file */
-    SEAM_STAT = 1 << 13,      /* statx, realpath */
+    SEAM_STAT = 1 << 13,      /* statx, realpath, readlink */
     SEAM_MODE = 1 << 14,      /* fchmod, fchown */
     SEAM_CLOSE = 1 << 15,     /* the descriptor is gone even where it fails */
     SEAM_MEMORY =

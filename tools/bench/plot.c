@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,8 +22,7 @@ int plot_open(struct plot *plot)
         plot->out = fopen(plot->path, "we"); /* a device or a pipe: nothing to put in its place */
         return plot->out ? CLI_OK : cannot_create(plot);
     }
-    plot->resolved = realpath(plot->path, NULL);
-    int fd = newfile_open(&plot->file, plot->resolved ? plot->resolved : plot->path);
+    int fd = newfile_open(&plot->file, plot->path);
     if (fd < 0) return cannot_create(plot);
     plot->out = fdopen(fd, "w");
     if (plot->out) return CLI_OK;
@@ -55,6 +53,5 @@ int plot_close(struct plot *plot, int status, const struct plot_curve *curve)
     if (status == CLI_OK && plot->file.open && !newfile_publish(&plot->file))
         status = cannot_create(plot);
     newfile_discard(&plot->file);
-    free(plot->resolved);
     return status;
 }

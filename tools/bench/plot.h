@@ -30,7 +30,6 @@ struct plot {
     /* by plot_open */
     FILE *out;
     struct newfile file;
-    char *resolved; /* what `path` links to */
 };
 
 struct plot_curve {

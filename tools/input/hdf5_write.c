@@ -84,7 +84,7 @@ static bool open_file(struct hdf5_writer *writer, const char *path, struct fault
         return false;
     }
     writer->stream = standard || (there && !S_ISREG(st.st_mode));
-    if (!standard) writer->path = there && !writer->stream ? realpath(path, NULL) : strdup(path);
+    if (!standard) writer->path = strdup(path);
     if (!standard && !writer->path)
         fault_set(fault, CLI_CANTCREAT, writer->name, "cannot be created: %s", strerror(errno));
     else if (writer->stream)

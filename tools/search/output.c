@@ -160,8 +160,7 @@ static int open_stream(struct output *o)
         o->out = fopen(o->path, "we"); /* a device or a pipe: nothing to put in its place */
         return o->out ? CLI_OK : cannot_create(o);
     }
-    o->resolved = realpath(o->path, NULL);
-    int fd = newfile_open(&o->file, o->resolved ? o->resolved : o->path);
+    int fd = newfile_open(&o->file, o->path);
     if (fd < 0) return cannot_create(o);
     o->out = fdopen(fd, "w");
     if (o->out) return CLI_OK;
@@ -231,7 +230,6 @@ int output_close(struct output *o, int status)
         status = close_hdf5(o, status);
     else if (o->out != stdout)
         status = close_stream(o, status);
-    free(o->resolved);
     free(o->row_numbers);
     free(o->row_distances);
     return status;

@@ -34,7 +34,6 @@ struct output {
     /* by output_open */
     FILE *out; /* NULL with HDF5 */
     struct newfile file;
-    char *resolved; /* what `path` links to */
     struct hdf5_writer *writer;
     bool hdf5_failed;
     int neighbors, distances; /* datasets */
