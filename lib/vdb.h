@@ -674,7 +674,8 @@ struct vdb_receive_info {
  * metric, type or dimension than the index), VDB_NOT_FOUND (its base is not in the index: the
  * message names it), VDB_EXISTS (the index has changed since the base, or since it had the stream's
  * state, or has rows of its own and the stream is whole, or another state has a name of the
- * stream's: see `force`), VDB_IO, and as vdb_create, vdb_open and vdb_txn_commit. */
+ * stream's: see `force`), VDB_BUSY (another process made the index meanwhile), VDB_IO, and as
+ * vdb_create, vdb_open and vdb_txn_commit. */
 VDB_API enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *open,
                                     const struct vdb_receive_options *options, vdb_read_fn read,
                                     void *context, struct vdb_receive_info *info,

@@ -490,7 +490,11 @@ static enum vdb_status receive_new(const struct receiver *r, struct vdb_receive_
     int failed = status ? 0 : osfile_sync_all(&name.file);
     if (failed) status = error_set_errno(err, VDB_IO, failed, "cannot sync the new index");
     info->created = !status;
-    return newname_finish(&name, status, false, err);
+    bool made = !status;
+    status = newname_finish(&name, status, false, err);
+    if (made && status == VDB_EXISTS)
+        return error_set(err, VDB_BUSY, "another process made it meanwhile");
+    return status;
 }
 
 enum vdb_status vdb_receive(const char *path, const struct vdb_open_options *open,

@@ -140,6 +140,23 @@ ended() {
     same "$(vdb-get --format tsv abc.vdb | tail -n 2)" $'slow\t1\t2\nlate\t3\t4'
 }
 
+@test "of two that receive into one new index, the slower one is told to try again: exit 75, and all is well then" {
+    make_abc
+    vdb-snap abc.vdb send >stream
+    under rename 1 delay=1500 vdb-snap "$PWD/new.vdb" recv <stream 2>slow.err 3>&- &
+    pid=$!
+    until_true test -e met
+    ends 0 vdb-snap new.vdb recv <stream
+    status=0
+    wait $pid || status=$?
+    [ $status -eq 75 ]
+    same "$(cat slow.err)" "vdb-snap: $PWD/new.vdb: another process made it meanwhile"
+    [ -z "$(ls -A | grep tmp)" ]
+    ends 0 vdb-snap new.vdb recv <stream
+    [[ $stderr == *"received before" ]]
+    same "$(vdb-get new.vdb)" "$(vdb-get abc.vdb)"
+}
+
 @test "the shim does what the sweeps take it to do" {
     make_abc
     ends 74 under fdatasync 1 errno=5 vdb-rm abc.vdb a
