@@ -452,11 +452,13 @@ struct vdb_commit_info {
  * Errors: VDB_READ_ONLY, and as vdb_snapshot_open. */
 VDB_API enum vdb_status vdb_txn_begin(struct vdb *db, struct vdb_txn **txn, struct vdb_error *err);
 
-/* Adds one row. `metadata` is a JSON object in UTF-8, kept as it is (the caller has checked that
- * it is one), or NULL. The same id may be put several times: the last one lives.
- * After an error other than VDB_IO and VDB_NO_MEMORY the transaction is as it was before the call
- * and can go on. Errors: VDB_INVALID (bad id; a number that is not finite or that the index's type
- * cannot hold; zero vector under cosine), VDB_EXISTS, VDB_NOT_FOUND, VDB_LIMIT. */
+/* Adds one row. `metadata` is a JSON object, kept as it is, or NULL: 1 to VDB_METADATA_MAX bytes of
+ * UTF-8 without NUL, which is held against it here, and an object, which the caller has checked;
+ * the tools take none with numbers beyond a double's range, more than 2,048 levels, a NUL in a key
+ * or half of a surrogate pair. The same id may be put several times: the last one lives. After an
+ * error other than VDB_IO and VDB_NO_MEMORY the transaction is as it was before the call and can go
+ * on. Errors: VDB_INVALID (bad id; a number that is not finite or that the index's type cannot
+ * hold; zero vector under cosine), VDB_EXISTS, VDB_NOT_FOUND, VDB_LIMIT. */
 VDB_API enum vdb_status vdb_txn_put(struct vdb_txn *txn, enum vdb_put_mode mode, const char *id,
                                     size_t id_len, const float *vector, const char *metadata,
                                     size_t metadata_len, struct vdb_error *err);

@@ -163,6 +163,19 @@ END
     refused 2 "*--metadata*" vdb-add --metadata metadata new.vdb in.npy in.npy
 }
 
+@test "metadata is any JSON object within what the manual says" {
+    deep() { printf '{"a":%s%s}' "$(printf '[%.0s' $(seq 2 "$1"))" "$(printf ']%.0s' $(seq 2 "$1"))"; }
+    for good in '{}' '{"n": -1.7976931348623157e308, "m": 1e-400}' '{"s": "\u0000", "t": "\ud83d\ude00"}' \
+        '{"a": 1, "a": 2}' "$(deep 2048)"; do
+        ends 0 vdb-add --quiet --create good.vdb <<<"{\"id\": \"x\", \"vector\": [1], \"metadata\": $good}"
+        [ "$(vdb-get good.vdb)" = "{\"id\": \"x\", \"vector\": [1], \"metadata\": $good}" ]
+    done
+    for bad in '{"n": 1e400}' '{"n": -1e309}' '{"k\u0000": 1}' '{"s": "\ud800"}' '{"\udc00": 1}' '[]' "$(deep 2049)"; do
+        echo "{\"id\": \"x\", \"vector\": [1], \"metadata\": $bad}" >bad.jsonl
+        nothing_made refused 65 "bad.jsonl:1: column *metadata*" vdb-add --create new.vdb bad.jsonl
+    done
+}
+
 @test "HDF5: --dataset, --ids-dataset, the metric of the file" {
     make_abc --metric cosine
     vdb-get --format hdf5 --output abc.h5 abc.vdb
