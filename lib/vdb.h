@@ -546,8 +546,8 @@ VDB_API void vdb_log_close(struct vdb_log *log);
  * what was changed since. Every commit can be had that came after the last compaction in place, and
  * of those before the ones that it kept: commits with a name, and commits as young as it was asked
  * to keep the rows of.
- * Errors: VDB_NOT_FOUND (a commit that is still to come, or that is not kept any more: the message
- * names the oldest that is, and its neighbours), VDB_CORRUPT. */
+ * Errors: VDB_NOT_FOUND (a commit that is still to come, 0, or one that is not kept any more: the
+ * message names the oldest that is, and its neighbours), VDB_CORRUPT. */
 VDB_API enum vdb_status vdb_snapshot_at(const struct vdb_snapshot *snapshot, uint64_t commit,
                                         const struct vdb_snapshot **past, struct vdb_error *err);
 
