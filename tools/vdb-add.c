@@ -37,6 +37,7 @@ struct add {
     uint64_t pending; /* records put and not committed */
     uint64_t records_in, added, updated, skipped, commit;
     uint64_t taken; /* records read, bad ones included */
+    uint64_t dealt; /* of these, as many as the last commit leaves behind it */
     struct cli_progress progress;
 };
 
@@ -55,6 +56,18 @@ __attribute__((format(printf, 2, 3))) static int bad_record(struct add *add, con
     if (!add->options->skip_bad) return CLI_DATA;
     add->skipped++;
     return CLI_OK;
+}
+
+/* With --batch: how many records are in, and of how many, where some were passed over. */
+static void tell_in(const struct add *add, char *text, size_t size)
+{
+    if (add->dealt > add->records_in)
+        snprintf(text, size,
+                 "%" PRIu64 " of the first %" PRIu64 " records are in, to commit %" PRIu64,
+                 add->records_in, add->dealt, add->commit);
+    else
+        snprintf(text, size, "%" PRIu64 " records are in, to commit %" PRIu64, add->records_in,
+                 add->commit);
 }
 
 static void show_progress(struct add *add, const struct input *input)
@@ -156,8 +169,7 @@ static void say_in(const struct add *add, const char *rest)
 {
     char text[200];
     if (add->options->batch)
-        snprintf(text, sizeof text, "%" PRIu64 " records are in, to commit %" PRIu64,
-                 add->records_in, add->commit);
+        tell_in(add, text, sizeof text);
     else
         snprintf(text, sizeof text, "the rows are in, to commit %" PRIu64 "%s", add->commit, rest);
     cli_at_signal(NULL, text);
@@ -180,6 +192,7 @@ static int commit_pending(struct add *add)
     add->updated += info.updated;
     add->records_in += add->pending;
     add->pending = 0;
+    add->dealt = add->taken;
     say_in(add, ", only the index part over them may not be built");
     return status;
 }
@@ -397,9 +410,11 @@ int main(int argc, char **argv)
     cli_progress_end(&add.progress);
     if (status != CLI_OK && status != CLI_DATA && add.commit && !options.batch)
         cli_message(&cli, "the rows are in, to commit %" PRIu64, add.commit);
-    if (options.batch && status != CLI_OK && add.commit)
-        cli_message(&cli, "%" PRIu64 " records are in, to commit %" PRIu64, add.records_in,
-                    add.commit);
+    if (options.batch && status != CLI_OK && add.commit) {
+        char text[200];
+        tell_in(&add, text, sizeof text);
+        cli_message(&cli, "%s", text);
+    }
     if (add.txn) vdb_txn_abort(add.txn);
     vdb_close(add.db);
     return cli_finish(&cli, status);

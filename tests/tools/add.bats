@@ -478,6 +478,14 @@ END
     [[ $stderr == *"vdb-add: seven.tsv:8: "*$'\n'"vdb-add: 6 records are in, to commit 3" ]]
     [ "$(vdb-get other.vdb | wc -l)" -eq 6 ]
     nothing_made ends 65 vdb-add --create --batch 8 none.vdb seven.tsv
+    # Bad ones that were passed over count as dealt with, and not as in.
+    printf '%s\n' 'a 1 1' 'b oops 1' 'c 3 1' 'd 4 1' 'e 5 1' 'f oops 1' | tr ' ' '\t' >bad.tsv
+    ends 65 vdb-add --create --batch 2 --skip-bad skip.vdb bad.tsv
+    same "$(grep -v bad.tsv <<<"$stderr")" "$(printf '%s\n' 'records 3, commit 2' 'records 5, commit 3' \
+        'added 4, updated 0, skipped 2, commit 3' 'vdb-add: 4 of the first 6 records are in, to commit 3')"
+    printf '%s\n' 'a 1 1' 'b oops 1' 'c 3 1' 'd 4 1' | tr ' ' '\t' >bad.tsv
+    ends 66 vdb-add --create --batch 2 --skip-bad ended.vdb bad.tsv missing.tsv
+    [[ $stderr == *$'\nvdb-add: 2 of the first 3 records are in, to commit 2' ]]
     ends 0 vdb-add --create --batch 7 exact.vdb <(head -7 seven.tsv) --format tsv
     same "$stderr" $'records 7, commit 2\nadded 7, updated 0, skipped 0, commit 2'
 }
