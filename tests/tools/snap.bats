@@ -161,6 +161,22 @@ END
     refused 2 "--keep: '0' is not a number*" vdb-snap --keep 0 --prefix auto- a.vdb create
 }
 
+@test "--keep makes room where there are as many snapshots as can be, and only by what it drops in any case" {
+    slow && skip "16,384 names take a minute here"
+    make_life
+    "$VDB_BUILD/tests/aid/many_names" a.vdb auto- 16382
+    refused 65 "a.vdb: there are 16384 snapshots, *" vdb-snap a.vdb create one-more
+    refused 65 "a.vdb: there are 16384 snapshots, *" vdb-snap --keep 16382 --prefix other- a.vdb create
+    refused 65 "a.vdb: there are 16384 snapshots, *" vdb-snap --keep 16383 --prefix auto- a.vdb create
+    refused 65 "a.vdb: there is a snapshot auto-5 already" vdb-snap --keep 9 --prefix auto- a.vdb create auto-5
+    same "$(value snapshots a.vdb)" 16384
+    ends 0 vdb-snap -v --keep 16382 --prefix auto- a.vdb create auto-new
+    same "$stderr" "vdb-snap: a.vdb: dropped auto-0"
+    same "$(value snapshots a.vdb)" 16384
+    ends 0 vdb-snap -v --keep 16380 --prefix auto- a.vdb create
+    same "$(cut -d ' ' -f 4 <<<"$stderr" | paste -sd' ')" "auto-1 auto-2 auto-3"
+}
+
 @test "rm drops names and no rows; one that is not there is named, and the others go" {
     make_life
     vdb-snap a.vdb create four >/dev/null

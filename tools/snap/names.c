@@ -4,6 +4,7 @@
  * then of their names.
  * SPDX-License-Identifier: BSD-2-Clause */
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,9 +177,10 @@ static enum vdb_status create(struct snap *snap, char name[NAME_ROOM], uint64_t 
     }
 }
 
-/* Takes the oldest of the prefix away until `keep` are left, and never the one that was made just
- * now, whatever the clocks say. Who drops them at the same time is not in the way. */
-static int drop_oldest(struct snap *snap, const char *made)
+/* Takes the oldest of the prefix away until `keep` are left, `most` of them at the most, and never
+ * the one that was made just now, whatever the clocks say; NULL: none was. Who drops them at the
+ * same time is not in the way. */
+static int drop_oldest(struct snap *snap, const char *made, uint64_t keep, size_t most)
 {
     struct vdb_error err = {0};
     struct vdb_name *names;
@@ -187,9 +189,9 @@ static int drop_oldest(struct snap *snap, const char *made)
     if (!gather(snap->snapshot, snap->prefix, &names, &count)) return no_memory(snap);
     size_t left = count;
     int status = CLI_OK;
-    for (size_t i = 0; i < count && left > snap->keep && status == CLI_OK; i++) {
+    for (size_t i = 0; i < count && left > keep && count - left < most && status == CLI_OK; i++) {
         const struct vdb_name *name = &names[i];
-        if (compare_bytes(name->name, name->name_len, made, strlen(made)) == 0) continue;
+        if (made && compare_bytes(name->name, name->name_len, made, strlen(made)) == 0) continue;
         enum vdb_status done = vdb_name_remove(snap->db, name->name, name->name_len, &err);
         if (done != VDB_OK && done != VDB_NOT_FOUND)
             status = cli_report(&snap->cli, &err);
@@ -220,14 +222,23 @@ int snap_create(struct snap *snap)
     struct vdb_error err = {0};
     if (snap->operand_count > 0) check_name(snap, snap->operands[0]);
     cli_note_signals("the snapshot is made or it is not");
-    if (create(snap, name, &commit, &err) != VDB_OK) {
+    enum vdb_status done = create(snap, name, &commit, &err);
+    if (done == VDB_LIMIT && snap->keep) { /* one that is to go makes room */
+        int failed = drop_oldest(snap, NULL, snap->keep - 1, 1);
+        if (failed) {
+            cli_release_signals();
+            return failed;
+        }
+        done = create(snap, name, &commit, &err);
+    }
+    if (done != VDB_OK) {
         int failed = cli_report(&snap->cli, &err);
         cli_release_signals();
-        return err.status == VDB_INVALID ? CLI_USAGE : failed;
+        return done == VDB_INVALID ? CLI_USAGE : failed;
     }
     snprintf(said, sizeof said, "the snapshot %s is made", name);
     cli_at_signal(NULL, said);
-    int status = snap->keep ? drop_oldest(snap, name) : CLI_OK;
+    int status = snap->keep ? drop_oldest(snap, name, snap->keep, SIZE_MAX) : CLI_OK;
     cli_release_signals();
     print_made(snap, name, commit);
     return status;
