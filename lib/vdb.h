@@ -262,7 +262,8 @@ struct vdb_info {
     const char *isa; /* the kernel set in use */
     uint8_t file_id[16];
     uint64_t used_bytes; /* of the file, by what this commit needs: superblocks, manifest, segments,
-                            log; vdb_compact gives the rest back */
+                            log; vdb_compact gives the rest back, but for what lies between
+                            structures, which begin at multiples of 64 or more */
     enum vdb_codes codes;                 /* as asked for at creation */
     uint32_t degree, ef_construction;     /* as asked for at creation; 0: left to the library */
     uint64_t recent_rows, recent_seconds; /* VDB_INDEX_HYBRID: one of them; else 0 */
@@ -385,8 +386,8 @@ struct vdb_search_options {
                     rows, or where it has but one, how many rows are measured again; 0: what
                     `recall` asks for */
     int exact;   /* 1: compare every live row */
-    int include_deleted;
-    double radius; /* only rows at this distance or nearer; used where `use_radius` is 1 */
+    int include_deleted; /* 1: find deleted rows too, also those that were replaced */
+    double radius;       /* only rows at this distance or nearer; used where `use_radius` is 1 */
     int use_radius;
     unsigned threads; /* 0: as the handle was opened */
     double recall;    /* share of the true k nearest to aim at, above 0 to 1, for queries like the
@@ -735,7 +736,8 @@ VDB_API int vdb_maintain_wanted(const struct vdb_snapshot *snapshot,
 
 struct vdb_compact_options {
     size_t size;
-    const char *output; /* write a dense file here and leave the index alone; NULL: in place */
+    const char *output; /* write a dense file here, in the place of one that is there, and leave the
+                           index alone; NULL: in place */
     enum vdb_index_kind index; /* used, and kept for later builds, where `set_index` is 1 */
     int set_index;
     unsigned threads;

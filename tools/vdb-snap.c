@@ -116,7 +116,7 @@ int main(int argc, char **argv)
             {
                 .tool = "vdb-snap",
                 .usage = "[options] INDEX\n"
-                         "       vdb-snap [--keep N] [--prefix P] INDEX create [NAME]\n"
+                         "       vdb-snap [[--keep N] --prefix P] INDEX create [NAME]\n"
                          "       vdb-snap INDEX restore WHEN\n"
                          "       vdb-snap INDEX rm NAME...\n"
                          "       vdb-snap INDEX diff A [B]\n"

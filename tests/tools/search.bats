@@ -134,6 +134,16 @@ END
     [ "$(origin | vdb-search l.vdb)" = $'0\t1\tc\t10\n0\t2\tb\t50' ]
 }
 
+@test "queries without an id are called by their number among all; rows of a file without ids by theirs" {
+    ends 0 vdb-search -k 1 --like b --like a "$T/line.vdb" <(origin; origin)
+    [ "$output" = $'b\t1\tb\t0\na\t1\ta\t0\n2\t1\ta\t0\n3\t1\ta\t0' ]
+    ends 1 vdb-search -k 1 --like b --like nobody "$T/line.vdb" <(origin)
+    [ "$output" = $'b\t1\tb\t0\n1\t1\ta\t0' ]
+    vdb-get --format npy --output line.npy "$T/line.vdb" a b
+    ends 0 vdb-search -k 1 --like b "$T/line.vdb" line.npy
+    [ "$output" = $'b\t1\tb\t0\n0\t1\ta\t0\n1\t1\tb\t0' ]
+}
+
 @test "--include-deleted finds deleted rows too, and lets --like name one" {
     cp "$T/line.vdb" l.vdb
     vdb-rm -q l.vdb a
@@ -141,6 +151,9 @@ END
     [ "$(origin | vdb-search -k 1 --include-deleted l.vdb)" = $'0\t1\ta\t0' ]
     refused 1 "*l.vdb*no such id: a*" vdb-search --like a l.vdb
     [ "$(vdb-search --include-deleted --like a -k 2 l.vdb)" = $'a\t1\ta\t0\na\t2\tb\t5' ]
+    printf 'b\t6\t9\n' | vdb-add -q --format tsv l.vdb # the b that it replaces is found as well
+    [ "$(origin | vdb-search --include-deleted l.vdb | grep -c '	b	')" -eq 2 ]
+    [ "$(origin | vdb-search l.vdb | grep -c '	b	')" -eq 1 ]
 }
 
 @test "--like asks with a stored vector, as often as it is given, and QUERIES follow" {
