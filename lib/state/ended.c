@@ -15,7 +15,12 @@
 #include "state/past.h"
 #include "state/verify.h"
 
-uint32_t ended_in_order[1];
+const uint32_t ended_in_order[1];
+
+void ended_release(const uint32_t *ended)
+{
+    if (ended != ended_in_order) free((void *)(uintptr_t)ended);
+}
 
 typedef void (*event_fn)(void *context, uint32_t commit, uint32_t kind, uint32_t row);
 
@@ -80,7 +85,7 @@ static uint32_t note_states(const struct vdb_snapshot *s, const struct states_vi
     return last;
 }
 
-static enum vdb_status make_order(const struct vdb_snapshot *s, uint32_t **made,
+static enum vdb_status make_order(const struct vdb_snapshot *s, const uint32_t **made,
                                   struct vdb_error *err)
 {
     struct states_view view;
@@ -104,8 +109,8 @@ static enum vdb_status make_order(const struct vdb_snapshot *s, uint32_t **made,
 enum vdb_status ended_order(const struct vdb_snapshot *s, const uint32_t **order,
                             struct vdb_error *err)
 {
-    uint32_t **place = (uint32_t **)(uintptr_t)&s->ended;
-    uint32_t *ended = __atomic_load_n(place, __ATOMIC_ACQUIRE), *made = NULL;
+    const uint32_t **place = (const uint32_t **)(uintptr_t)&s->ended;
+    const uint32_t *ended = __atomic_load_n(place, __ATOMIC_ACQUIRE), *made = NULL;
     *order = NULL;
     if (!ended) {
         enum vdb_status status = make_order(s, &made, err);
@@ -113,8 +118,8 @@ enum vdb_status ended_order(const struct vdb_snapshot *s, const uint32_t **order
         if (__atomic_compare_exchange_n(place, &ended, made, false, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE))
             ended = made;
-        else if (made != ended_in_order)
-            free(made);
+        else
+            ended_release(made);
     }
     if (ended != ended_in_order) *order = ended;
     return VDB_OK;

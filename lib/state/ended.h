@@ -12,7 +12,10 @@
 #include "vdb.h"
 
 /* Stands in a snapshot's `ended` for the order of numbers. */
-extern uint32_t ended_in_order[];
+extern const uint32_t ended_in_order[];
+
+/* Frees what a snapshot's `ended` is. */
+void ended_release(const uint32_t *ended);
 
 /* *order has for each deleted row of the snapshot when it was deleted or replaced last, as a number
  * that rises with the commits; 0 for those of which nothing is known any more. NULL where nothing

@@ -198,7 +198,9 @@ enum vdb_status rewind_to(const struct vdb_snapshot *from, uint64_t commit,
                           struct vdb_snapshot **past, struct vdb_error *err)
 {
     if (commit == 0)
-        return error_set(err, VDB_NOT_FOUND, "there is no commit 0: the first is commit 1");
+        return error_set(err, VDB_NOT_FOUND,
+                         "commit 0 never was: the oldest that is kept is commit %llu",
+                         (unsigned long long)from->generation->manifest.horizon_commit);
     if (commit > from->commit)
         return error_set(err, VDB_NOT_FOUND, "commit %llu is still to come: the newest is %llu",
                          (unsigned long long)commit, (unsigned long long)from->commit);

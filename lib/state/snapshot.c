@@ -60,7 +60,7 @@ void snapshot_unref(struct vdb_snapshot *snapshot)
     if (!snapshot || __atomic_sub_fetch(&snapshot->refs, 1, __ATOMIC_ACQ_REL) > 0) return;
     liveness_release(&snapshot->dead);
     free(snapshot->deleted_in);
-    if (snapshot->ended != ended_in_order) free(snapshot->ended);
+    ended_release(snapshot->ended);
     names_unref(snapshot->names);
     generation_unref(snapshot->generation);
     free(snapshot);

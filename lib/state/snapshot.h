@@ -31,9 +31,9 @@ struct vdb_snapshot {
     uint64_t log_bytes;   /* of blocks outside the log's extents, and of extents linked to */
     struct names
         *names; /* at `cursor`; of a state gone back to, those of the one it was made from */
-    uint32_t *deleted_in; /* of each part: 1 + what snapshot_live_in counted; 0: not yet */
-    uint32_t *ended;      /* what ended_order told; NULL: nothing yet */
-    struct liveness dead; /* rows from row_count on are, where they are known of */
+    uint32_t *deleted_in;  /* of each part: 1 + what snapshot_live_in counted; 0: not yet */
+    const uint32_t *ended; /* what ended_order told; NULL: nothing yet */
+    struct liveness dead;  /* rows from row_count on are, where they are known of */
 
     /* How the handle was opened. */
     const struct kernels *kernels;

@@ -142,7 +142,7 @@ print(t.strftime("%Y-%m-%dT%H:%M:%S.%f9999+00:00"))' "$time")
             $command never
         refused 1 "a.vdb: no snapshot is called '2026-02-30T00:00:00Z', *" $command 2026-02-30T00:00:00Z
         refused 1 "a.vdb: commit 6 is still to come: the newest is 5" $command 6
-        refused 1 "a.vdb: there is no commit 0: the first is commit 1" $command 0
+        refused 1 "a.vdb: commit 0 never was: the oldest that is kept is commit 1" $command 0
         refused 2 "*: '' is no snapshot, *" $command ''
     done
     vdb-snap a.vdb rm first last
