@@ -123,8 +123,9 @@ enum vdb_index_kind {
 /* What guides a walk, or the scan of an inverted file's lists, in place of the stored vectors.
  * Answers' distances are exact with all. */
 enum vdb_codes {
-    VDB_CODES_AUTO = 0, /* of graphs, what needs the least work on a sample of the rows; of inverted
-                           files, what suits their dimensions */
+    VDB_CODES_AUTO = 0, /* of graphs, what needs the least work on a sample of the rows, or none
+                           where 8 bits do not tell what is near; of inverted files, what suits
+                           their dimensions */
     VDB_CODES_NONE = 1, /* of graphs alone, which this and the next ask for under VDB_INDEX_AUTO:
                            no copy, the stored vectors themselves */
     VDB_CODES_I8 = 2,   /* 8 bits a dimension, one grid for all rows */

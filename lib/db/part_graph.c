@@ -101,8 +101,7 @@ static enum vdb_status build(struct part_graph *x, uint32_t dimension, const str
         .edges = x->edges,
         .pivots = x->pivots,
         .pivot_count = h->pivot_count,
-        .walk_dimension =
-            x->source->manifest->metric == VDB_METRIC_IP || x->by_vectors ? 0 : dimension,
+        .walk_dimension = x->source->manifest->metric == VDB_METRIC_IP ? 0 : dimension,
     };
     if (b->index == VDB_INDEX_HNSW) return build_hnsw(x, &params, err);
     params.groups = x->groups;

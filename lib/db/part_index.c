@@ -28,9 +28,9 @@
  * left. */
 #define RECALL_MIN 0.9
 #define MISSED     4.0 /* times as dear is a recall that is not reached */
-/* Where codes find less than this and a stored vector is as short as theirs, graphs are built on
- * the vectors: they are more exact, and measuring them takes little longer. Longer vectors are,
- * where there is no other way: below RECALL_MIN. */
+/* Where codes find less than this share of the near rows, and a stored vector is as short as they
+ * are, graphs are built on the vectors, and the truth of calibrations is sought by them: measuring
+ * them takes little longer. Longer vectors serve where there is no other way: below RECALL_MIN. */
 #define EXACT_MIN  0.99
 #define CACHE_LINE 64
 /* From such an intrinsic dimension on, in thousandths, walks look at every row: no graph is built
@@ -76,8 +76,7 @@ struct indexer {
     struct part_source source;
     const struct part *base; /* whose graph is built on; NULL: the rows get a new one */
     struct part_codes eight; /* 8-bit codes, which both are built on */
-    bool coarse;             /* they do not tell well who is near whom */
-    bool by_vectors;         /* a graph is better built on the vectors */
+    bool coarse;             /* they do not tell well who is near whom: better ask the vectors */
     uint32_t dimension;      /* intrinsic, in thousandths */
     int32_t hubness;
     struct part_graph graph;
@@ -217,8 +216,7 @@ static enum vdb_status code_rows(struct indexer *x, struct vdb_error *err)
     if (!status && !fits && !coded) {
         double recall = 1;
         status = choose_grid(x, &quantizer, &recall, err);
-        x->coarse = recall < RECALL_MIN;
-        x->by_vectors = x->coarse || (recall < EXACT_MIN && x->source.stride <= CACHE_LINE);
+        x->coarse = recall < (x->source.stride <= CACHE_LINE ? EXACT_MIN : RECALL_MIN);
     }
     if (status) return status;
     return part_codes_make(&x->source, CODES_8, &quantizer, x->base ? &x->base->codes : NULL,
@@ -293,8 +291,8 @@ static enum vdb_status build(struct indexer *x, bool graph, bool ivf, struct vdb
     enum vdb_status status = VDB_OK;
     if (ivf) status = part_ivf_make(&x->source, &x->eight, x->dimension, &x->ivf, err);
     if (!status && graph)
-        status = part_graph_make(&x->source, &x->eight, x->by_vectors, x->dimension, x->base,
-                                 &x->graph, err);
+        status = part_graph_make(&x->source, &x->eight, x->coarse, x->dimension, x->base, &x->graph,
+                                 err);
     return status ? status : measure(x, graph, ivf, err);
 }
 

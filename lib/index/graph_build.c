@@ -108,6 +108,8 @@ enum vdb_status builder_check_params(struct graph_params *params, const struct c
     if (params->alpha_milli < 1000 || params->alpha_milli > ALPHA_MAX)
         return error_set(err, VDB_INVALID, "alpha %u/1000 is not in 1 to %d/1000",
                          params->alpha_milli, ALPHA_MAX);
+    if (codes->kind == CODES_VECTORS && codes->metric == VDB_METRIC_IP)
+        return error_set(err, VDB_INVALID, "under ip a graph is built on codes");
     if (codes->rows > GRAPH_ROWS_MAX)
         return error_set(err, VDB_LIMIT, "a graph has at most %u rows", GRAPH_ROWS_MAX);
     if (params->base && !merge_base_serves(params, codes))

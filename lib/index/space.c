@@ -6,7 +6,8 @@
 
 #include "vector/vtype.h"
 
-/* What the metric orders by, under cosine twice that: of a query whose length is 1. */
+/* What the metric orders by, under cosine twice that. A row's floats are not quite of length 1: by
+ * the length that they have, no row is nearer to it than itself. */
 static float vector_distance(const struct space *space, const struct probe *probe, uint32_t row)
 {
     const struct codes *codes = space->codes;
@@ -18,7 +19,7 @@ static float vector_distance(const struct space *space, const struct probe *prob
     } else {
         x = -k->dot[codes->type](vector, probe->vector, codes->dim);
         if (codes->metric == VDB_METRIC_COSINE)
-            x = 2 + 2 * x / sqrt(k->sumsq[codes->type](vector, codes->dim));
+            x = 1 + probe->square + 2 * x / sqrt(k->sumsq[codes->type](vector, codes->dim));
     }
     return (float)x;
 }
@@ -31,7 +32,8 @@ void space_probe_vector(const struct space *space, uint32_t row, struct probe *p
     probe->vector = x;
     if (codes->metric != VDB_METRIC_COSINE) return;
     double length = sqrt(space->kernels->sumsq[VDB_TYPE_F32](x, codes->dim));
-    for (uint32_t i = 0; i < codes->dim; i++) x[i] = (float)(x[i] / length);
+    for (uint32_t i = 0; i < codes->dim && length > 0; i++) x[i] = (float)(x[i] / length);
+    probe->square = space->kernels->sumsq[VDB_TYPE_F32](x, codes->dim);
 }
 
 static void measure_eight(const struct space *space, const struct probe *probe,

@@ -46,6 +46,7 @@ struct probe {
     int exact;     /* SPACE_L2: the query is what its codes stand for */
     struct kernel_query4 four; /* SPACE_FOUR */
     const float *vector;       /* SPACE_VECTORS; of a row it lies where `query` does */
+    double square;             /* under cosine, of its length: near 1 */
     double unit, offset; /* what the metric orders by is near unit * distance + offset, but for
                             SPACE_FOUR and SPACE_VECTORS: unit * the float */
 };

@@ -528,6 +528,7 @@ enum vdb_status walk_prepare(struct walk *walk, const struct codes *codes,
     case CODES_VECTORS:
         space_init(&walk->space, codes, kernels, SPACE_VECTORS);
         probe->vector = query;
+        probe->square = 1;
         probe->exact = 0;
         probe->unit = codes->metric == VDB_METRIC_COSINE ? 0.5 : 1;
         return VDB_OK;

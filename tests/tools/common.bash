@@ -76,10 +76,10 @@ writes_unnamed() {
     ls -l "/proc/$1/fd" | grep -E '\(deleted\)|\.new-'
 }
 
-# until_true COMMAND...: waits for it, ten seconds at most.
+# until_true COMMAND...: waits for it, half a minute at most.
 until_true() {
     local i
-    for i in $(seq 200); do
+    for i in $(seq 600); do
         "$@" >/dev/null 2>&1 && return 0
         sleep 0.05
     done

@@ -106,6 +106,29 @@ static void rows_by_rows(void **state)
         }
 }
 
+/* Rounded to floats, the length of a row is not quite 1. */
+static void cosine_of_a_row_and_itself(void **state)
+{
+    (void)state;
+    struct points points;
+    uint8_t *memory;
+    dense_places(&points, 500, 3);
+    struct codes codes = stored(&points, VDB_TYPE_F32, VDB_METRIC_COSINE, &memory);
+    struct space space;
+    space_init(&space, &codes, kernels_best(), SPACE_VECTORS);
+    struct probe probe = {.query = aligned_alloc(64, space_probe_bytes(&codes))};
+    assert_non_null(probe.query);
+    for (uint32_t row = 0; row < 500; row++) {
+        uint32_t distances[1 + 3];
+        space_probe_row(&space, row, &probe);
+        space_measure(&space, &probe, &row, 1, distances);
+        assert_true(fabs(space_distance(&space, distances[0])) < 1e-14);
+    }
+    free(probe.query);
+    free(memory);
+    points_release(&points);
+}
+
 /* The integers of floats only order as these do. */
 static void alpha_times_a_distance(void **state)
 {
@@ -182,6 +205,21 @@ static void what_walks_find_in_dense_places(void **state)
     struct graph graph = points.graph;
     graph.pivot_codes = graph.pivot_norms = NULL;
     assert_true(recall_of(&points, &codes, &graph) > 0.97);
+    free(memory);
+    points_release(&points);
+}
+
+static void inner_products_are_built_on_codes(void **state)
+{
+    (void)state;
+    struct points points;
+    uint8_t *memory;
+    struct graph_params params = {.threads = 1};
+    uint32_t edges[40 * 64], pivots[40];
+    dense_places(&points, 40, 1);
+    struct codes codes = stored(&points, VDB_TYPE_F32, VDB_METRIC_IP, &memory);
+    assert_int_equal(graph_build(&codes, kernels_best(), &params, edges, pivots, NULL),
+                     VDB_INVALID);
     free(memory);
     points_release(&points);
 }
@@ -279,13 +317,45 @@ static void an_index_of_dense_places(void **state)
     points_release(&points);
 }
 
+static void codes_by_name_stay(void **state)
+{
+    (void)state;
+    static const enum vdb_codes codes[] = {VDB_CODES_I8, VDB_CODES_I4, VDB_CODES_AUTO};
+    static const enum vdb_index_kind kinds[] = {VDB_INDEX_GRAPH, VDB_INDEX_GRAPH, VDB_INDEX_HNSW};
+    static const enum vdb_codes expected_codes[] = {VDB_CODES_I8, VDB_CODES_I4, VDB_CODES_I8};
+    struct points points;
+    dense_places(&points, ROWS / 2, 1);
+    for (int i = 0; i < 3; i++) {
+        struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+        struct vdb_part_info part;
+        options.dim = DIM;
+        options.index = kinds[i];
+        options.codes = codes[i];
+        struct vdb *db = store_create("x.vdb", options);
+        add(db, &points, 0, ROWS / 2);
+        maintain(db, 2);
+        const struct vdb_snapshot *s = store_snapshot(db);
+        assert_int_equal(vdb_part_info(s, 0, &part), VDB_OK);
+        assert_int_equal(part.kind, kinds[i]);
+        assert_int_equal(part.codes, expected_codes[i]);
+        vdb_snapshot_close(s);
+        vdb_close(db);
+        assert_int_equal(store_check("x.vdb", 1, NULL), 0);
+        assert_int_equal(remove(store_path("x.vdb")), 0);
+    }
+    points_release(&points);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_by_rows),
+        cmocka_unit_test(cosine_of_a_row_and_itself),
         cmocka_unit_test(alpha_times_a_distance),
         cmocka_unit_test(equal_vectors),
         cmocka_unit_test(what_walks_find_in_dense_places),
+        cmocka_unit_test(inner_products_are_built_on_codes),
+        cmocka_unit_test_setup_teardown(codes_by_name_stay, store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(an_index_of_dense_places, store_setup, store_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
