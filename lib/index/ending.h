@@ -38,7 +38,7 @@ void ending_begin(struct ending *ending);
  * rows that it will have no use for may leave the pool, and are not let in any more. */
 bool ending_reached(struct ending *ending, const struct space *space, struct pool *pool);
 
-/* A row that was let into the pool, and one that is expanded. */
+/* A row that is to be let into the pool, and one that is expanded. */
 static inline void ending_met(struct ending *ending, uint64_t key)
 {
     const struct walk_filter *filter = ending->filter;

@@ -19,7 +19,7 @@
 #define ROUNDS      3 /* walks that a search may take, each of which enters by other pivots */
 #define ENTRIES_MAX (5 * ENTRIES)
 #define LEADERS     8 /* groups of pivots, of the nearest leaders, that it looks into */
-#define SOON        3 /* an entry so near to the next one is about to be expanded: edges are fetched */
+#define SOON        3 /* the edges of rows nearer than the entry so far behind the next are fetched */
 #define PIVOTS      64 /* measured in one go */
 #define AHEAD       2  /* likewise those of so many entries behind the one that is expanded */
 
@@ -251,13 +251,20 @@ static void measure(struct walk *walk, const struct space *space, const struct g
                                .ahead = walk->met + ahead.begin,
                                .ahead_count = ahead.count};
     struct pool *pool = &walk->pool;
+    struct pool_batch batch;
+    uint32_t soon = pool->next + SOON;
+    uint64_t near = soon < pool->count ? pool->keys[soon] : UINT64_MAX;
+    batch.count = 0;
     space_measure_list(space, probe, &list, walk->distances);
     for (uint32_t i = 0; i < present.count; i++) {
         uint64_t key = pool_key(distances[i], rows[i]);
         if (key >= pool->limit) continue;
+        if (key < near) edges_prefetch(graph, rows[i]);
         ending_met(ending, key);
-        if (pool_insert(pool, key) < pool->next + SOON) edges_prefetch(graph, rows[i]);
+        pool_batch_add(&batch, key);
+        if (batch.count == POOL_BATCH) pool_insert_batch(pool, &batch);
     }
+    pool_insert_batch(pool, &batch);
 }
 
 static void enter_by(struct walk *walk, struct front *front, uint64_t key, uint32_t rows,
