@@ -344,9 +344,9 @@ VDB_API enum vdb_status vdb_part_calibration(const struct vdb_snapshot *snapshot
                                              uint32_t index, struct vdb_calibration_point *point);
 
 /* The effort that a search for `k` at this `recall` takes in the part: the `ef` that would do the
- * same. 0 where there is none: the part is flat. `recall` is above 0 to 1, or 0 for the usual
- * 0.95; `k` is at least 1. Errors: VDB_INVALID; VDB_NOT_FOUND where there is no such part. Either
- * leaves *effort alone. */
+ * same. 0 where rows are compared one by one: the part is flat, or an inverted file whose codes do
+ * not tell what is near. `recall` is above 0 to 1, or 0 for the usual 0.95; `k` is at least 1.
+ * Errors: VDB_INVALID; VDB_NOT_FOUND where there is no such part. Either leaves *effort alone. */
 VDB_API enum vdb_status vdb_part_effort(const struct vdb_snapshot *snapshot, uint32_t part,
                                         uint32_t k, double recall, uint32_t *effort);
 

@@ -84,14 +84,6 @@ static double code_share(const struct stat_tool *tool, const struct vdb_part_inf
 #define USUAL_K      10 /* as vdb-search has them without options */
 #define USUAL_RECALL 0.95
 
-/* 0 where the part is flat. */
-static uint32_t usual_effort(const struct stat_tool *tool, uint32_t part)
-{
-    uint32_t effort = 0;
-    vdb_part_effort(tool->snapshot, part, USUAL_K, USUAL_RECALL, &effort);
-    return effort;
-}
-
 /* "-" for 0, which stands for a time that was not recorded. */
 static const char *time_text(int64_t us, char text[WHEN_TEXT_SIZE])
 {
@@ -133,6 +125,17 @@ static const char *cost_text(double nanoseconds, const char *unknown, char text[
     return text;
 }
 
+/* `none` where searches compare all rows of the part. */
+static const char *effort_text(const struct stat_tool *tool, uint32_t part, const char *none,
+                               char text[COST_ROOM])
+{
+    uint32_t effort = 0;
+    vdb_part_effort(tool->snapshot, part, USUAL_K, USUAL_RECALL, &effort);
+    if (effort == 0) return none;
+    snprintf(text, COST_ROOM, "%" PRIu32, effort);
+    return text;
+}
+
 /* Something is known of why the part has its index. */
 static bool has_why(const struct vdb_part_info *part)
 {
@@ -170,9 +173,9 @@ static void print_part_text(const struct stat_tool *tool, uint32_t number,
         printf("calibration\t%" PRIu32 "\t%" PRIu32 "\t%" PRIu32 "\t%.4f\t%.4f\t%.4f\t%s\n", number,
                point.k, point.effort, point.recall, point.p5, point.zero,
                cost_text(point.cost, "-", cost));
-    if (usual_effort(tool, number))
-        printf("effort\t%" PRIu32 "\t%d\t%.2f\t%" PRIu32 "\n", number, USUAL_K, USUAL_RECALL,
-               usual_effort(tool, number));
+    if (part->kind != VDB_INDEX_FLAT)
+        printf("effort\t%" PRIu32 "\t%d\t%.2f\t%s\n", number, USUAL_K, USUAL_RECALL,
+               effort_text(tool, number, "-", cost));
 }
 
 static void print_policy_text(const struct vdb_info *info)
@@ -313,6 +316,7 @@ static void print_lists_json(const struct vdb_part_info *part)
 static void print_part_json(const struct stat_tool *tool, uint32_t number,
                             const struct vdb_part_info *part)
 {
+    char text[COST_ROOM];
     printf("{\"kind\":\"%s\",\"row_begin\":%" PRIu64 ",\"row_end\":%" PRIu64 ",\"rows\":%" PRIu64
            ",\"bytes\":%" PRIu64,
            kind_name(part->kind), part->row_begin, part->row_end, part->row_end - part->row_begin,
@@ -333,8 +337,8 @@ static void print_part_json(const struct stat_tool *tool, uint32_t number,
                codes_name(part->codes), part->row_code_bytes, code_share(tool, part),
                part->rotated ? "true" : "false");
     if (has_why(part)) print_why_json(part);
-    if (usual_effort(tool, number)) {
-        printf(",\"effort\":%" PRIu32, usual_effort(tool, number));
+    if (part->kind != VDB_INDEX_FLAT) {
+        printf(",\"effort\":%s", effort_text(tool, number, "null", text));
         print_calibration_json(tool, number);
     }
     printf(",\"codes_are_vectors\":%s}", part->codes_are_vectors ? "true" : "false");

@@ -307,6 +307,21 @@ uint32_t calibration_effort(const struct calibration *calibration, uint32_t k, d
     return round_up(effort);
 }
 
+static bool comes_to(const struct calibration_curve *curve, double recall)
+{
+    return curve->points[curve->point_count - 1].recall >= recall * CALIBRATION_RECALL_ONE;
+}
+
+bool calibration_reaches(const struct calibration *calibration, uint32_t k, double recall)
+{
+    const struct calibration_curve *curves = calibration->curves;
+    uint32_t above = curve_above(calibration, k), count = calibration->curve_count;
+    if (count == 0) return true;
+    if (above == count) return comes_to(&curves[count - 1], recall);
+    if (above && curves[above].k > k && !comes_to(&curves[above - 1], recall)) return false;
+    return comes_to(&curves[above], recall);
+}
+
 /* 0 beyond the last point. What a search does grows about as its effort. */
 static uint32_t cost_on(const struct calibration_curve *curve, double growth, double recall)
 {

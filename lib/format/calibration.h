@@ -4,6 +4,7 @@
 #ifndef VDB_FORMAT_CALIBRATION_H
 #define VDB_FORMAT_CALIBRATION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,6 +71,10 @@ double calibration_growth(const struct calibration *calibration);
  * must shrink, to four times the last one at most; beyond the last curve's k it grows as k does.
  * `k` is at least 1. */
 uint32_t calibration_effort(const struct calibration *calibration, uint32_t k, double recall);
+
+/* Whether the curves that tell the effort for `k` come to such a recall, or nothing was measured.
+ */
+bool calibration_reaches(const struct calibration *calibration, uint32_t k, double recall);
 
 /* The nanoseconds that a search with that effort is estimated to take, between what was measured by
  * interpolation; 0 where nothing was measured, and where that recall was not reached or k is beyond

@@ -284,7 +284,7 @@ enum vdb_status part_search(struct part_search *s, const struct part *part, stru
                        .seen = wanted_in(s, part),
                        .effort = s->options->ef};
     if (e.effort == 0) e.effort = part_effort(part, s->k, s->options->recall);
-    if (scan_is_cheaper(s, part, &e)) return scan_seen(s, part, &e, query, err);
+    if (e.effort == 0 || scan_is_cheaper(s, part, &e)) return scan_seen(s, part, &e, query, err);
     const float *values = values_of(s, query);
     enum vdb_status status = walk_prepare(s->walk, &part->codes, s->s->kernels, values, err);
     bool measured = part->codes.code == part->vectors && walk_is_exact(s->walk);

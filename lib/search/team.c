@@ -45,7 +45,7 @@ static uint64_t cost_of(const struct part *part, const struct vdb_search_options
     if (part->entry->kind == DISK_PART_FLAT || options->exact) return scan;
     bool usual = options->ef || options->recall == 0;
     cost = calibration_cost(&part->calibration, k, usual ? USUAL_RECALL : options->recall);
-    if (options->ef) cost = cost * options->ef / part_effort(part, k, USUAL_RECALL);
+    if (options->ef && cost) cost = cost * options->ef / part_effort(part, k, USUAL_RECALL);
     return cost && cost < scan ? cost : scan;
 }
 

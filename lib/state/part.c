@@ -13,7 +13,8 @@
 #include "vector/vtype.h"
 
 #define RECALL_DEFAULT 0.95
-#define EFFORT_DEFAULT 64 /* where there is no calibration */
+#define REACHED        0.9 /* of the near rows, by an index that is worth its name */
+#define EFFORT_DEFAULT 64  /* where there is no calibration */
 
 struct opener { /* what every step needs */
     const struct manifest *manifest;
@@ -208,6 +209,14 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
     return status;
 }
 
+/* Lists are read further until nothing more is found: where a curve ends below this and below what
+ * is wanted, codes do not tell what is near, and no effort helps. */
+static bool lists_fall_short(const struct part *part, uint32_t k, double recall)
+{
+    if (part->entry->kind != DISK_PART_IVF) return false;
+    return !calibration_reaches(&part->calibration, k, recall < REACHED ? recall : REACHED);
+}
+
 uint64_t part_cost(const struct part *part, uint32_t k, double recall)
 {
     if (part->entry->kind == DISK_PART_FLAT) return 0;
@@ -217,7 +226,8 @@ uint64_t part_cost(const struct part *part, uint32_t k, double recall)
 uint32_t part_effort(const struct part *part, uint32_t k, double recall)
 {
     if (part->entry->kind == DISK_PART_FLAT) return 0;
-    uint32_t effort =
-        calibration_effort(&part->calibration, k, recall > 0 ? recall : RECALL_DEFAULT);
+    if (!(recall > 0)) recall = RECALL_DEFAULT;
+    if (lists_fall_short(part, k, recall)) return 0;
+    uint32_t effort = calibration_effort(&part->calibration, k, recall);
     return effort ? effort : EFFORT_DEFAULT;
 }

@@ -39,7 +39,8 @@ enum vdb_status part_open(const struct manifest *manifest, uint32_t index, const
                           uint64_t file_len, struct part *out, struct vdb_error *err);
 
 /* The effort of a search of the part's index for a recall@k of `recall`, above 0 to 1, or 0 for the
- * usual 0.95: what its calibration says, or where it has none, 64. 0 where the part is flat. */
+ * usual 0.95: what its calibration says, or where it has none, 64. 0 where the part is flat, and
+ * where its lists do not come to such a recall with any: all rows are to be compared. */
 uint32_t part_effort(const struct part *part, uint32_t k, double recall);
 
 /* What that search costs, in nanoseconds by counts (index/cost.h); 0 where the part is flat or

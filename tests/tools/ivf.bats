@@ -174,6 +174,20 @@ assert worst <= step * 0.5001, (worst, step)
 END
 }
 
+@test "lists that cannot tell what is near: a recall is kept by comparing all rows, an effort is not" {
+    awk 'BEGIN { srand(3); for (i = 0; i < 3000; i++)
+        printf "%.5f,%.5f\n", i % 4 * 97 + rand() / 20, i % 4 * i % 4 * 31 + rand() / 20 }' >places.csv
+    head -n 50 places.csv >asked.csv
+    vdb-add -q --create --index ivf x.vdb places.csv
+    [ "$(parts x.vdb)" = "ivf 3000" ]
+    [ "$(vdb-stat x.vdb | awk '$1 == "effort" {print $5}')" = - ]
+    [[ $(vdb-stat --json x.vdb) == *'"effort":null,"calibration":[{"k":1,'* ]]
+    vdb-search -k 10 --exact x.vdb asked.csv >exact
+    vdb-search -k 10 x.vdb asked.csv | cmp - exact
+    vdb-search -k 10 --ef 3 x.vdb asked.csv >found
+    ! cmp -s found exact
+}
+
 @test "centroids taken in come out within half a step of the grid, and go around unchanged" {
     for of in l2:f32 cosine:i8 ip:f32 l2:i8; do
         metric=${of%:*} type=${of#*:}

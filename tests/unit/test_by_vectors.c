@@ -21,18 +21,23 @@
 #include "store_fixture.h"
 #include "vector/vtype.h"
 
-enum { DIM = 3, ROWS = 6000, PLACES = 60 };
+enum { DIM = 3, ROWS = 6000, PLACES = 60, FEW = 3 };
 
 /* Degrees on a globe, and some hundredths of one about each place. */
-static void dense_places(struct points *points, uint32_t rows, uint64_t seed)
+static void places(struct points *points, uint32_t rows, uint32_t count, uint64_t seed)
 {
     points_init(points, rows, DIM);
     for (uint32_t row = 0; row < rows; row++) {
-        uint64_t place = row % PLACES + 1, own = seed * 1000003 + row;
+        uint64_t place = row % count + 1, own = seed * 1000003 + row;
         for (uint32_t i = 0; i < DIM; i++)
             points->x[(size_t)row * DIM + i] =
                 (float)(340 * random_unit(&place) - 170 + 0.05 * random_normal(&own));
     }
+}
+
+static void dense_places(struct points *points, uint32_t rows, uint64_t seed)
+{
+    places(points, rows, PLACES, seed);
 }
 
 /* The rows as they are stored, and as codes to build on. */
@@ -346,6 +351,46 @@ static void codes_by_name_stay(void **state)
     points_release(&points);
 }
 
+/* Lists by name are there for searches with an effort; a recall that none comes to is kept by
+ * comparing all rows, in two parts of one search as well. */
+static void lists_that_fall_short(void **state)
+{
+    (void)state;
+    struct points points;
+    struct vdb_create_options options = VDB_CREATE_OPTIONS_INIT;
+    struct vdb_maintain_options maintain_options = VDB_MAINTAIN_OPTIONS_INIT;
+    struct vdb_error err;
+    struct vdb_hit hits[10];
+    options.dim = DIM;
+    options.index = VDB_INDEX_IVF;
+    places(&points, ROWS, FEW, 1);
+    struct vdb *db = store_create("x.vdb", options);
+    for (uint32_t i = 0; i < 2; i++) {
+        add(db, &points, i ? ROWS * 3 / 5 : 0, i ? ROWS : ROWS * 3 / 5);
+        must(vdb_maintain(db, &maintain_options, &err), &err);
+    }
+    const struct vdb_snapshot *s = store_snapshot(db);
+    assert_int_equal(s->generation->manifest.part_count, 2);
+    for (uint32_t part = 0; part < 2; part++) {
+        uint32_t effort = 9;
+        assert_int_equal(s->generation->parts[part].entry->kind, DISK_PART_IVF);
+        assert_int_equal(vdb_part_effort(s, part, 10, 0.95, &effort), VDB_OK);
+        assert_int_equal(effort, 0);
+        assert_int_equal(vdb_part_effort(s, part, 10, 0.01, &effort), VDB_OK);
+        assert_int_not_equal(effort, 0);
+    }
+    assert_true(search_recall(db, &points) >= 1);
+    struct vdb_search_options search = VDB_SEARCH_OPTIONS_INIT;
+    uint32_t found;
+    search.ef = 5;
+    search.threads = 2;
+    must(vdb_search(s, points.x, 1, &search, hits, &found, &err), &err);
+    assert_int_equal(found, 10);
+    vdb_snapshot_close(s);
+    vdb_close(db);
+    points_release(&points);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -356,6 +401,7 @@ int main(void)
         cmocka_unit_test(what_walks_find_in_dense_places),
         cmocka_unit_test(inner_products_are_built_on_codes),
         cmocka_unit_test_setup_teardown(codes_by_name_stay, store_setup, store_teardown),
+        cmocka_unit_test_setup_teardown(lists_that_fall_short, store_setup, store_teardown),
         cmocka_unit_test_setup_teardown(an_index_of_dense_places, store_setup, store_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
