@@ -45,6 +45,7 @@ struct quality_rows part_source_rows(struct part_source *source)
     return (struct quality_rows){
         .rows = source->build->count,
         .dim = source->manifest->dim,
+        .stride = source->stride,
         .metric = source->manifest->metric,
         .row_fn = part_source_row,
         .context = source,

@@ -180,6 +180,19 @@ static enum vdb_status make_codes(struct part_graph *x, enum codes_kind kind,
     return status;
 }
 
+/* Measures how far the estimates of the codes are off. */
+static enum vdb_status measure_margin(struct part_graph *x, struct graph_trial *trial,
+                                      struct vdb_error *err)
+{
+    struct quality_rows rows = part_source_rows(x->source);
+    struct part_codes *used = trial->used;
+    enum vdb_status status = finish_graph(x, &used->view, err);
+    if (!status && !trial->exact) status = margin_measure(&rows, &x->view, &used->view, err);
+    used->header.bias = used->view.bias;
+    used->header.error = used->view.error;
+    return status;
+}
+
 /* Measures walks on the codes. */
 static enum vdb_status try_codes(struct part_graph *x, struct calibrator *calibrator,
                                  enum calibrate_depth depth, struct graph_trial *trial,
@@ -235,8 +248,10 @@ static enum vdb_status choose_codes(struct part_graph *x, struct graph_trial tri
     enum codes_kind kind = codes_kind_of(x, &rival);
     *best = &trials[0];
     enum vdb_status status = make_codes(x, kind, NULL, &trials[0], err);
+    if (!status) status = measure_margin(x, &trials[0], err);
     if (!status && rival) {
         status = make_codes(x, CODES_4, NULL, &trials[1], err);
+        if (!status) status = measure_margin(x, &trials[1], err);
         for (int i = 0; i < 2 && !status; i++)
             status = try_codes(x, calibrator, CALIBRATE_ROUGH, &trials[i], err);
         if (!status && cost_of(&trials[1].calibration) <= cost_of(&trials[0].calibration))
@@ -319,17 +334,6 @@ void part_graph_forget(struct part_graph *x)
         x->trials[i] = (struct graph_trial){0};
     }
     x->best = NULL;
-}
-
-enum vdb_status part_graph_margin(struct part_graph *x, struct vdb_error *err)
-{
-    struct quality_rows rows = part_source_rows(x->source);
-    struct part_codes *used = x->best->used;
-    enum vdb_status status = finish_graph(x, &used->view, err);
-    if (!status && !x->best->exact) status = margin_measure(&rows, &x->view, &used->view, err);
-    used->header.bias = used->view.bias;
-    used->header.error = used->view.error;
-    return status;
 }
 
 /* Where the calibration did not reach as far, longer walks decide. */

@@ -47,8 +47,8 @@ void part_graph_release(struct part_graph *graph);
 /* What the graph was built on. */
 const struct codes *part_graph_joined_by(const struct part_graph *graph);
 
-/* Chooses the codes that walks do best with: graph->best, and what recall they have. The calibrator
- * was opened with graph->view and graph->edges. */
+/* Chooses the codes that walks do best with: graph->best, how far their estimates are off, and what
+ * recall they have. The calibrator was opened with graph->view and graph->edges. */
 enum vdb_status part_graph_measure(struct part_graph *graph, struct calibrator *calibrator,
                                    struct vdb_error *err);
 
@@ -67,9 +67,6 @@ enum vdb_status part_graph_spot_check(struct part_graph *graph, struct calibrato
 
 /* Undoes keeping and measuring; the graph stays. */
 void part_graph_forget(struct part_graph *graph);
-
-/* Measures how far the estimates of these codes are off; the calibrator is closed by now. */
-enum vdb_status part_graph_margin(struct part_graph *graph, struct vdb_error *err);
 
 /* The share of the nearest rows that walks find, looked at more closely where it seems less than
  * `enough`. */

@@ -254,8 +254,7 @@ static enum vdb_status write_calibration(const struct indexer *x, struct calibra
 
 static enum vdb_status write_graph(struct indexer *x, struct manifest *m, struct vdb_error *err)
 {
-    enum vdb_status status = part_graph_margin(&x->graph, err);
-    if (!status) status = part_graph_write(&x->graph, m, err);
+    enum vdb_status status = part_graph_write(&x->graph, m, err);
     return status ? status : write_calibration(x, &x->graph.best->calibration, m, err);
 }
 

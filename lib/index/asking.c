@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/par.h"
 #include "index/cost.h"
+#include "index/margin.h"
 
 #define KS_ROUGH     2 /* of KS_MEASURED, where few queries are asked */
 #define CHUNK        8
@@ -81,6 +82,31 @@ static void note_cost(struct query *q, uint32_t a, uint64_t cost)
     q->cost[a] = (double)cost;
 }
 
+/* What a search answered, nearest estimates first. */
+struct answer {
+    const struct candidate *candidates;
+    uint32_t count, keep; /* how many there are, and how many of them count at most */
+};
+
+/* What a search spends on stored vectors: those of the k nearest by estimates, and of the others
+ * whose rows may be as near as the k-th; none where nothing is left to decide. */
+static uint64_t cost_of_deciding(const struct calibrator *m, const struct walk *walk,
+                                 const struct codes *codes, uint32_t query, uint32_t a,
+                                 const struct answer *answer)
+{
+    uint32_t k = KS_MEASURED[a], n = 0;
+    double reach = m->queries[query].reach[a];
+    if (m->rerank(k, m->effort) == k) return 0;
+    if (m->rows.metric == VDB_METRIC_COSINE) reach /= 2; /* of unit vectors */
+    double most = margin_reach(codes, reach);
+    for (uint32_t i = 0; i < answer->count && n < answer->keep; i++) {
+        const struct candidate *candidate = &answer->candidates[i];
+        if (n >= k && walk_estimate(walk, candidate->distance) > most) break;
+        n += !bit_is_set(m->gone, candidate->row);
+    }
+    return cost_vectors(n, m->rows.stride);
+}
+
 /* What searches with this effort for KS_MEASURED[a] would answer, and for those of the next ones
  * for which walks are the same, held against the truth. Returns through *a which is next. */
 static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, uint32_t query,
@@ -111,7 +137,9 @@ static enum vdb_status walk_for(const struct calibrator *m, struct scratch *s, u
     for (; !status && *a < end; ++*a) {
         uint32_t k = KS_MEASURED[*a];
         if (q->hits[*a] < k) q->hits[*a] = hits[*a] < k ? hits[*a] : k;
-        note_cost(q, *a, cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work));
+        struct answer answer = {candidates, count, keep[*a]};
+        uint64_t deciding = cost_of_deciding(m, s->walk, m->codes, query, *a, &answer);
+        note_cost(q, *a, cost_entry(m->codes, m->graph) + cost_walks(m->codes, &work) + deciding);
     }
     return status;
 }
@@ -143,14 +171,15 @@ static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, 
         .keep = kept + QUERIES_NEAR,
     };
     const struct candidate *candidates;
+    uint32_t left = kept;
     const float *values = m->values + (size_t)query * m->rows.dim;
     struct ivf_work before = ivf_work_done(s->probe), work;
     enum vdb_status status =
         ivf_search(s->probe, s->walk, m->ivf, values, &effort, &candidates, &count, NULL);
-    for (uint32_t i = 0; !status && i < count && kept > 0; i++) {
+    for (uint32_t i = 0; !status && i < count && left > 0; i++) {
         uint8_t place;
         if (bit_is_set(m->gone, candidates[i].row)) continue;
-        kept--;
+        left--;
         status = calibrator_place(m, query, candidates[i].row, s->x, &place);
         hits += place <= a;
     }
@@ -160,7 +189,9 @@ static enum vdb_status probe_for(const struct calibrator *m, struct scratch *s, 
     work.probed -= before.probed;
     work.scanned -= before.scanned;
     work.survived -= before.survived;
-    note_cost(q, a, cost_lists(m->ivf) + cost_probes(m->ivf, &work));
+    struct answer answer = {candidates, count, kept};
+    uint64_t deciding = cost_of_deciding(m, s->walk, &m->ivf->codes, query, a, &answer);
+    note_cost(q, a, cost_lists(m->ivf) + cost_probes(m->ivf, &work) + deciding);
     return status;
 }
 

@@ -12,8 +12,8 @@
 #include "vdb.h"
 
 /* How many of a walk's candidates, nearest codes first, a search for the k nearest with effort `ef`
- * keeps at least, for the stored vectors to decide between. At least k; it never keeps fewer than
- * ef. */
+ * keeps at least, for the stored vectors to decide between: k where nothing is left to decide, as
+ * codes are the vectors, else more. It never keeps fewer than ef. */
 typedef uint32_t (*calibrate_rerank_fn)(uint32_t k, uint32_t ef);
 
 /* What measuring needs: queries, which are rows, the rows nearest to them, and a graph without

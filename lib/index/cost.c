@@ -3,7 +3,7 @@
 #include "index/cost.h"
 
 /* In hundredths of a nanosecond. */
-#define EXPANSION     7000 /* to read a list, and to wait for it */
+#define EXPANSION     9000 /* to read a list, and to wait for it */
 #define MEASURED      1100 /* to meet a row, keep it or not, and wait for its code */
 #define LINE          280  /* each line of a code that lies anywhere */
 #define LINE_IN_ROW   60   /* and of one that the processor's streams fetch */
@@ -22,6 +22,8 @@
 #define PCA_LINE      80
 #define VECTOR        400
 #define VECTOR_BYTE   6
+#define DECIDED       2500 /* to wait for a vector that only this query wants, */
+#define DECIDED_LINE  1300 /* on pages of which few are known to the processor */
 
 uint32_t cost_lines(const struct codes *codes)
 {
@@ -71,6 +73,11 @@ uint64_t cost_lists(const struct ivf *ivf)
     uint64_t lists = h->list_count * (LIST + LIST_DIM * (uint64_t)h->dim / 100);
     uint64_t transform = ivf->view.matrix ? PCA_LINE * (uint64_t)h->out_dim * (h->dim / 64 + 1) : 0;
     return (lists + transform + TABLE_DIM * (uint64_t)h->out_dim) / 100;
+}
+
+uint64_t cost_vectors(uint64_t rows, uint64_t bytes)
+{
+    return rows * (DECIDED + DECIDED_LINE * ((bytes + 63) / 64)) / 100;
 }
 
 uint64_t cost_scan(uint64_t rows, uint64_t bytes)

@@ -24,6 +24,9 @@ uint64_t cost_entry(const struct codes *codes, const struct graph *graph);
 uint64_t cost_probes(const struct ivf *ivf, const struct ivf_work *work);
 uint64_t cost_lists(const struct ivf *ivf);
 
+/* Of measuring so many stored vectors that lie anywhere, to decide between estimates. */
+uint64_t cost_vectors(uint64_t rows, uint64_t bytes);
+
 /* Of measuring so many stored vectors, of so many bytes each, one after another; and so many
  * vectors or codes that lie anywhere. */
 uint64_t cost_scan(uint64_t rows, uint64_t bytes);

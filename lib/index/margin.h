@@ -20,6 +20,13 @@
 uint32_t margin_candidates(uint32_t k, uint32_t ef);
 uint32_t margin_candidates_exact(uint32_t k, uint32_t ef);
 
+/* The most that the estimate of a row may be which is no farther than `worst`, both in what the
+ * metric orders by. */
+static inline double margin_reach(const struct codes *codes, double worst)
+{
+    return worst + (double)codes->bias + MARGIN_ERRORS * (double)codes->error;
+}
+
 /* Sets codes->bias and codes->error, in what the metric orders by, from the candidates of short
  * walks whose queries are rows. 0 where codes are the rows. The same for any number of threads and
  * any kernel set. Errors: VDB_NO_MEMORY, and what rows->row_fn returns. */

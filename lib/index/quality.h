@@ -9,6 +9,7 @@
 #define VDB_INDEX_QUALITY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "index/codes.h"
@@ -18,6 +19,7 @@
 
 struct quality_rows {
     uint32_t rows, dim;
+    size_t stride; /* bytes from one stored vector to the next */
     enum vdb_metric metric;
     quantizer_row_fn row_fn; /* safe to call from several threads */
     void *context;

@@ -52,8 +52,7 @@ static bool enough_wanted(const struct part_search *s, const struct part *part,
 static bool may_be_nearer(const struct part_search *s, const struct part *part, uint32_t distance,
                           const struct query *query)
 {
-    double estimate = walk_estimate(s->walk, distance) - (double)part->codes.bias;
-    return estimate - MARGIN_ERRORS * (double)part->codes.error <= topk_worst(&query->top);
+    return walk_estimate(s->walk, distance) <= margin_reach(&part->codes, topk_worst(&query->top));
 }
 
 /* Forced inline: gcc 12 drops calls of a function that only prefetches. */

@@ -12,7 +12,7 @@ fetches() { # in function $2 of object $1; without a name in all of it, as inlin
 
 @test "walks and second measurings fetch rows ahead" {
     [ "$VDB_MODE" = release ] && [ "$(uname -m)" = x86_64 ] || skip "only in a release build for x86-64"
-    [ "$(fetches index/walk run)" -ge 2 ] # edges
+    [ "$(fetches index/walk)" -ge 2 ] # edges, of the next entries and of near rows
     for set in portable avx2 avx512; do # in their loops, and of what is left
         [ "$(fetches "vector/kernel_$set" "${set}_list_u8i8")" -ge 4 ]
         [ "$(fetches "vector/kernel_$set" "${set}_list_u4i8")" -ge 4 ]

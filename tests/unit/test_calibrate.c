@@ -44,6 +44,7 @@ static struct quality_rows rows_of(struct points *points, unsigned threads)
     return (struct quality_rows){
         .rows = points->rows,
         .dim = points->dim,
+        .stride = points->dim * sizeof *points->x,
         .metric = points->codes.metric,
         .row_fn = row_of,
         .context = points,
@@ -158,6 +159,7 @@ static struct seen look(struct points *points, const struct codes *codes, struct
                         uint32_t k, uint32_t ef)
 {
     struct seen seen = {0, 0, 0, {0}};
+    uint32_t vectors = 0;
     struct walk_work before = walk_work_done(walk);
     float *query = malloc(points->dim * sizeof *query);
     uint32_t *nearest = malloc(k * sizeof *nearest);
@@ -170,8 +172,11 @@ static struct seen look(struct points *points, const struct codes *codes, struct
         assert_int_equal(walk_prepare(walk, codes, kernels, query, NULL), VDB_OK);
         assert_int_equal(
             walk_graph_for(walk, &points->graph, k, ef, keep, NULL, &found, &count, NULL), VDB_OK);
+        double reach = points_distance(points, nearest[k - 1], query);
         for (uint32_t j = 0; j < count; j++)
             for (uint32_t l = 0; l < k; l++) hits += found[j].row == nearest[l];
+        for (uint32_t j = 0; j < count && j < keep; j++)
+            vectors += j < k || walk_estimate(walk, found[j].distance) <= reach;
         seen.sorted[i] = hits / (double)k;
         seen.mean += seen.sorted[i] / QUERIES;
         seen.zero += (hits == 0) / (double)QUERIES;
@@ -179,8 +184,8 @@ static struct seen look(struct points *points, const struct codes *codes, struct
     struct walk_work work = walk_work_done(walk);
     work.expanded -= before.expanded;
     work.measured -= before.measured;
-    seen.cost =
-        (double)cost_walks(codes, &work) / QUERIES + (double)cost_entry(codes, &points->graph);
+    uint64_t spent = cost_walks(codes, &work) + cost_vectors(vectors, points->dim * sizeof(float));
+    seen.cost = (double)spent / QUERIES + (double)cost_entry(codes, &points->graph);
     qsort(seen.sorted, QUERIES, sizeof *seen.sorted, by_value);
     free(query);
     free(nearest);
@@ -367,6 +372,57 @@ static void rough_and_full(void **state)
     points_release(&points);
 }
 
+static uint32_t nothing_to_decide(uint32_t k, uint32_t ef)
+{
+    (void)ef;
+    return k;
+}
+
+/* What the first point of the curve for k = 10 costs, of vectors of so many bytes. */
+static double first_cost(struct points *points, size_t stride, calibrate_rerank_fn keep)
+{
+    struct quality_rows rows = rows_of(points, 2);
+    struct calibration c;
+    struct calibrator *calibrator;
+    rows.stride = stride;
+    assert_int_equal(calibrate_open(&rows, &points->codes, &points->codes, &points->graph,
+                                    points->edges, 1100, false, &calibrator, NULL),
+                     VDB_OK);
+    assert_int_equal(
+        calibrate_walks(calibrator, &points->codes, &points->graph, keep, CALIBRATE_FULL, &c, NULL),
+        VDB_OK);
+    calibrate_close(calibrator);
+    assert_int_equal(c.curves[1].k, 10);
+    assert_int_equal(c.curves[1].points[0].effort, 2);
+    return c.curves[1].points[0].cost;
+}
+
+/* How many vectors of the 25 candidates are counted, by what longer vectors add. */
+static double vectors_counted(struct points *points, float error, calibrate_rerank_fn keep)
+{
+    points->codes.error = error;
+    double more = first_cost(points, 6400, keep) - first_cost(points, 64, keep);
+    return more / (double)(cost_vectors(1, 6400) - cost_vectors(1, 64));
+}
+
+/* With exact estimates k and what ties, with those that may be off by anything all; half of 1 is
+ * what the metric orders by under cosine. */
+static void costs_count_vectors(void **state)
+{
+    (void)state;
+    for (int metric = VDB_METRIC_L2; metric <= VDB_METRIC_COSINE; metric++) {
+        struct points points;
+        clustered(&points, 3000, 24, (enum vdb_metric)metric);
+        double exact = vectors_counted(&points, 0, rerank);
+        assert_true(exact >= 9.99 && exact < 11);
+        assert_true(fabs(vectors_counted(&points, 3e38f, rerank) - 25) < 0.01);
+        double some = vectors_counted(&points, metric == VDB_METRIC_L2 ? 1 : 0.01f, rerank);
+        assert_true(some > exact + 0.5 && some < 24);
+        assert_true(vectors_counted(&points, 3e38f, nothing_to_decide) <= 0);
+        points_release(&points);
+    }
+}
+
 static void the_same_for_any_threads_and_kernels(void **state)
 {
     (void)state;
@@ -485,6 +541,7 @@ int main(void)
         cmocka_unit_test(figures_of_one_neighbour),
         cmocka_unit_test(queries_by_rows),
         cmocka_unit_test(rough_and_full),
+        cmocka_unit_test(costs_count_vectors),
         cmocka_unit_test(the_same_for_any_threads_and_kernels),
         cmocka_unit_test(few_rows),
         cmocka_unit_test(equal_rows_count_alike),
