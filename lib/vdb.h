@@ -293,7 +293,8 @@ struct vdb_part_info {
     uint32_t sub_dim;      /* dimensions a 4-bit code: 1, 2 or 4 */
     int spilled;           /* 1: rows may stand in two lists */
     uint32_t survivors[3]; /* rows of the least estimates, up to so many of which are measured by
-                              8-bit codes, for the 1, 10 and 100 nearest; all 0: not measured */
+                              8-bit codes, for the 1, 10 and 100 nearest, where few lists are read
+                              fewer, half at least; all 0: not measured */
     /* When the oldest and the newest of its rows were committed, deleted ones included, to within a
      * second, in microseconds since 1970; 0: not recorded. */
     int64_t oldest_us, newest_us;

@@ -102,7 +102,9 @@ static enum vdb_status measure(struct part_source *source, const struct part_cod
     struct ivf made = view_of(source, ivf);
     enum vdb_status status = VDB_OK;
     if (eight->own) status = margin_measure_ivf(&rows, &made, &h->bias, &h->error, err);
-    if (!status) status = calibrate_survivors(calibrator, &made, rerank, h->survivors, err);
+    if (!status)
+        status =
+            calibrate_survivors(calibrator, &made, rerank, h->survivors, &h->survivor_lists, err);
     made = view_of(source, ivf);
     if (!status)
         status =

@@ -388,9 +388,9 @@ struct disk_ivf_header { /* offsets are from the start of the segment */
     le32 zero;
     le32 unit_b; /* f32, as is the next: what b and f of the blocks are multiplied by */
     le32 unit_f;
-    le32 survivors[3]; /* for k 1, 10, 100: how many of the least estimates are looked at again */
-    le32 reserved0;
-    le64 centroids_off;      /* code_bytes a list */
+    le32 survivors[3];   /* for k 1, 10, 100: how many of the least estimates are looked at again */
+    le32 survivor_lists; /* with so many lists; 0, more than list_count: not known */
+    le64 centroids_off;  /* code_bytes a list */
     le64 centroid_norms_off; /* i32 a list */
     le64 lists_off;          /* disk_ivf_list a list */
     le64 slot_rows_off;      /* u32 a slot: its row, counted from row_begin, or VDB_NO_ROW */

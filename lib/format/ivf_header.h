@@ -23,9 +23,10 @@ struct ivf_header {
     uint32_t code_bytes; /* of a row of the matrix, of a slot's 8-bit code */
     float scale;         /* of centroids and slot codes: value = scale * (code - zero) */
     int32_t zero;
-    float unit_b, unit_f;  /* powers of two that b and f of the blocks are multiplied by */
-    uint32_t survivors[3]; /* for k 1, 10, 100, not falling; all 0: not measured */
-    float bias, error;     /* of distances by 8-bit codes: how much too high, and their deviation */
+    float unit_b, unit_f;    /* powers of two that b and f of the blocks are multiplied by */
+    uint32_t survivors[3];   /* for k 1, 10, 100, not falling; all 0: not measured */
+    uint32_t survivor_lists; /* with so many lists; 0, more than list_count: not known */
+    float bias, error; /* of distances by 8-bit codes: how much too high, and their deviation */
     /* From the start of the segment: */
     uint64_t centroids_off;
     uint64_t centroid_norms_off;

@@ -69,11 +69,11 @@ enum vdb_status calibrate_recall(struct calibrator *calibrator, const struct cod
                                  uint32_t effort, double *recall, struct vdb_error *err);
 
 /* How many of the least estimates have to survive in searches for k = 1, 10 and 100, so that no
- * more would find next to nothing more, with lists enough for a recall of 0.99. Left alone without
- * a calibrator, and of a single list. */
+ * more would find next to nothing more, with so many lists: enough for a recall of 0.99. Both are
+ * left alone without a calibrator, and of a single list. */
 enum vdb_status calibrate_survivors(struct calibrator *calibrator, const struct ivf *ivf,
                                     calibrate_rerank_fn rerank, uint32_t survivors[3],
-                                    struct vdb_error *err);
+                                    uint32_t *lists, struct vdb_error *err);
 
 /* Puts the edges back as they were. NULL is allowed. */
 void calibrate_close(struct calibrator *calibrator);

@@ -24,6 +24,10 @@
 
 static const uint32_t KS[3] = {1, 10, 100};
 
+/* Of fewer lists than those with which survivors were counted as many fewer survive as the square
+ * root of lists, but half of them at least (tests/bench/NOTES.md). */
+#define LEAST_SHARE 0.5
+
 /* ---- views --------------------------------------------------------------------------------- */
 
 void ivf_init(struct ivf *ivf, const struct ivf_view *view, const struct ivf_vectors *from)
@@ -63,7 +67,7 @@ void ivf_init(struct ivf *ivf, const struct ivf_view *view, const struct ivf_vec
 
 uint32_t ivf_survivors(const struct ivf *ivf, uint32_t k, uint32_t effort)
 {
-    const uint32_t *known = ivf->view.h.survivors;
+    const uint32_t *known = ivf->view.h.survivors, lists = ivf->view.h.survivor_lists;
     if (ivf->view.h.list_count == 1) return effort > k ? effort : k;
     uint64_t survivors;
     if (k >= KS[2])
@@ -72,6 +76,10 @@ uint32_t ivf_survivors(const struct ivf *ivf, uint32_t k, uint32_t effort)
         survivors = known[1] + (uint64_t)(known[2] - known[1]) * (k - KS[1]) / (KS[2] - KS[1]);
     else
         survivors = known[0] + (uint64_t)(known[1] - known[0]) * (k - KS[0]) / (KS[1] - KS[0]);
+    if (effort < lists && lists <= ivf->view.h.list_count) {
+        double share = sqrt((double)effort / lists);
+        survivors = (uint64_t)ceil((share > LEAST_SHARE ? share : LEAST_SHARE) * (double)survivors);
+    }
     if (survivors < k) survivors = k;
     return survivors < UINT32_MAX ? (uint32_t)survivors : UINT32_MAX;
 }

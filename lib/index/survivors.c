@@ -100,13 +100,14 @@ static uint32_t enough_survivors(struct calibrator *m, uint32_t a, const struct 
 
 enum vdb_status calibrate_survivors(struct calibrator *m, const struct ivf *ivf,
                                     calibrate_rerank_fn rerank, uint32_t survivors[3],
-                                    struct vdb_error *err)
+                                    uint32_t *lists, struct vdb_error *err)
 {
     if (!m || ivf->view.h.list_count == 1) return VDB_OK;
     m->ivf = ivf;
     asking_begin(m, rerank, CALIBRATE_FULL);
     uint32_t middle = m->k_count > 1 ? 1 : 0;
     struct ample ample = ample_effort(m, middle);
+    *lists = ample.effort;
     for (uint32_t a = 0; a < m->k_count && !m->status; a++) {
         uint32_t found = enough_survivors(m, a, &ample);
         survivors[a] = a && found < survivors[a - 1] ? survivors[a - 1] : found;

@@ -36,7 +36,7 @@ GRAPH_HEADER = Layout("IIIIQQIIQQIIIIQQQIIQfi8x", "row_count degree pivot_count 
                       "level_degree member_count level_sizes_off members_off level_edges_off leader_count "
                       "built_rows groups_off grid_scale grid_zero")
 IVF_HEADER = Layout("8Ififf4I10QIIff32x", "row_count list_count slot_count code_count sub_dim out_dim flags "
-                    "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 seed centroids_off "
+                    "code_bytes scale zero unit_b unit_f survivors_1 survivors_10 survivors_100 survivor_lists centroids_off "
                     "centroid_norms_off lists_off slot_rows_off codebook_off matrix_off matrix_scales_off blocks_off "
                     "slot_codes_off norms_off slot_code_stride norm_stride bias error")
 IVF_LIST = Layout("III4x", "page first_block row_count")

@@ -409,7 +409,7 @@ def ivf_of(rows, codes, norms, lists, centroids, weights, query):
         data += align(array)
     values = {"row_count": len(rows), "list_count": len(lists), "slot_count": slots, "code_count": code_count,
               "sub_dim": 1, "out_dim": code_count, "flags": 3, "code_bytes": 64, "scale": SCALE, "zero": ZERO,
-              "unit_b": unit_b, "unit_f": unit_f, "survivors": (20, 60, 300), **offs,
+              "unit_b": unit_b, "unit_f": unit_f, "survivors": (20, 60, 300), "survivor_lists": 2, **offs,
               "norms_off": offs["slot_codes_off"] + 60, "slot_code_stride": 64, "norm_stride": 64,
               "bias": 0.0009765625, "error": 0.00390625}
     lines = listed("disk_ivf_header", values) + list_lines

@@ -432,16 +432,19 @@ static void survivors_are_enough(void **state)
 {
     (void)state;
     struct file f = {0};
-    uint32_t survivors[3];
+    uint32_t survivors[3], lists = 0;
     points_init(&f.points, 6000, 24);
     uint64_t seed = 5;
     for (size_t i = 0; i < (size_t)6000 * 24; i++) f.points.x[i] = (float)random_normal(&seed);
     points_code(&f.points, VDB_METRIC_L2, 0);
     build(&f, (struct ivf_params){.lists = 25, .sub_dim = 2, .out_dim = 24});
     struct calibrator *calibrator = calibrator_of(&f);
-    assert_int_equal(calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, NULL),
-                     VDB_OK);
+    assert_int_equal(
+        calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, &lists, NULL),
+        VDB_OK);
     calibrate_close(calibrator);
+    assert_in_range(lists, 3, 25);
+    at_least(recall(&f, lists, 400, 30), 0.98, "with so many lists");
     at_least(recall(&f, 18, survivors[1], 30), recall(&f, 18, 400, 30) - 0.005, "survivors");
     assert_in_range(survivors[0], 5, survivors[1] - 1);
     assert_in_range(survivors[1], 16, 200);
@@ -457,7 +460,7 @@ static void survivors_follow_a_trend(void **state)
     uint64_t seed = 21;
     for (int i = 0; i < 4; i++) {
         struct file f = {0};
-        uint32_t survivors[3];
+        uint32_t survivors[3], lists;
         points_init(&f.points, 2000, 24);
         for (size_t j = 0; j < (size_t)2000 * 24; j++) f.points.x[j] = (float)random_normal(&seed);
         points_code(&f.points, VDB_METRIC_L2, 0);
@@ -468,7 +471,8 @@ static void survivors_follow_a_trend(void **state)
             calibrate_open_last(1900, &rows, &f.points.codes, NULL, NULL, 0, &calibrator, NULL),
             VDB_OK);
         assert_int_equal(
-            calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, NULL), VDB_OK);
+            calibrate_survivors(calibrator, &f.ivf, margin_candidates, survivors, &lists, NULL),
+            VDB_OK);
         calibrate_close(calibrator);
         assert_true((uint64_t)survivors[0] * survivors[2] + survivors[2] >
                     (uint64_t)survivors[1] * survivors[1]);
@@ -480,6 +484,7 @@ static void survivors_follow_a_trend(void **state)
 static void calibrate(struct file *f, uint32_t survivors[3], struct calibration *curves)
 {
     struct calibrator *calibrator;
+    uint32_t lists;
     struct quality_rows rows = {.rows = f->points.rows,
                                 .dim = f->points.dim,
                                 .metric = VDB_METRIC_L2,
@@ -490,9 +495,11 @@ static void calibrate(struct file *f, uint32_t survivors[3], struct calibration 
     assert_int_equal(
         calibrate_open(&rows, &f->points.codes, NULL, NULL, NULL, 0, false, &calibrator, NULL),
         VDB_OK);
-    assert_int_equal(calibrate_survivors(calibrator, &f->ivf, margin_candidates, survivors, NULL),
-                     VDB_OK);
+    assert_int_equal(
+        calibrate_survivors(calibrator, &f->ivf, margin_candidates, survivors, &lists, NULL),
+        VDB_OK);
     memcpy(f->ivf.view.h.survivors, survivors, 3 * sizeof *survivors);
+    f->ivf.view.h.survivor_lists = lists;
     assert_int_equal(
         calibrate_probes(calibrator, &f->ivf, margin_candidates, CALIBRATE_FULL, curves, NULL),
         VDB_OK);
@@ -714,6 +721,26 @@ static void survivors_for_any_k(void **state)
     ivf.view.h.list_count = 1; /* the effort tells */
     assert_int_equal(ivf_survivors(&ivf, 10, 300), 300);
     assert_int_equal(ivf_survivors(&ivf, 400, 300), 400);
+}
+
+/* With a fraction of the lists the root of it of the survivors, and half at least. */
+static void survivors_of_fewer_lists(void **state)
+{
+    (void)state;
+    static const uint32_t wanted[][2] = {{1, 35},  {25, 35}, {26, 36},  {64, 56},
+                                         {81, 63}, {99, 70}, {100, 70}, {500, 70}};
+    struct ivf ivf = {
+        .view.h = {.list_count = 500, .survivors = {24, 70, 400}, .survivor_lists = 100}};
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+        assert_int_equal(ivf_survivors(&ivf, 10, wanted[i][0]), wanted[i][1]);
+    assert_int_equal(ivf_survivors(&ivf, 1, 64), 20); /* 19.2 */
+    assert_int_equal(ivf_survivors(&ivf, 100, 1), 200);
+    ivf.view.h.survivors[2] = 70; /* never fewer than rows asked for */
+    assert_int_equal(ivf_survivors(&ivf, 60, 1), 60);
+    ivf.view.h.survivor_lists = 0;
+    assert_int_equal(ivf_survivors(&ivf, 10, 1), 70);
+    ivf.view.h.survivor_lists = 501; /* of 500 */
+    assert_int_equal(ivf_survivors(&ivf, 10, 1), 70);
 }
 
 /* The 10 nearest of many survivors are found by measuring few of these; where 500 are asked for,
@@ -1131,6 +1158,7 @@ int main(void)
         cmocka_unit_test(survivors_of_dense_rows),
         cmocka_unit_test(one_list_is_measured_to_the_end),
         cmocka_unit_test(survivors_for_any_k),
+        cmocka_unit_test(survivors_of_fewer_lists),
         cmocka_unit_test(what_more_lists_lose),
         cmocka_unit_test(lists_with_k_rows),
         cmocka_unit_test(too_many_rows_are_refused),

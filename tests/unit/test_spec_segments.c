@@ -670,6 +670,7 @@ static void ivf(void **state)
     assert_int_equal(header.flags, example_number(&e, "flags"));
     assert_int_equal(field_numbers(&e, "survivors", query, DIM), 3);
     for (unsigned i = 0; i < 3; i++) assert_int_equal(header.survivors[i], (unsigned)query[i]);
+    assert_int_equal(header.survivor_lists, example_number(&e, "survivor_lists"));
     assert_true(field_numbers(&e, "bias", query, DIM) == 1 && header.bias == query[0]);
     assert_true(field_numbers(&e, "error", query, DIM) == 1 && header.error == query[0]);
     assert_int_equal(field_numbers(&e, "query", query, DIM), DIM);
