@@ -25,6 +25,13 @@ static int avx2_runs(void)
            (ecx & bit_F16C);
 }
 
+/* AVX-VNNI, which not every compiler knows of either. */
+static int avx2_vnni_runs(void)
+{
+    unsigned eax, ebx, ecx, edx;
+    return avx2_runs() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+}
+
 static int avx512_runs(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -40,6 +47,7 @@ static const struct {
 /* best first */
 #if defined(__x86_64__)
     {&kernels_avx512, avx512_runs},
+    {&kernels_avx2_vnni, avx2_vnni_runs},
     {&kernels_avx2, avx2_runs},
 #endif
     {&kernels_portable, portable_runs},
@@ -48,15 +56,16 @@ static const struct {
 enum vdb_status kernels_select(const char *name, const struct kernels **kernels,
                                struct vdb_error *err)
 {
+    int named = 0;
     for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
         if (name && strcmp(name, sets[i].set->name) != 0) continue;
         if (sets[i].runs()) {
             *kernels = sets[i].set;
             return VDB_OK;
         }
-        if (name)
-            return error_set(err, VDB_UNSUPPORTED, "this CPU does not run the kernel set '%s'",
-                             name);
+        named = 1;
     }
+    if (named)
+        return error_set(err, VDB_UNSUPPORTED, "this CPU does not run the kernel set '%s'", name);
     return error_set(err, VDB_UNSUPPORTED, "there is no kernel set '%s' in this build", name);
 }

@@ -455,24 +455,18 @@ static void avx2_add_moments(const double *a, const double *b, double *sums)
 #pragma GCC pop_options
 #endif
 
-const struct kernels kernels_avx2 = {
-    .name = "avx2",
-    .dot4_u8i8 = avx2_dot4_u8i8,
-    .dot_u8i8 = avx2_dot_u8i8,
-    .list_u8i8 = avx2_list_u8i8,
-    .tile_u8i8 = avx2_tile_u8i8,
-    .select_u32 = avx2_select_u32,
-    .bound_u4i8 = avx2_bound_u4i8,
-    .blocks_u8i8 = avx2_blocks_u8i8,
-    .add_moments = avx2_add_moments,
-    .encode_u8 = avx2_encode_u8,
-    .list_u4i8 = avx2_list_u4i8,
-    .l2sq = FLOAT_KERNEL_TABLE(l2sq),
-    .dot = FLOAT_KERNEL_TABLE(dot),
-    .sumsq = FLOAT_KERNEL_TABLE(sumsq),
-    .rotate = avx2_rotate,
-    .scan_u4 = avx2_scan_u4,
-    .cut_scan = avx2_cut_scan,
-};
+#define AVX2_KERNELS(blocks)                                                                       \
+    {                                                                                              \
+        .name = "avx2", .dot4_u8i8 = avx2_dot4_u8i8, .dot_u8i8 = avx2_dot_u8i8,                    \
+        .list_u8i8 = avx2_list_u8i8, .tile_u8i8 = avx2_tile_u8i8, .select_u32 = avx2_select_u32,   \
+        .bound_u4i8 = avx2_bound_u4i8, .blocks_u8i8 = blocks, .add_moments = avx2_add_moments,     \
+        .encode_u8 = avx2_encode_u8, .list_u4i8 = avx2_list_u4i8,                                  \
+        .l2sq = FLOAT_KERNEL_TABLE(l2sq), .dot = FLOAT_KERNEL_TABLE(dot),                          \
+        .sumsq = FLOAT_KERNEL_TABLE(sumsq), .rotate = avx2_rotate, .scan_u4 = avx2_scan_u4,        \
+        .cut_scan = avx2_cut_scan,                                                                 \
+    }
+
+const struct kernels kernels_avx2 = AVX2_KERNELS(avx2_blocks_u8i8);
+const struct kernels kernels_avx2_vnni = AVX2_KERNELS(vnni_blocks_u8i8);
 
 #endif

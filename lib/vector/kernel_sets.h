@@ -14,6 +14,8 @@
 extern const struct kernels kernels_portable;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
+extern const struct kernels
+    kernels_avx2_vnni; /* of the same name, and with one kernel of its own */
 extern const struct kernels kernels_avx512;
 #endif
 
@@ -29,6 +31,8 @@ void avx2_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void avx2_tile_u8i8(struct kernel_tile *tile);
 uint32_t avx2_bound_u4i8(const struct kernel_bound *bound, uint32_t *rows);
 uint32_t avx2_select_u32(const uint32_t *values, uint32_t n, uint32_t limit, uint32_t *places);
+void vnni_blocks_u8i8(const uint8_t *codes, const int32_t *norms, size_t blocks, size_t groups,
+                      const struct kernel_query8 *query, uint32_t *distances);
 uint32_t avx512_scan_u4(struct kernel_scan *scan);
 void avx512_cut_scan(struct kernel_scan *scan, uint32_t wanted);
 void avx512_tile_u8i8(struct kernel_tile *tile);

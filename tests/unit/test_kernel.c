@@ -18,6 +18,7 @@
 
 #include "vector/kernel.h"
 #include "vector/kernel_bound.h"
+#include "vector/kernel_sets.h"
 #include "vector/vtype.h"
 
 #define N_MAX     65536
@@ -29,6 +30,18 @@ static size_t sets_count;
 /* Memory that ends where touching the next byte is a fault. */
 static uint8_t *fence[5];
 
+/* The set avx2 has a kernel of its own where the CPU has AVX-VNNI. */
+static void add_avx2_without_vnni(void)
+{
+#if defined(__x86_64__)
+    static struct kernels set;
+    if (sets_count < 2 || sets[1] != &kernels_avx2_vnni) return;
+    set = kernels_avx2;
+    set.name = "avx2 without VNNI";
+    sets[sets_count++] = &set;
+#endif
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -39,6 +52,7 @@ static int set_up(void **state)
         else
             sets_count++;
     }
+    add_avx2_without_vnni();
 
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t room = (4 * N_MAX / page + 2) * page;
