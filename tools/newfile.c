@@ -237,10 +237,24 @@ static bool take_name(struct newfile *file)
     return rename(file->path, file->name) == 0;
 }
 
+/* A signal that comes in between counts when it is known what has become of the name. */
+static bool take_name_or_tell(struct newfile *file)
+{
+    cli_note_signals(NULL);
+    bool named = take_name(file);
+    int error = errno;
+    if (named) {
+        forget_path(file);
+        cli_at_signal(NULL, "the output is complete");
+    }
+    cli_release_signals();
+    errno = error;
+    return named;
+}
+
 bool newfile_publish(struct newfile *file)
 {
-    if (!take_name(file)) return false;
-    forget_path(file);
+    if (!take_name_or_tell(file)) return false;
     close(file->file);
     file->open = false;
     return sync_directory(file->name);

@@ -23,7 +23,7 @@ struct newfile {
 int newfile_open(struct newfile *file, const char *path);
 
 /* Gives it its name, durably, in the place of what stands there. On failure, with errno, it is
- * still open. */
+ * still open. A signal that ends the tool thereafter tells that the output is complete. */
 bool newfile_publish(struct newfile *file);
 
 /* Removes it, unless it was published or never opened. */

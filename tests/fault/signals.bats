@@ -103,6 +103,23 @@ slowly() {
     [ "$(vdb-stat abc.vdb | grep '^commit	')" = $'commit\t4' ]
 }
 
+@test "a signal that comes when an output has its name already: it says that it is complete" {
+    make_abc
+    vdb-get abc.vdb >whole
+    for output in new old; do
+        rm -f met
+        [ $output = new ] || echo old >old
+        call=fsync slowly 400 vdb-get --output "$PWD/$output" abc.vdb 2>err &
+        pid=$!
+        until_true test -e met
+        until_true cmp -s $output whole
+        ends_by INT
+        [ "$(cat err)" = "vdb-get: ended by a signal; the output is complete" ]
+        same "$(cat $output)" "$(cat whole)"
+        [ -z "$(ls $output?* 2>/dev/null)" ]
+    done
+}
+
 @test "a second signal does not wait for the disk" {
     make_abc
     for tool in "add abc.vdb abc.jsonl" "rm abc.vdb a"; do
